@@ -1,0 +1,1 @@
+"""Turns a checkpoint into artifacts and proves that each equals PyTorch."""

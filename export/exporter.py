@@ -1,0 +1,200 @@
+"""`wgan export` and `wgan verify`: artifacts made from a checkpoint, each measured before it gets its name."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from wgan.export import parity
+from wgan.export.fold import at_precision, fold_batchnorm
+from wgan.export.onnx import to_onnx
+from wgan.export.tensorrt import build_engine
+from wgan.export.torchscript import to_torchscript
+from wgan.serve import artifact
+from wgan.serve.backend import Backend, open_backend
+from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
+from wgan.serve.metadata import ImageSpec, Latent, Metadata
+from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
+
+ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
+PRECISIONS = ("fp32", "fp16")
+REFERENCE = "generator.pt"  # the generator that the folder's artifacts were made from
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An artifact in place, and what was measured of it."""
+
+    path: Path
+    metadata: Metadata
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether parity holds; None where it could not be measured."""
+        passed: bool | None = (self.metadata.parity or {}).get("passed")
+        return passed
+
+    @property
+    def failures(self) -> list[str]:
+        """The gates that do not hold, in words."""
+        return [] if self.passed is not False else parity.failures(dict(self.metadata.parity or {}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json` and the report page."""
+        return {
+            "file": self.path.name,
+            "path": str(self.path),
+            "format": self.metadata.format,
+            "precision": self.metadata.precision,
+            "bytes": self.path.stat().st_size,
+            "parity": self.metadata.parity,
+        }
+
+
+def file_name(kind: str, precision: str) -> str:
+    """`generator.onnx`, `generator.fp16.plan`, …"""
+    middle = "" if precision == "fp32" else f".{precision}"
+    return f"generator{middle}{ENDINGS[kind]}"
+
+
+def export(
+    generator: TrainedGenerator,
+    folder: Path,
+    kinds: Sequence[str],
+    *,
+    precision: str = "fp32",
+    opset: int = 11,
+    max_batch: int = 256,
+) -> Iterator[Exported]:
+    """Writes the asked-for artifacts and the reference they were measured against, one after the other.
+
+    Raises:
+        ConfigError: an unknown format or precision, or a batch out of range.
+        ExportError: an artifact could not be made.
+        OutputError: it cannot be written.
+        ParityError: one does not match PyTorch; it is not written, an earlier one stays.
+    """
+    for kind in kinds:
+        if kind not in ENDINGS:
+            raise ConfigError(f"--format {kind} is not one of {', '.join(ENDINGS)}, all")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"--precision {precision} is not one of {', '.join(PRECISIONS)}")
+    if not 1 <= max_batch <= 65_536:
+        raise ConfigError(f"--max-batch {max_batch} is outside its range, 1 to 65,536")
+    config = generator.config
+    module = at_precision(fold_batchnorm(generator.module), precision)
+    shape = (config.channels, config.image_size, config.image_size)
+    save_generator(folder / REFERENCE, generator)
+    for kind in kinds:
+        extra: dict[str, Any] = {}
+        if kind == "torchscript":
+            payload = to_torchscript(module, config.latent_dim)
+        else:
+            payload = to_onnx(module, config.latent_dim, shape, opset)
+            extra["opset"] = opset
+        if kind == "trt":
+            engine = build_engine(payload, config.latent_dim, min(parity.OPTIMUM, max_batch), max_batch)
+            payload = engine.plan
+            extra |= {"max_batch": max_batch, "engine": engine.description}
+        metadata = Metadata(
+            format=kind,
+            precision=precision,
+            latent=Latent(config.latent_dim),
+            image=ImageSpec(config.image_size, config.image_size, config.channels),
+            payload_sha256=artifact.payload_digest(kind, payload),
+            source={
+                "step": generator.step,
+                "checkpoint_sha256": generator.checkpoint_sha256,
+                "weights_sha256": generator.weights_sha256,
+                "ema": config.ema_decay > 0,
+                "config": config.to_dict(),
+            },
+            created_with=_versions(),
+            **extra,
+        )
+        yield _prove_and_write(folder / file_name(kind, precision), payload, metadata, generator, max_batch)
+
+
+def _prove_and_write(
+    path: Path, payload: bytes, metadata: Metadata, generator: TrainedGenerator, max_batch: int
+) -> Exported:
+    """Measures the bytes as any user would open them, and only then gives them their name."""
+    trial = path.with_name(f".unproven-{path.name}")
+    try:
+        artifact.write(trial, payload, metadata)
+        report = _measure(trial, generator, max_batch)
+    finally:
+        trial.unlink(missing_ok=True)
+        artifact.sidecar(trial).unlink(missing_ok=True)
+    if report["passed"] is False:
+        failures = "; ".join(parity.failures(report))
+        raise ParityError(f"{path.name} does not match PyTorch and was not written: {failures}")
+    proven = metadata.replace(parity=report)
+    artifact.write(path, payload, proven)
+    return Exported(path, proven)
+
+
+def _measure(path: Path, generator: TrainedGenerator, max_batch: int) -> dict[str, Any]:
+    try:
+        backend = open_backend(path)
+    except BackendUnavailable as error:
+        if artifact.format_of(path) != "trt":
+            raise
+        return parity.not_measured(str(error))
+    with backend:
+        return parity.measure(backend, generator.module, max_batch)
+
+
+def verify(path: Path, reference: Path | None = None, *, device: str = "auto", required: bool = True) -> Exported:
+    """Measures an artifact anew against the generator that it was exported from.
+
+    Args:
+        path: the artifact.
+        reference: the generator; by default `generator.pt` beside the artifact.
+        device: what to run it on.
+        required: whether it is an error that this machine cannot run it; otherwise the report says so.
+
+    Returns:
+        The artifact with a fresh report, which has ``passed`` False where a gate does not hold.
+
+    Raises:
+        ArtifactError: it is damaged, or the reference is not what it was made from.
+        BackendUnavailable: ``required`` and it cannot run here.
+    """
+    found = artifact.read(path).metadata
+    generator = load_generator(reference or path.with_name(REFERENCE))
+    if found.source.get("weights_sha256") != generator.weights_sha256:
+        raise ArtifactError(f"{path} was not exported from {reference or path.with_name(REFERENCE)}: export it again")
+    try:
+        backend: Backend = open_backend(path, device=device)
+    except BackendUnavailable as error:
+        if required:
+            raise
+        return Exported(path, found.replace(parity=parity.not_measured(str(error))))
+    with backend:
+        report = parity.measure(backend, generator.module, found.max_batch or 256)
+    return Exported(path, found.replace(parity=report))
+
+
+def list_artifacts(folder: Path) -> list[Path]:
+    """The folder's artifacts, by name."""
+    return sorted(path for path in folder.glob("generator*") if path.suffix in artifact.SUFFIXES)
+
+
+def describe(folder: Path) -> list[dict[str, Any]]:
+    """What the report page says of the folder's artifacts, as their metadata has it."""
+    return [Exported(path, artifact.read(path).metadata).to_dict() for path in list_artifacts(folder)]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "numpy": np.__version__,
+    }

@@ -1,0 +1,128 @@
+"""Is this artifact PyTorch's generator? Measured on inputs that would show a difference, and gated.
+
+The reference is the trained generator, BatchNorm not folded, on the CPU in float32.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from wgan.serve.backend import Backend
+from wgan.serve.images import to_uint8
+from wgan.serve.latents import latents
+
+ROWS = 2**42  # of the latent table, far from users' seeds
+OPTIMUM = 64  # the batch that engines are tuned for
+PEAK = 2.0  # of images in [-1, 1]
+
+GATES: dict[tuple[str, str], dict[str, float]] = {
+    ("fp32", "cpu"): {"max_abs": 1e-4},
+    ("fp32", "cuda"): {"max_abs": 1e-3},
+    ("fp16", "cpu"): {"max_abs": 5e-2, "mean_abs": 2e-3, "worst_psnr_db": 40.0},
+    ("fp16", "cuda"): {"max_abs": 5e-2, "mean_abs": 2e-3, "worst_psnr_db": 40.0},
+}
+
+
+def probes(latent_dim: int, max_batch: int) -> Iterator[np.ndarray]:
+    """Latents (N, Z) in batches of 1, 2, 3, the optimum, the maximum, and one in between.
+
+    Each batch holds rows of the table; the larger ones begin with the all-zero latent and ±4σ.
+    """
+    sizes = {1, 2, 3, min(OPTIMUM, max_batch), max_batch, max(1, min(OPTIMUM, max_batch) - 7)}
+    corners = np.stack([np.full(latent_dim, value, np.float32) for value in (0.0, 4.0, -4.0)])
+    signs = np.where(latents(ROWS - 1, 1, latent_dim) < 0, np.float32(-4), np.float32(4))
+    first = ROWS
+    for size in sorted(sizes):
+        z = latents(first, size, latent_dim)
+        first += size
+        if size > 3:
+            z[:4] = np.concatenate([corners, signs])
+        yield z
+    # the corners each alone, where a batch statistic left in by mistake would show
+    yield from corners[:, None, :]
+
+
+def reference_of(module: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    """Runs a generator in eval mode on the CPU in float32, in batches of at most `OPTIMUM`."""
+
+    def run(z: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return torch.cat([module(part) for part in torch.from_numpy(z).split(OPTIMUM)]).numpy()
+
+    return run
+
+
+def measure(backend: Backend, module: nn.Module, max_batch: int) -> dict[str, Any]:
+    """The parity report of an open artifact.
+
+    Args:
+        backend: what is measured.
+        module: the reference, in eval mode on the CPU in float32.
+        max_batch: the largest batch to try.
+
+    Returns:
+        The figures, the gates they were held to, and ``passed``.
+    """
+    reference = reference_of(module)
+    batches: list[int] = []
+    errors: list[np.ndarray] = []
+    worst_psnr, off, pixels, finite = float("inf"), 0, 0, True
+    for z in probes(backend.metadata.latent.dim, max_batch):
+        wanted, found = reference(z), backend.run(z)
+        if not np.isfinite(found).all():
+            finite = False
+            found = np.nan_to_num(found, nan=PEAK, posinf=PEAK, neginf=-PEAK)
+        error = np.abs(found.astype(np.float64) - wanted)
+        mean_square = np.square(error).mean(axis=(1, 2, 3))
+        worst_psnr = min(worst_psnr, float((10 * np.log10(PEAK**2 / np.maximum(mean_square, 1e-20))).min()))
+        off += int((np.abs(to_uint8(found).astype(np.int16) - to_uint8(wanted)) > 1).sum())
+        pixels += error.size
+        batches.append(len(z))
+        errors.append(error.ravel())
+    every = np.concatenate(errors)
+    report: dict[str, Any] = {
+        "reference": f"PyTorch {torch.__version__}, CPU, float32",
+        "device": backend.device,
+        "images": sum(batches),
+        "batches": batches,
+        "max_abs": float(every.max()),
+        "mean_abs": float(every.mean()),
+        "p999_abs": float(np.quantile(every, 0.999)),
+        "worst_psnr_db": worst_psnr,
+        "pixels_off": off / pixels,
+        "finite": finite,
+        "chunks_max_abs": _chunks_differ(backend, max_batch),
+        "gates": GATES[backend.metadata.precision, backend.device],
+        "reason": None,
+    }
+    report["passed"] = not failures(report)
+    return report
+
+
+def _chunks_differ(backend: Backend, max_batch: int) -> float:
+    """Largest difference between a whole batch and the same in chunks of uneven size."""
+    z = latents(ROWS, max_batch, backend.metadata.latent.dim)
+    whole = backend.run(z)
+    cuts = [n for n in (1, max_batch // 3, max_batch // 2) if 0 < n < max_batch]
+    parts = np.concatenate([backend.run(part) for part in np.split(z, sorted(set(cuts)))])
+    return float(np.abs(whole - parts).max())
+
+
+def failures(report: dict[str, Any]) -> list[str]:
+    """Which gates the figures do not hold, in words."""
+    found = [] if report["finite"] else ["NaN or Inf in the images"]
+    for name, gate in report["gates"].items():
+        value = report[name]
+        if value < gate if name == "worst_psnr_db" else value > gate:
+            found.append(f"{name} {value:.3g} (gate {gate:g})")
+    if report["chunks_max_abs"] > report["gates"]["max_abs"]:
+        found.append(f"a batch in chunks differs from the whole by {report['chunks_max_abs']:.3g}")
+    return found
+
+
+def not_measured(reason: str) -> dict[str, Any]:
+    """The report of an artifact that cannot run on this machine."""
+    return {"passed": None, "reason": reason}

@@ -1,0 +1,41 @@
+"""Parity as a table for a terminal of 80 columns."""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from wgan.export.exporter import Exported
+
+COLUMNS = ("artifact", "device", "max", "mean", "p99.9", "PSNR dB", "pixels off", "parity")
+
+
+def parity_table(artifacts: Sequence[Exported]) -> str:
+    """One row an artifact, and a line below for each that could not be measured."""
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("artifact", "device", "parity") else "right", no_wrap=True)
+    notes = []
+    for artifact in artifacts:
+        report = artifact.metadata.parity or {}
+        if report.get("passed") is None:
+            table.add_row(artifact.path.name, "-", "-", "-", "-", "-", "-", "not measured")
+            notes.append(f"{artifact.path.name}: not measured: {report.get('reason', 'never tried')}")
+            continue
+        table.add_row(
+            artifact.path.name,
+            report["device"],
+            f"{report['max_abs']:.1e}",
+            f"{report['mean_abs']:.1e}",
+            f"{report['p999_abs']:.1e}",
+            f"{report['worst_psnr_db']:.0f}",
+            f"{report['pixels_off']:.3%}",
+            "holds" if report["passed"] else "FAILS",
+        )
+        if not report["passed"]:
+            notes.append(f"{artifact.path.name}: {'; '.join(artifact.failures)}")
+    text = io.StringIO()
+    Console(file=text, width=100, color_system=None).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join([*lines, *notes])

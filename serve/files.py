@@ -1,0 +1,106 @@
+"""Files that are either whole or not there.
+
+Everything is written under a temporary name in the same folder, ``.name.<pid>.tmp``, and renamed when whole:
+a reader never sees half a file, and a crash leaves the old one. What the system refuses (no space, no
+permission, no such folder) becomes an OutputError of one line.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from wgan.serve.errors import OutputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into an OutputError about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+        raise OutputError(f"cannot write {path}: {reason}; {hint}") from error
+
+
+class Replacement:
+    """A file being written at ``tmp``, to become ``path`` on commit() or vanish on discard().
+
+    Missing parent folders are made. Raises OutputError at once where ``path`` is a folder or nothing can be
+    written beside it, so that hours of work are not spent on a result that has nowhere to go.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.tmp = temporary_name(path)
+        with writing(path):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.tmp.touch()
+
+    def commit(self) -> None:
+        """Put the file in place; it survives a power cut from here on. Raises OutputError."""
+        try:
+            with writing(self.path):
+                _sync(self.tmp, os.O_RDWR)
+                self.tmp.replace(self.path)
+        except BaseException:
+            self.discard()
+            raise
+        sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is still there."""
+        with suppress(OSError):
+            self.tmp.unlink()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """``with atomic_path(path) as tmp:`` write the file ``tmp``; after the block it is ``path``.
+
+    If the block raises anything, KeyboardInterrupt too, ``path`` stays as it was and ``tmp`` is removed.
+    An OSError of the block is raised as OutputError.
+    """
+    replacement = Replacement(path)
+    try:
+        with writing(path):
+            yield replacement.tmp
+    except BaseException:
+        replacement.discard()
+        raise
+    replacement.commit()
+
+
+def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    """Write ``path`` whole: bytes, or what the function writes into the file it is given."""
+    with atomic_path(path) as tmp, tmp.open("wb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            content(file)
+
+
+def temporary_name(path: Path) -> Path:
+    """The name beside ``path`` that this process writes it under."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` last; a file system that cannot has nothing better to offer."""
+    with suppress(OSError):
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,177 @@
+"""What an artifact says of itself: the JSON that every exported file carries."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wgan.serve.errors import ArtifactError
+
+SCHEMA = 1
+KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
+FORMATS = ("onnx", "torchscript", "trt")
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The input z (N, dim)."""
+
+    dim: int
+    distribution: str = "normal"
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The output image (N, channels, height, width)."""
+
+    height: int
+    width: int
+    channels: int
+    range: tuple[float, float] = (-1.0, 1.0)
+    layout: str = "NCHW"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """One artifact's metadata. ``payload_sha256`` is of the file without this metadata."""
+
+    format: str
+    precision: str
+    latent: Latent
+    image: ImageSpec
+    payload_sha256: str
+    classes: tuple[str, ...] | None = None
+    opset: int | None = None
+    max_batch: int | None = None  # what an engine's profile allows; None: any
+    engine: Mapping[str, Any] | None = None  # TensorRT only: runtime, version, profile, targets
+    source: Mapping[str, Any] = field(default_factory=dict)
+    created_with: Mapping[str, str] = field(default_factory=dict)
+    parity: Mapping[str, Any] | None = None
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """As the artifact holds it: one line, keys sorted, the same bytes for the same content."""
+        values = dataclasses.asdict(self)
+        return _dump(values | {"checksum": _checksum(values)})
+
+    def replace(self, **changes: Any) -> "Metadata":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def proven(self) -> bool:
+        """Whether parity with PyTorch was measured and held."""
+        return bool(self.parity and self.parity.get("passed") is True)
+
+
+def parse(text: str | bytes, where: str) -> Metadata:
+    """Metadata from JSON that anybody may have written.
+
+    Raises:
+        ArtifactError: not JSON, of a newer schema, or a field missing or out of bounds; names it and ``where``.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ArtifactError(f"{where}: the wgan metadata is not JSON: export it again") from None
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{where}: the wgan metadata is no JSON object: export it again")
+    schema = values.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ArtifactError(f"{where}: written by a newer wgan (schema {schema}, this one reads {SCHEMA}): update wgan")
+    reader = _Reader(values, where)
+    reader.integer("schema", 1, SCHEMA)
+    latent, image = reader.table("latent"), reader.table("image")
+    opset = reader.integer("opset", 1, 1000) if values.get("opset") is not None else None
+    max_batch = reader.integer("max_batch", 1, 2**20) if values.get("max_batch") is not None else None
+    metadata = Metadata(
+        format=reader.choice("format", FORMATS),
+        precision=reader.choice("precision", PRECISIONS),
+        latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
+        image=ImageSpec(
+            height=image.integer("height", 1, 2**14),
+            width=image.integer("width", 1, 2**14),
+            channels=image.integer("channels", 1, 4),
+            layout=image.choice("layout", ("NCHW",)),
+        ),
+        payload_sha256=reader.text("payload_sha256", 64),
+        classes=reader.names("classes"),
+        opset=opset,
+        max_batch=max_batch,
+        engine=reader.optional_mapping("engine"),
+        source=reader.optional_mapping("source") or {},
+        created_with=reader.optional_mapping("created_with") or {},
+        parity=reader.optional_mapping("parity"),
+        schema=SCHEMA,
+    )
+    try:
+        checksum = _checksum(values)
+    except ValueError:  # NaN or Infinity, which Python reads but JSON does not have
+        checksum = ""
+    if values.get("checksum") != checksum:
+        raise ArtifactError(f"{where} is damaged: its metadata is not as it was written; copy or export it again")
+    return metadata
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, allow_nan=False)
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """SHA-256 of all the other fields: a flipped bit in a figure would otherwise go unseen."""
+    rest = {name: value for name, value in values.items() if name != "checksum"}
+    return hashlib.sha256(_dump(rest).encode()).hexdigest()
+
+
+class _Reader:
+    """Takes fields out of untrusted JSON, each checked."""
+
+    def __init__(self, values: Mapping[str, Any], where: str, prefix: str = ""):
+        self.values, self.where, self.prefix = values, where, prefix
+
+    def _bad(self, name: str, wanted: str) -> ArtifactError:
+        found = repr(self.values.get(name))[:40]
+        return ArtifactError(
+            f"{self.where}: metadata field {self.prefix}{name} is {found}, not {wanted}: export it again"
+        )
+
+    def table(self, name: str) -> "_Reader":
+        value = self.values.get(name)
+        if not isinstance(value, dict):
+            raise self._bad(name, "an object")
+        return _Reader(value, self.where, f"{self.prefix}{name}.")
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        value = self.values.get(name)
+        if type(value) is not int or not low <= value <= high:
+            raise self._bad(name, f"a whole number from {low} to {high}")
+        return value
+
+    def choice(self, name: str, known: tuple[str, ...]) -> str:
+        value = self.values.get(name)
+        if not isinstance(value, str) or value not in known:
+            raise self._bad(name, f"one of {', '.join(known)}")
+        return value
+
+    def text(self, name: str, length: int) -> str:
+        value = self.values.get(name)
+        if not isinstance(value, str) or len(value) != length:
+            raise self._bad(name, f"text of {length} characters")
+        return value
+
+    def names(self, name: str) -> tuple[str, ...] | None:
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+            raise self._bad(name, "a list of names")
+        return tuple(value)
+
+    def optional_mapping(self, name: str) -> Mapping[str, Any] | None:
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, dict):
+            raise self._bad(name, "an object")
+        return value

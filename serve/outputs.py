@@ -1,0 +1,39 @@
+"""Where generated images go: the ending of ``--out`` decides.
+
+    a folder        seed-000000.png … and grid.png
+    .png            one page of all images
+    .npy  .npz      uint8 (N, H, W, C); the .npz also holds the seeds and the labels
+    .tar            a WebDataset of PNG and JSON files
+
+Each PNG carries the caller's text and its ``seed`` (a page its ``seeds``) as text chunks.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from wgan.serve.errors import OutputError
+from wgan.serve.output import Output
+from wgan.serve.output_arrays import NpyOutput, NpzOutput
+from wgan.serve.output_images import FolderOutput, GridOutput, TarOutput
+
+
+def open_output(path: Path, *, count: int, first: int, text: Mapping[str, str]) -> Output:
+    """Open the output for the images of seeds ``first`` … ``first + count - 1``, ``count`` at least 1.
+
+    Raises OutputError where the ending is unknown or nothing can be written: call it before generating.
+    """
+    if count < 1:
+        raise OutputError(f"there is nothing to write to {path}: ask for at least 1 image")
+    ending = path.suffix.lower()
+    if path.is_dir() or not ending[1:2].isalpha():  # a name such as step-0.5 is a folder's
+        return FolderOutput(path, count, first, text)
+    match ending:
+        case ".png":
+            return GridOutput(path, count, first, text)
+        case ".npy":
+            return NpyOutput(path, count, first)
+        case ".npz":
+            return NpzOutput(path, count, first)
+        case ".tar":
+            return TarOutput(path, count, first, text)
+    raise OutputError(f"cannot write {path}: use a folder, .png, .npy, .npz or .tar, not {ending}")

@@ -1,0 +1,49 @@
+"""TorchScript through torch.jit."""
+
+import io
+import warnings
+
+import numpy as np
+
+from wgan.serve.artifact import Artifact
+from wgan.serve.backend import Backend
+from wgan.serve.errors import BackendError, BackendUnavailable
+
+
+class TorchScriptBackend(Backend):
+    """A TorchScript artifact on the CPU or on CUDA, as asked."""
+
+    name = "torchscript"
+    steady_batch = 16  # below, oneDNN chooses other kernels for it
+
+    def __init__(self, artifact: Artifact, device: str = "auto"):
+        super().__init__(artifact.metadata, artifact.metadata.payload_sha256, artifact.path)
+        try:
+            import torch
+        except ImportError:
+            raise BackendUnavailable("the torchscript backend needs torch", extra="train") from None
+        if device == "cuda" and not torch.cuda.is_available():
+            raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu")
+        self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        self._torch = torch
+        try:
+            with warnings.catch_warnings():
+                # torch announces TorchScript's end of new features; the format stays supported
+                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.simplefilter("ignore", FutureWarning)
+                self._module = torch.jit.load(io.BytesIO(artifact.data), map_location=self.device).eval()
+        except RuntimeError as error:
+            raise BackendError(f"torch cannot load {artifact.path}: {' '.join(str(error).split())[:200]}") from None
+
+    def _infer(self, z: np.ndarray) -> np.ndarray:
+        torch = self._torch
+        try:
+            with torch.inference_mode():
+                images: np.ndarray = self._module(torch.from_numpy(z).to(self.device)).cpu().numpy()
+        except RuntimeError as error:
+            raise BackendError(f"TorchScript failed: {' '.join(str(error).split())[:200]}") from None
+        return images
+
+    def close(self) -> None:
+        """Frees the module."""
+        del self._module

@@ -1,0 +1,181 @@
+"""Artifacts carry their metadata, and are refused when anything of them is not as it was made."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from wgan.serve import artifact, metadata
+from wgan.serve.backend import open_backend
+from wgan.serve.errors import ArtifactError
+from wgan.serve.metadata import parse
+
+FILES = ("generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_artifact_says_what_it_is(tiny_export: Path, name: str) -> None:
+    found = artifact.read(tiny_export / name).metadata
+    assert (found.latent.dim, found.latent.distribution) == (16, "normal")
+    assert (found.image.channels, found.image.height, found.image.width) == (3, 32, 32)
+    assert found.precision == ("fp16" if "fp16" in name else "fp32")
+    assert found.opset == (None if name.endswith(".ts") else 11)
+    assert found.source["step"] == 7
+    assert found.source["config"]["base_channels"] == 8
+    assert found.created_with["torch"] == torch.__version__
+    assert found.proven or name.endswith(".plan")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.load")
+def test_other_readers_find_the_metadata_where_the_contract_says(tiny_export: Path) -> None:
+    model = onnx.load(tiny_export / "generator.onnx")
+    in_onnx = {entry.key: entry.value for entry in model.metadata_props}["wgan"]
+    extra = {"wgan.json": ""}
+    torch.jit.load(tiny_export / "generator.ts", _extra_files=extra)
+    beside = (tiny_export / "generator.plan.json").read_text()
+    for text, kind in ((in_onnx, "onnx"), (extra["wgan.json"], "torchscript"), (beside, "trt")):
+        assert json.loads(text)["format"] == kind
+
+
+def copy(folder: Path, name: str, to: Path) -> Path:
+    for file in (name, name + ".json"):
+        if (folder / file).exists():
+            shutil.copy(folder / file, to / file)
+    return to / name
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 40)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", [truncate, flip, empty, noise])
+def test_a_damaged_file_is_refused_in_one_line(
+    tiny_export: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    path = copy(tiny_export, name, tmp_path)
+    damage(path)
+    with pytest.raises(ArtifactError, match="damaged|empty|no wgan metadata") as caught:
+        artifact.read(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_every_byte_of_an_onnx_file_counts(tiny_export: Path, tmp_path: Path) -> None:
+    path = copy(tiny_export, "generator.onnx", tmp_path)
+    data = path.read_bytes()
+    for position in range(0, len(data), len(data) // 60):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        with pytest.raises(ArtifactError):
+            artifact.read(path)
+
+
+def test_a_file_without_our_metadata_is_refused(tiny_export: Path, tmp_path: Path) -> None:
+    model = onnx.load(tiny_export / "generator.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "a.onnx")
+    with zipfile.ZipFile(tmp_path / "a.ts", "w") as archive:
+        archive.writestr("a/data.pkl", b"x")
+    shutil.copy(tiny_export / "generator.plan", tmp_path / "a.plan")
+    for name in ("a.onnx", "a.ts", "a.plan"):
+        with pytest.raises(ArtifactError, match="carries no wgan metadata"):
+            artifact.read(tmp_path / name)
+
+
+def test_changed_weights_are_refused_even_in_a_well_formed_file(tiny_export: Path, tmp_path: Path) -> None:
+    model = onnx.load(tiny_export / "generator.onnx")
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0]).copy()
+    weights.flat[0] += 1e-3
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, model.graph.initializer[0].name))
+    onnx.save(model, tmp_path / "generator.onnx")
+    with pytest.raises(ArtifactError, match="damaged"):
+        artifact.read(tmp_path / "generator.onnx")
+
+
+def test_a_wrong_ending_is_said(tiny_export: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="endings are .onnx, .ts, .plan"):
+        artifact.read(tmp_path / "generator.pth")
+    with pytest.raises(ArtifactError, match="no file"):
+        artifact.read(tmp_path / "generator.onnx")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        (tmp_path / "folder.onnx").mkdir()
+        artifact.read(tmp_path / "folder.onnx")
+
+
+def values(tiny_export: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((tiny_export / "generator.plan.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"schema": 2}, "newer wgan"),
+        ({"schema": None}, "schema is None"),
+        ({"format": "exe"}, "format is 'exe'"),
+        ({"precision": 7}, "precision is 7"),
+        ({"latent": None}, "latent is None"),
+        ({"latent": {"dim": 10**12, "distribution": "normal"}}, "latent.dim is 1000000000000"),
+        ({"latent": {"dim": True, "distribution": "normal"}}, "latent.dim is True"),
+        ({"latent": {"dim": 4, "distribution": "__import__('os')"}}, "latent.distribution"),
+        ({"image": {"height": -1}}, "image.height is -1"),
+        ({"payload_sha256": "0"}, "payload_sha256"),
+        ({"classes": ["a", 3]}, "classes"),
+        ({"classes": []}, "classes"),
+        ({"opset": "11"}, "opset"),
+        ({"max_batch": 0}, "max_batch"),
+        ({"engine": []}, "engine"),
+        ({"source": "../../etc"}, "source"),
+        ({"parity": 1}, "parity"),
+        ({"parity": None}, "damaged"),
+        ({"created_with": {"torch": float("nan")}}, "damaged"),
+    ],
+)
+def test_hostile_metadata_names_the_field(tiny_export: Path, change: dict[str, object], says: str) -> None:
+    with pytest.raises(ArtifactError, match=says.replace("(", r"\(").replace(")", r"\)")) as caught:
+        parse(json.dumps(values(tiny_export) | change), "x.onnx")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])
+def test_metadata_that_is_no_object_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ArtifactError, match="metadata is"):
+        parse(text, "x.onnx")
+
+
+def test_metadata_survives_the_round_trip(tiny_export: Path) -> None:
+    found = artifact.read(tiny_export / "generator.onnx").metadata
+    assert parse(found.to_json(), "x").to_json() == found.to_json()
+    assert metadata.SCHEMA == found.schema == 1
+
+
+def test_a_plan_is_left_as_any_tool_reads_it(tiny_export: Path) -> None:
+    engine = artifact.read(tiny_export / "generator.plan").metadata.engine
+    assert engine is not None
+    assert engine["profile"] == {"min": [1, 16], "opt": [64, 16], "max": [96, 16]}
+
+
+def test_backends_open_only_what_is_whole(tiny_export: Path, tmp_path: Path) -> None:
+    path = copy(tiny_export, "generator.ts", tmp_path)
+    flip(path)
+    with pytest.raises(ArtifactError):
+        open_backend(path)

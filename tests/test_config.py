@@ -1,0 +1,99 @@
+"""Settings: bounds, names, files, and what a resumed run may change."""
+
+from pathlib import Path
+
+import pytest
+
+from wgan.serve.errors import ConfigError
+from wgan.training import config
+from wgan.training.config import Config, from_dict, load, parse_overrides
+
+
+def test_the_preset_is_the_seed_documents_table() -> None:
+    preset = load("wgan-gp-64")
+    assert (preset.lr_g, preset.lr_d, preset.beta1, preset.beta2) == (1e-4, 1e-4, 0.0, 0.9)
+    assert (preset.batch_size, preset.n_critic, preset.lambda_gp, preset.latent_dim) == (64, 5, 10.0, 128)
+    assert (preset.image_size, preset.base_channels) == (64, 64)
+
+
+@pytest.mark.parametrize("name", config.presets())
+def test_every_preset_loads(name: str) -> None:
+    assert isinstance(load(name), Config)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"batchsize": 3}, "did you mean batch_size?"),
+        ({"nonsense_altogether": 3}, "known: data"),
+        ({"batch_size": 0}, "batch_size=0 is outside its range, 1 to 65,536"),
+        ({"image_size": 48}, "image_size=48 is not one of 8, 16, 32, 64, 128, 256"),
+        ({"lr_g": "fast"}, "lr_g='fast' is not a number"),
+        ({"lr_g": float("nan")}, "lr_g=nan is not a finite number"),
+        ({"batch_size": 2.5}, "batch_size=2.5 is not a whole number"),
+        ({"batch_size": True}, "batch_size=True is not a whole number"),
+        ({"batch_size": None}, "batch_size=None is not a whole number"),
+        ({"lambda_gp": [1]}, r"lambda_gp=\[1\] is not a number"),
+        ({"fit": "stretch"}, "fit=stretch is not one of crop, squash"),
+        ({"data": ""}, "data is empty"),
+        ({3: 4}, "unknown setting 3"),
+    ],
+)
+def test_a_bad_setting_is_named_with_what_is_allowed(values: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says.replace("?", r"\?")) as caught:
+        from_dict(values)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_read_however_they_are_written() -> None:
+    found = from_dict(parse_overrides(["lr_g=1e-4", "steps=1e3", "lambda_gp=10", "batch_size=32"]))
+    assert (found.lr_g, found.steps, found.lambda_gp, found.batch_size) == (1e-4, 1000, 10.0, 32)
+    assert type(found.steps) is int
+    assert type(found.lambda_gp) is float
+
+
+def test_a_data_path_stays_text() -> None:
+    assert parse_overrides(["data=2024"]) == {"data": "2024"}
+
+
+@pytest.mark.parametrize("word", ["steps", "steps 3", "steps={"])
+def test_a_word_that_is_no_setting_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match="steps"):
+        parse_overrides([word])
+
+
+def test_the_yaml_of_a_config_loads_as_the_same(tmp_path: Path) -> None:
+    made = from_dict({"lr_g": 3e-5, "steps": 7, "data": "some folder"})
+    path = tmp_path / "config.yaml"
+    path.write_text(made.to_yaml())
+    assert load(str(path)) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("a: [", "is not YAML"), ("- 1", "must hold"), ("lr: 1", "did you mean lr_"), ("\0", "not YAML")]
+)
+def test_a_bad_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says) as caught:
+        load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_presets() -> None:
+    with pytest.raises(ConfigError, match="presets are demo, wgan-gp-64"):
+        load("nowhere.yaml")
+
+
+def test_a_resumed_run_keeps_its_networks_and_may_train_longer() -> None:
+    saved = Config()
+    config.changed_on_resume(saved, saved.replace(steps=99, lr_g=5e-5))
+    with pytest.raises(ConfigError, match="base_channels was 64 in this run and cannot become 32"):
+        config.changed_on_resume(saved, saved.replace(base_channels=32))
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for field in config.FIELDS.values():
+        assert field.metadata["help"]
+        bounded = field.metadata["low"] is not None or field.metadata["choices"] or field.type is str
+        assert bounded, field.name

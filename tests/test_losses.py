@@ -1,0 +1,138 @@
+"""The losses against what can be worked out by hand, by differences, and in float64."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wgan.training.losses import critic_loss, generator_loss, gradient_penalty, interpolate, sample_norms
+from wgan.training.networks import Critic
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def batch(n: int = 4, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.randn(n, 3, 8, 8, dtype=dtype), torch.randn(n, 3, 8, 8, dtype=dtype), torch.rand(n, dtype=dtype)
+
+
+def test_a_linear_critics_penalty_is_its_weights_norm() -> None:
+    w = torch.randn(3, 8, 8, dtype=torch.float64)
+    found = gradient_penalty(lambda x: (x * w).sum((1, 2, 3)), *batch())
+    norm = w.square().sum().sqrt()
+    torch.testing.assert_close(found.norms, norm.expand(4))
+    torch.testing.assert_close(found.value, (norm - 1) ** 2)
+
+
+def test_a_quadratic_critics_gradient_is_the_interpolate() -> None:
+    real, fake, epsilon = batch()
+    found = gradient_penalty(lambda x: 0.5 * x.square().sum((1, 2, 3)), real, fake, epsilon)
+    x_hat = epsilon.view(-1, 1, 1, 1) * real + (1 - epsilon.view(-1, 1, 1, 1)) * fake
+    torch.testing.assert_close(found.norms, x_hat.flatten(1).norm(dim=1))
+
+
+def test_one_epsilon_mixes_a_whole_sample() -> None:
+    real, fake = torch.ones(3, 3, 4, 4), torch.zeros(3, 3, 4, 4)
+    epsilon = torch.tensor([0.0, 0.25, 1.0])
+    mixed = interpolate(real, fake, epsilon)
+    for share, sample in zip(epsilon, mixed, strict=True):
+        assert (sample == share).all()
+
+
+def test_the_gradient_norm_matches_finite_differences() -> None:
+    critic = Critic(8, base_channels=4).double()
+    for parameter in critic.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    real, fake, epsilon = batch(2)
+    found = gradient_penalty(critic, real, fake, epsilon).norms
+    x_hat, h = interpolate(real, fake, epsilon), 1e-6
+    for n in range(2):
+        gradient = []
+        for index in range(3 * 8 * 8):
+            step = torch.zeros(3 * 8 * 8, dtype=torch.float64)
+            step[index] = h
+            ahead, behind = (critic((x_hat[n] + s * step.view(3, 8, 8))[None]).item() for s in (1, -1))
+            gradient.append((ahead - behind) / (2 * h))
+        assert math.isclose(found[n].item(), math.hypot(*gradient), rel_tol=1e-6)
+
+
+class Smooth(nn.Module):
+    """A small critic with a second derivative everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 4, 4, 2, 1), nn.GroupNorm(1, 4), nn.Softplus(), nn.Flatten(), nn.Linear(64, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x).squeeze(1)  # type: ignore[no-any-return]
+
+
+def test_the_penaltys_parameter_gradients_pass_gradcheck() -> None:
+    critic = Smooth().double()
+    names = [name for name, _ in critic.named_parameters()]
+    values = tuple(p.detach().clone().requires_grad_(True) for p in critic.parameters())
+    real, fake, epsilon = batch(2)
+
+    def penalty(*parameters: Tensor) -> Tensor:
+        named = dict(zip(names, parameters, strict=True))
+        run = lambda x: torch.func.functional_call(critic, named, (x,))  # noqa: E731
+        return gradient_penalty(run, real, fake, epsilon).value
+
+    # the score's own bias moves no gradient at x_hat
+    assert torch.autograd.gradcheck(penalty, values)
+    assert torch.autograd.gradgradcheck(penalty, values, atol=1e-4)
+
+
+def test_the_norm_is_zero_and_smooth_where_the_gradient_is_zero() -> None:
+    gradient = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    norms = sample_norms(gradient)
+    (slope,) = torch.autograd.grad((norms - 1).square().sum(), gradient)
+    assert norms.tolist() == [0, 0]
+    assert torch.isfinite(slope).all()
+
+
+def test_a_flat_critics_penalty_is_one_and_its_gradients_are_finite() -> None:
+    critic = Critic(8, base_channels=2)
+    for parameter in critic.parameters():
+        nn.init.zeros_(parameter)
+    real, fake, epsilon = batch(dtype=torch.float32)
+    loss = critic_loss(critic, real, fake, epsilon, lambda_gp=10.0)
+    loss.loss.backward()
+    assert loss.penalty == 1
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in critic.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_norms_of_short_floats_are_summed_in_float32(dtype: torch.dtype) -> None:
+    gradient = torch.full((1, 3, 64, 64), 0.01, dtype=dtype)
+    assert sample_norms(gradient).dtype == torch.float32
+    expected = gradient[0, 0, 0, 0].item() * math.sqrt(3 * 64 * 64)
+    assert math.isclose(sample_norms(gradient).item(), expected, rel_tol=1e-5)
+
+
+def test_the_critics_loss_is_equation_3() -> None:
+    critic = Critic(8, base_channels=4).double()
+    real, fake, epsilon = batch()
+    found = critic_loss(critic, real, fake, epsilon, lambda_gp=7.0)
+    wasserstein = critic(real).mean() - critic(fake).mean()
+    penalty = gradient_penalty(critic, real, fake, epsilon).value
+    torch.testing.assert_close(found.loss, -wasserstein + 7 * penalty)
+    torch.testing.assert_close(found.wasserstein, wasserstein.detach())
+
+
+def test_the_losses_pull_in_opposite_directions() -> None:
+    scale = nn.Parameter(torch.tensor(1.0))
+    critic = lambda x: scale * x.mean((1, 2, 3))  # noqa: E731
+    real, fake = torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    critic_loss(critic, real, fake, torch.rand(2), lambda_gp=0.0).loss.backward()
+    assert scale.grad is not None
+    assert scale.grad < 0  # raising the scale parts real from fake
+    moved = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    generator_loss(lambda x: x.mean((1, 2, 3)), moved).backward()
+    assert moved.grad is not None
+    assert (moved.grad < 0).all()  # raising the fakes raises their scores

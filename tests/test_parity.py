@@ -1,0 +1,184 @@
+"""Parity is measured on what would show a difference, and its gates really close."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.conftest import make_generator
+from wgan.export import exporter, parity
+from wgan.serve import artifact
+from wgan.serve.backend import Backend, open_backend
+from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError, ParityError
+from wgan.serve.latents import latents
+from wgan.training.deploy import TorchBackend, TrainedGenerator
+
+MEASURED = ("generator.onnx", "generator.ts", "generator.fp16.onnx")
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_every_artifact_that_runs_here_is_proven(tiny_export: Path, name: str) -> None:
+    report = artifact.read(tiny_export / name).metadata.parity
+    assert report is not None
+    assert report["passed"] is True
+    assert {1, 2, 3, 64, 96} <= set(report["batches"])
+    assert any(n % 64 and n > 3 for n in report["batches"])
+    assert 0 < report["mean_abs"] <= report["p999_abs"] <= report["max_abs"]
+    assert report["pixels_off"] < 0.001
+    assert (report["max_abs"] < 1e-4) == ("fp16" not in name)
+
+
+def test_the_engine_is_built_and_says_why_it_is_not_measured(tiny_export: Path) -> None:
+    found = artifact.read(tiny_export / "generator.plan").metadata
+    assert found.parity is not None
+    assert found.engine is not None
+    if found.parity["passed"] is None:
+        assert "GPU" in found.parity["reason"]
+        assert not found.proven
+        with pytest.raises(BackendUnavailable, match="GPU"):
+            open_backend(tiny_export / "generator.plan")
+
+
+def test_the_probes_hold_the_zero_latent_and_four_sigma_both_ways() -> None:
+    seen = np.concatenate(list(parity.probes(16, 96)))
+    for value in (0, 4, -4):
+        assert (seen == value).all(axis=1).any()
+    assert ((np.abs(seen) == 4).all(axis=1) & (seen.std(axis=1) > 0)).any()
+
+
+def reweighted(folder: Path, to: Path, scale: float) -> Path:
+    """The ONNX artifact with one weight tensor scaled, dressed up as if it had been exported so."""
+    model = onnx.load(folder / "generator.onnx")
+    del model.metadata_props[:]
+    tensor = max(model.graph.initializer, key=lambda entry: len(entry.raw_data))
+    tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * np.float32(scale), tensor.name))
+    payload = model.SerializeToString()
+    found = artifact.read(folder / "generator.onnx").metadata
+    path = to / "generator.onnx"
+    artifact.write(path, payload, found.replace(payload_sha256=artifact.payload_digest("onnx", payload)))
+    shutil.copy(folder / exporter.REFERENCE, to)
+    return path
+
+
+def test_slightly_damaged_weights_fail_verify(tiny_export: Path, tmp_path: Path) -> None:
+    assert exporter.verify(reweighted(tiny_export, tmp_path, 1.0)).passed is True
+    found = exporter.verify(reweighted(tiny_export, tmp_path, 1.002))
+    assert found.passed is False
+    assert "max_abs" in found.failures[0]
+
+
+def test_an_artifact_that_does_not_match_is_never_written(
+    generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_generator(seed=1)
+    monkeypatch.setattr(exporter, "fold_batchnorm", lambda module: other.module)
+    with pytest.raises(ParityError, match=r"generator.onnx does not match PyTorch and was not written: max_abs"):
+        list(exporter.export(generator, tmp_path, ["onnx"]))
+    assert [path.name for path in tmp_path.iterdir()] == [exporter.REFERENCE]
+
+
+def test_verify_wants_the_generator_that_was_exported(tiny_export: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_export / "generator.onnx", tmp_path)
+    list(exporter.export(make_generator(seed=1), tmp_path / "other", ["onnx"]))
+    with pytest.raises(ArtifactError, match="was not exported from"):
+        exporter.verify(tmp_path / "generator.onnx", tmp_path / "other" / exporter.REFERENCE)
+
+
+class Broken(Backend):
+    """A backend that computes right, but for what `spoil` does to its images."""
+
+    name, device = "broken", "cpu"
+
+    def __init__(self, inner: Backend, spoil: str):
+        super().__init__(inner.metadata, inner.digest, inner.path)
+        self.inner, self.spoil = inner, spoil
+
+    def _infer(self, z: np.ndarray) -> np.ndarray:
+        images = self.inner.run(z).copy()
+        if self.spoil == "nan":
+            images[0, 0, 0, 0] = np.nan
+        if self.spoil == "batch" and len(z) > 90:
+            images = images[::-1].copy()
+        if self.spoil == "one pixel":
+            images[-1, 0, 0, 0] += 2e-4
+        return images
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"), [("nan", "NaN or Inf"), ("batch", "in chunks differs"), ("one pixel", "max_abs")]
+)
+def test_each_fault_is_found(tiny_export: Path, generator: TrainedGenerator, spoil: str, says: str) -> None:
+    with Broken(open_backend(tiny_export / "generator.onnx"), spoil) as backend:
+        report = parity.measure(backend, generator.module, 96)
+    assert report["passed"] is False
+    assert any(says in failure for failure in parity.failures(report))
+
+
+def test_gates_close_on_each_figure() -> None:
+    good = {"finite": True, "chunks_max_abs": 0.0, "max_abs": 1e-2, "mean_abs": 1e-4, "worst_psnr_db": 60.0}
+    gates = {"gates": parity.GATES["fp16", "cpu"]}
+    assert parity.failures(good | gates) == []
+    for change in ({"max_abs": 6e-2}, {"mean_abs": 3e-3}, {"worst_psnr_db": 39.0}, {"chunks_max_abs": 1.0}):
+        assert len(parity.failures(good | gates | change)) == 1
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17])
+def test_the_file_has_the_opset_that_was_asked_for(generator: TrainedGenerator, tmp_path: Path, opset: int) -> None:
+    list(exporter.export(generator, tmp_path, ["onnx"], opset=opset, max_batch=4))
+    model = onnx.load(tmp_path / "generator.onnx")
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
+    assert model.ir_version <= 10
+    onnx.checker.check_model(model, full_check=True)
+    (output,) = model.graph.output
+    batch, *rest = output.type.tensor_type.shape.dim
+    assert batch.dim_param == "N"
+    assert [dimension.dim_value for dimension in rest] == [3, 32, 32]
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_what_cannot_be_exported_is_said(generator: TrainedGenerator, tmp_path: Path) -> None:
+    for arguments, says in (
+        ({"opset": 7}, "outside its range"),
+        ({"precision": "int8"}, "not one of fp32, fp16"),
+        ({"max_batch": 0}, "outside its range"),
+    ):
+        with pytest.raises((ConfigError, ExportError), match=says):
+            list(exporter.export(generator, tmp_path, ["onnx"], **arguments))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="not one of onnx, torchscript, trt, all"):
+        list(exporter.export(generator, tmp_path, ["tflite"]))
+
+
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.pt"])
+def test_the_same_seed_is_the_same_image_on_every_backend(tiny_export: Path, name: str) -> None:
+    from wgan.serve.sampler import sample
+
+    def pixels(path: Path) -> np.ndarray:
+        with TorchBackend(path) if path.suffix == ".pt" else open_backend(path) as backend:
+            return np.concatenate([images for _, images in sample(backend, 5, 100, 64)]).astype(np.int16)
+
+    difference = np.abs(pixels(tiny_export / name) - pixels(tiny_export / "generator.onnx"))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 0.001
+
+
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.pt", "generator.fp16.onnx"])
+def test_an_images_bits_do_not_depend_on_its_batch(tiny_export: Path, name: str) -> None:
+    from wgan.serve.sampler import sample
+
+    path = tiny_export / name
+    with TorchBackend(path) if path.suffix == ".pt" else open_backend(path) as backend:
+        rows = latents(3, 70, 16)
+        # the runtime itself, from the size on that it promises
+        whole = backend.run(rows)
+        for size in sorted({backend.steady_batch, 17, 31, 64}):
+            assert np.array_equal(backend.run(rows[:size]), whole[:size]), size
+        # and the sampler for any size
+        wanted = np.concatenate([images for _, images in sample(backend, 3, 70, 70)])
+        for batch_size in (1, 2, 7, 33):
+            found = np.concatenate([images for _, images in sample(backend, 3, 70, batch_size)])
+            assert np.array_equal(found, wanted), batch_size

@@ -1,0 +1,1 @@
+"""Turns images into a checkpoint of a WGAN-GP generator."""

@@ -1,0 +1,195 @@
+"""The configuration of a run: one flat, frozen dataclass. YAML and `key=value` only fill it."""
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wgan.serve.errors import ConfigError
+
+
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
+            choices: tuple[Any, ...] = (), fixed: bool = False) -> Any:
+    """A field with its meaning and its bounds. ``fixed``: a resumed run cannot change it."""
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "fixed": fixed}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting of a run. Defaults are the seed document's (sections 2 and 3.2)."""
+
+    data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", fixed=True)
+    fit: str = setting("crop", "`crop` keeps the aspect, `squash` does not", choices=("crop", "squash"), fixed=True)
+    faces_count: int = setting(8192, "training images drawn for `data=faces`", low=64, high=1_000_000, fixed=True)
+    max_broken: float = setting(0.05, "share of unreadable images that is put up with", low=0, high=1)
+
+    image_size: int = setting(64, "side of the square images, pixels", choices=(8, 16, 32, 64, 128, 256), fixed=True)
+    channels: int = setting(3, "3 for colour, 1 for grey", choices=(1, 3), fixed=True)
+    latent_dim: int = setting(128, "length of the latent vector z", low=1, high=4096, fixed=True)
+    base_channels: int = setting(64, "channels at the finest layer; doubles with each halving, up to 8 times",
+                                 low=1, high=1024, fixed=True)
+
+    steps: int = setting(40_000, "generator updates", low=1, high=100_000_000)
+    batch_size: int = setting(64, "images a critic step", low=1, high=65_536, fixed=True)
+    n_critic: int = setting(5, "critic steps for each generator step", low=1, high=100)
+    lambda_gp: float = setting(10.0, "weight of the gradient penalty", low=0, high=10_000)
+    lr_g: float = setting(1e-4, "Adam's learning rate, generator", low=0, high=1)
+    lr_d: float = setting(1e-4, "Adam's learning rate, critic", low=0, high=1)
+    beta1: float = setting(0.0, "Adam's first momentum", low=0, high=0.999999)
+    beta2: float = setting(0.9, "Adam's second momentum", low=0, high=0.999999)
+    ema_decay: float = setting(0.999, "averaging of the generator's weights, per step; 0 turns it off",
+                               low=0, high=0.999999)
+
+    augment_enlarge: float = setting(1.0, "enlarge by this and crop at random; the document's is 1.125", low=1, high=2)
+    augment_flip: float = setting(0.0, "probability of a horizontal flip; the document's is 0.5", low=0, high=1)
+    augment_brightness: float = setting(0.0, "brightness jitter, ±; the document's is 0.2", low=0, high=1)
+    augment_contrast: float = setting(0.0, "contrast jitter, ±; the document's is 0.2", low=0, high=1)
+
+    seed: int = setting(0, "of weights, noise and data order", low=0, high=2**31 - 1, fixed=True)
+    log_every: int = setting(10, "steps between records in metrics.jsonl", low=1, high=1_000_000)
+    sample_every: int = setting(500, "steps between sample grids", low=1, high=100_000_000)
+    validate_every: int = setting(2000, "steps between sliced Wasserstein distances", low=1, high=100_000_000)
+    validate_images: int = setting(1024, "images in a validation", low=16, high=100_000)
+    checkpoint_every: int = setting(500, "steps between checkpoints", low=1, high=100_000_000)
+    keep_checkpoints: int = setting(3, "newest checkpoints kept, beside the best", low=1, high=10_000)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+    def replace(self, **changes: Any) -> "Config":
+        """A copy with some settings changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+    def to_yaml(self) -> str:
+        """As `config.yaml` holds it."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @property
+    def reals_per_step(self) -> int:
+        """Real images that the critic sees in one step of the loop."""
+        return self.batch_size * self.n_critic
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
+    choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
+    name, kind = field.name, field.type
+    if type(value) is not kind:
+        raise ConfigError(f"{name}={value!r} is not {_KINDS[kind]}")
+    if choices and value not in choices:
+        raise ConfigError(f"{name}={value} is not one of {', '.join(map(str, choices))}")
+    if kind is float and not math.isfinite(value):
+        raise ConfigError(f"{name}={value} is not a finite number")
+    if low is not None and not low <= value <= high:
+        raise ConfigError(f"{name}={value} is outside its range, {low:,} to {high:,}")
+    if kind is str and not value:
+        raise ConfigError(f"{name} is empty")
+
+
+_KINDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _coerce(name: str, value: Any) -> Any:
+    kind = FIELDS[name].type
+    # YAML 1.1 reads 1e-4 as text and 10 as an int: both are numbers to us
+    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    if kind is int and isinstance(value, float | str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if number.is_integer() else value
+    if kind is str and isinstance(value, int | float):
+        return str(value)
+    return value
+
+
+def from_dict(values: dict[str, Any], *, base: Config | None = None) -> Config:
+    """A configuration from loose values over ``base`` (or the defaults).
+
+    Raises:
+        ConfigError: an unknown key (the text says which was meant), a wrong type, a value out of range.
+    """
+    for name in values:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(str(name), FIELDS, n=1, cutoff=0.5)
+            meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(FIELDS)}"
+            raise ConfigError(f"unknown setting {name!r}: {meant}")
+    coerced = {name: _coerce(name, value) for name, value in values.items()}
+    return dataclasses.replace(base or Config(), **coerced)
+
+
+def parse_overrides(overrides: list[str]) -> dict[str, Any]:
+    """`key=value` words from the command line as loose values."""
+    values: dict[str, Any] = {}
+    for word in overrides:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ConfigError(f"{word!r} is not key=value, for example batch_size=32")
+        try:
+            values[name.strip()] = text if name.strip() == "data" else yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"{word!r}: the value cannot be read") from None
+    return values
+
+
+def presets() -> list[str]:
+    """The names that `--config` knows."""
+    folder = files("wgan.training.presets")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load(name: str) -> Config:
+    """A preset by name, or a YAML file.
+
+    Raises:
+        ConfigError: no such preset or file, not YAML, or what `from_dict` finds.
+    """
+    if name in presets():
+        return _parse(files("wgan.training.presets").joinpath(f"{name}.yaml").read_text("utf-8"), name)
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"no preset or file {name!r}: presets are {', '.join(presets())}")
+    try:
+        return _parse(path.read_text("utf-8"), name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name} cannot be read: {error}") from None
+
+
+def _parse(text: str, name: str) -> Config:
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name} must hold `key: value` lines")
+    return from_dict(values)
+
+
+def changed_on_resume(saved: Config, wanted: Config) -> None:
+    """Refuses a resumed run whose networks, data or random streams would differ from the saved ones.
+
+    Raises:
+        ConfigError: names the first setting that a resumed run cannot change.
+    """
+    for name, field in FIELDS.items():
+        before, now = getattr(saved, name), getattr(wanted, name)
+        if field.metadata["fixed"] and before != now:
+            raise ConfigError(f"{name} was {before} in this run and cannot become {now}: start a new run")

@@ -1,0 +1,103 @@
+"""A trained generator out of a checkpoint, ready to run: what export reads and `--backend torch` runs."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wgan.serve.backend import Backend
+from wgan.serve.errors import BackendError, BackendUnavailable, CheckpointError
+from wgan.serve.metadata import ImageSpec, Latent, Metadata
+from wgan.training import checkpoint
+from wgan.training.config import Config, from_dict
+from wgan.training.networks import Generator
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """The averaged generator of a checkpoint, in eval mode on the CPU, and where it came from."""
+
+    module: Generator
+    config: Config
+    step: int
+    checkpoint_sha256: str
+
+    @property
+    def weights_sha256(self) -> str:
+        """Digest of all its numbers, whatever file holds them."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def load_generator(path: Path) -> TrainedGenerator:
+    """The generator in a training checkpoint, or in the `generator.pt` of an export folder.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a checkpoint of wgan.
+    """
+    state = checkpoint.load(path)
+    try:
+        config = from_dict(state["config"])
+        module = Generator(config.image_size, config.latent_dim, config.base_channels, config.channels)
+        module.load_state_dict(state["ema"])
+        step = int(state["step"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} holds no generator that this wgan knows: {reason}") from None
+    origin = state.get("checkpoint_sha256") or checkpoint.sha256(path)
+    return TrainedGenerator(module.eval().requires_grad_(False), config, step, str(origin))
+
+
+def save_generator(path: Path, generator: TrainedGenerator) -> None:
+    """Writes the generator alone: the reference that artifacts are measured against."""
+    state: Mapping[str, Any] = {
+        "config": generator.config.to_dict(),
+        "ema": generator.module.state_dict(),
+        "step": generator.step,
+        "checkpoint_sha256": generator.checkpoint_sha256,
+    }
+    checkpoint.save(path, dict(state))
+
+
+class TorchBackend(Backend):
+    """A checkpoint run by PyTorch itself, float32."""
+
+    name = "torch"
+    steady_batch = 16  # below, oneDNN chooses other kernels for it
+
+    def __init__(self, path: Path, device: str = "auto"):
+        generator = load_generator(path)
+        config = generator.config
+        digest = generator.weights_sha256
+        metadata = Metadata(
+            format="torch",
+            precision="fp32",
+            latent=Latent(config.latent_dim),
+            image=ImageSpec(config.image_size, config.image_size, config.channels),
+            payload_sha256=digest,
+        )
+        super().__init__(metadata, digest, path)
+        if device == "cuda" and not torch.cuda.is_available():
+            raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu")
+        self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        self.generator = generator
+        self._module = generator.module.to(self.device)
+
+    def _infer(self, z: np.ndarray) -> np.ndarray:
+        try:
+            with torch.inference_mode():
+                image: Tensor = self._module(torch.from_numpy(z).to(self.device))
+                return image.cpu().numpy()
+        except RuntimeError as error:
+            raise BackendError(f"torch failed: {' '.join(str(error).split())[:200]}") from None
+
+    def close(self) -> None:
+        """Frees the module."""
+        del self._module

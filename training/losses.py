@@ -1,0 +1,76 @@
+"""The losses of WGAN-GP (Gulrajani et al. 2017, equation 3; seed document sections 1.3 and 4).
+
+    L_D = E[D(x̃)] - E[D(x)] + λ E[(‖∇_x̂ D(x̂)‖₂ - 1)²],   x̂ = εx + (1-ε)x̃
+    L_G = -E[D(G(z))]
+
+Shapes: N batch, C H W image.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+CriticFn = Callable[[Tensor], Tensor]
+
+
+class Penalty(NamedTuple):
+    """The penalty E[(‖∇‖-1)²], without λ, and the gradient norms (N,) it came from."""
+
+    value: Tensor
+    norms: Tensor
+
+
+class CriticLoss(NamedTuple):
+    """The critic's loss and, detached, what is watched: scalars on the device."""
+
+    loss: Tensor
+    wasserstein: Tensor
+    penalty: Tensor
+    grad_norm: Tensor
+
+
+def interpolate(real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
+    """x̂ = εx + (1-ε)x̃ (N, C, H, W), one ε (N,) for each whole sample."""
+    return torch.lerp(fake, real, epsilon.view(-1, *[1] * (real.dim() - 1)))
+
+
+def sample_norms(gradient: Tensor) -> Tensor:
+    """‖∇‖₂ of each sample over all of C, H, W, as (N,) float32 (or float64 if given).
+
+    The square root's slope is infinite at zero: there, norm and slope are both zero.
+    """
+    wide = gradient if gradient.dtype == torch.float64 else gradient.float()
+    squares = wide.flatten(1).square().sum(1)  # (N,)
+    zero = squares == 0
+    return squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
+
+
+def gradient_penalty(critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor) -> Penalty:
+    """E[(‖∇_x̂ D(x̂)‖₂ - 1)²] at the interpolates, differentiable in the critic's parameters.
+
+    Args:
+        critic: (N, C, H, W) → (N,); each score may depend on its own sample alone.
+        real: x (N, C, H, W).
+        fake: x̃ (N, C, H, W), detached from the generator.
+        epsilon: ε (N,) in [0, 1).
+    """
+    x_hat = interpolate(real, fake, epsilon).requires_grad_(True)
+    # summing the scores gives each sample its own gradient
+    (gradient,) = torch.autograd.grad(critic(x_hat).sum(), x_hat, create_graph=True)
+    norms = sample_norms(gradient)
+    return Penalty((norms - 1).square().mean(), norms)
+
+
+def critic_loss(critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor, lambda_gp: float) -> CriticLoss:
+    """L_D of one batch, to be minimised. Shapes as in `gradient_penalty`."""
+    wasserstein = critic(real).mean() - critic(fake).mean()  # E[D(x)] - E[D(x̃)], section 6.3
+    penalty = gradient_penalty(critic, real, fake, epsilon)
+    loss = -wasserstein + lambda_gp * penalty.value
+    return CriticLoss(loss, wasserstein.detach(), penalty.value.detach(), penalty.norms.detach().mean())
+
+
+def generator_loss(critic: CriticFn, fake: Tensor) -> Tensor:
+    """L_G of one batch of fakes (N, C, H, W) that carry the generator's graph."""
+    return -critic(fake).mean()
