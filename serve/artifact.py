@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wgan.serve.errors import ArtifactError
 from wgan.serve.files import atomic_write
@@ -64,6 +65,23 @@ def read(path: Path) -> Artifact:
     if metadata.payload_sha256 != digest:
         raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; copy or export it again")
     return Artifact(path, metadata, data)
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """The artifacts in a folder, by name; their content is not looked at."""
+    return sorted(path for path in folder.glob("generator*") if path.suffix in SUFFIXES)
+
+
+def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
+    """An artifact in a few words: for `--json` and the report page."""
+    return {
+        "file": path.name,
+        "path": str(path),
+        "format": metadata.format,
+        "precision": metadata.precision,
+        "bytes": path.stat().st_size,
+        "parity": metadata.parity,
+    }
 
 
 def write(path: Path, payload: bytes, metadata: Metadata) -> None:

@@ -18,7 +18,6 @@ from wgan.serve.errors import BackendUnavailable, ConfigError, WganError
 
 app = typer.Typer(
     help="Train a WGAN-GP on a folder of images and deploy its generator anywhere, proven equal to PyTorch.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -105,7 +104,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write artifacts, each measured against PyTorch before it gets its name."""
+    """Write artifacts, each proven equal to PyTorch."""
     from wgan.serve.runs import newest_run
 
     _need_training()
@@ -115,10 +114,11 @@ def export(
     from wgan.training.deploy import load_generator
     from wgan.training.report import write_report
 
-    given = Path(checkpoint) if checkpoint not in ("best", "last") else None
-    folder = run or (None if given and out else newest_run())
-    source = given if given and folder is None else find(folder, checkpoint)
-    target = out or folder / "export"
+    # a checkpoint file and a folder to write to need no run
+    alone = checkpoint not in ("best", "last") and run is None and out is not None
+    folder = None if alone else run or newest_run()
+    source = Path(checkpoint) if folder is None else find(folder, checkpoint)
+    target = out or (folder or Path()) / "export"
     kinds = list(exporter.ENDINGS) if format == "all" else [format]
     done = []
     for artifact in exporter.export(
@@ -127,7 +127,7 @@ def export(
         say(f"wrote {artifact.path}")
         done.append(artifact)
     if folder is not None and target == folder / "export":
-        write_report(folder, exporter.describe(target))
+        write_report(folder)
     emit({"artifacts": [artifact.to_dict() for artifact in done]}, parity_table(done), as_json)
 
 
@@ -138,7 +138,8 @@ def verify(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure artifacts against PyTorch anew; exit code 1 if one does not match."""
+    """Measure artifacts against PyTorch again."""
+    from wgan.serve.artifact import list_folder
     from wgan.serve.errors import ArtifactError
     from wgan.serve.runs import newest_run
 
@@ -150,12 +151,16 @@ def verify(
         done = [exporter.verify(model, device=device)]
     else:
         folder = (run or newest_run()) / "export"
-        files = exporter.list_artifacts(folder)
+        files = list_folder(folder)
         if not files:
             raise ArtifactError(f"nothing exported in {folder}: run `wgan export --format onnx` first")
         done = [exporter.verify(path, device=device, required=False) for path in files]
     passed = all(artifact.passed is not False for artifact in done)
-    emit({"passed": passed, "artifacts": [artifact.to_dict() for artifact in done]}, parity_table(done), as_json)
+    emit(
+        {"passed": passed, "artifacts": [artifact.to_dict() for artifact in done]},
+        parity_table(done),
+        as_json,
+    )
     if not passed:
         raise typer.Exit(1)
 
@@ -174,7 +179,7 @@ def sample(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Generate images on any backend: the same seed gives the same image."""
+    """Generate images on any backend, by seed."""
     from wgan.serve.outputs import open_output
     from wgan.serve.runs import find_artifact
     from wgan.serve.sampler import batch_size_for
@@ -218,7 +223,7 @@ def demo(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """The whole way on the built-in faces: train, export, verify, sample, report."""
+    """The whole way, on the built-in faces."""
     _need_training()
     from wgan.export.demo import run_demo
     from wgan.training.config import parse_overrides
@@ -254,7 +259,7 @@ def _need_training() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(args=words, prog_name="wgan", standalone_mode=False)
         sys.stdout.flush()

@@ -16,6 +16,7 @@ compiler can fuse two. The table is therefore the same bit for bit everywhere, a
 
 import numpy as np
 from numpy.typing import NDArray
+
 from wgan.serve.errors import ConfigError
 
 Float = NDArray[np.float32]

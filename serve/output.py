@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
 from wgan.serve.files import writing
 from wgan.serve.images import Pixels
 

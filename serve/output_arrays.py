@@ -7,6 +7,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
+
 from wgan.serve.files import Replacement
 from wgan.serve.images import Pixels
 from wgan.serve.output import Labels, Output

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+
 from wgan.serve.errors import OutputError
 from wgan.serve.files import Replacement, sync_folder, temporary_name
 from wgan.serve.images import Pixels, encode_png, grid
@@ -139,9 +140,7 @@ class TarOutput(Output):
         self._replacement.discard()
 
 
-def _jobs(
-    first: int, images: Pixels, labels: Labels | None
-) -> Iterator[tuple[range, Pixels, list[int | None]]]:
+def _jobs(first: int, images: Pixels, labels: Labels | None) -> Iterator[tuple[range, Pixels, list[int | None]]]:
     for start in range(0, len(images), _JOB):
         part = images[start : start + _JOB].copy()  # the caller may reuse the array
         seeds = range(first + start, first + start + len(part))

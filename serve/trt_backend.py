@@ -72,7 +72,11 @@ class TrtBackend(Backend):
 
     def close(self) -> None:
         """Frees buffers, stream and engine."""
-        for function, held in (("cudaFree", self._z), ("cudaFree", self._image), ("cudaStreamDestroy", self._stream)):
+        for function, held in (
+            ("cudaFree", self._z),
+            ("cudaFree", self._image),
+            ("cudaStreamDestroy", self._stream),
+        ):
             self._cuda(function, held)
         del self._context, self._engine, self._runtime
 
