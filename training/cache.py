@@ -1,0 +1,176 @@
+"""Decoded images on disk: `KEY.npy` of uint8 pixels, with `KEY.json` and `KEY.broken.txt` beside it.
+
+The .json is written last and vouches for the .npy, so a build that was cut short is no cache. Each
+file is written under a name of its own and then renamed: two builders at once end with one whole cache.
+"""
+
+import hashlib
+import json
+import os
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan.serve.errors import DatasetError, OutputError
+from wgan.serve.files import atomic_path, atomic_write
+from wgan.training.decode import Shape, Unreadable
+from wgan.training.listing import printable
+from wgan.training.sources import Source
+
+VERSION = 1
+CHUNK = 64  # images decoded ahead of the writer, and between calls of the progress function
+STALE = 3600.0  # seconds without a write, after which a temporary file has lost its builder
+PROBES, PROBE = 64, 2**20  # blocks, bytes
+
+ProgressFn = Callable[[int, int, str], None]  # done, total, what
+
+
+@dataclass(frozen=True)
+class Cached:
+    """What a cache holds."""
+
+    images: NDArray[np.uint8]  # (N, S, S, C), a read-only memory map
+    labels: list[int] | None
+    broken: tuple[str, ...]  # "path: reason"
+    digest: str  # SHA-256 of pixels, labels and classes; of the recipe, if they are drawn
+    report: Path  # lists the broken files; exists if there are any
+
+
+def load_or_build(source: Source, shape: Shape, folder: Path, progress: ProgressFn | None = None) -> Cached:
+    """The source's images in this shape: from the cache, or decoded into it.
+
+    Raises:
+        DatasetError: the cache cannot be written.
+    """
+    recipe = repr((VERSION, source.key, asdict(shape)))
+    base = folder / hashlib.sha256(recipe.encode()).hexdigest()[:32]
+    cached = _load(base)
+    if cached is None:
+        try:
+            _remove_stale(folder)
+            _build(source, shape, base, progress)
+        except OutputError as error:
+            raise DatasetError(f"the image cache: {error}") from None
+        cached = _load(base)
+    if cached is None:
+        raise DatasetError(f"the image cache in {printable(str(folder))} does not keep what is written: check the disk")
+    return cached
+
+
+def _load(base: Path) -> Cached | None:
+    """A whole cache, or None."""
+    try:
+        meta = json.loads(base.with_suffix(".json").read_text("utf-8"))
+        path, shape = base.with_suffix(".npy"), tuple(meta["shape"])
+        if _probe(path) != meta["crc"]:
+            return None
+        # a file without pixels cannot be mapped
+        images = np.load(path, mmap_mode="r") if shape[0] else np.empty(shape, np.uint8)
+        if images.shape != shape or images.dtype != np.uint8:
+            return None
+        return Cached(images, meta["labels"], tuple(meta["broken"]), meta["digest"], _report(base))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _report(base: Path) -> Path:
+    return base.with_suffix(".broken.txt")
+
+
+def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None) -> None:
+    kept: list[int] = []
+    broken: list[str] = []
+    digest = hashlib.sha256(source.key.encode() if source.drawn else b"")
+    size = (shape.image_size, shape.image_size, shape.channels)
+    pixels_path = base.with_suffix(".npy")
+    with (
+        warnings.catch_warnings(),
+        atomic_path(pixels_path) as temporary,
+        temporary.open("wb") as file,
+        # Pillow decodes and resizes without the interpreter's lock, but draws with it
+        ThreadPoolExecutor(1 if source.drawn else os.cpu_count()) as pool,
+    ):
+        warnings.filterwarnings("ignore", module="PIL")  # what matters of a broken file is in its report
+        _write_header(file, (0, *size))
+        start = file.tell()
+        for index, image in _load_all(source, shape, pool, progress):
+            if isinstance(image, Unreadable):
+                broken.append(printable(f"{source.names[index]}: {image}"))
+                continue
+            kept.append(index)
+            pixels = image.tobytes()
+            if not source.drawn:  # drawn pixels differ a little between versions of Pillow
+                digest.update(pixels)
+            file.write(pixels)
+        file.seek(0)
+        _write_header(file, (len(kept), *size))
+        if file.tell() != start:
+            raise AssertionError("numpy keeps room in a header for the length to grow")
+    labels = None if source.labels is None else [source.labels[index] for index in kept]
+    digest.update(repr((size, labels, source.classes)).encode())
+    if broken:
+        atomic_write(_report(base), "".join(f"{line}\n" for line in broken).encode())
+    meta = {
+        "source": source.name,
+        "shape": [len(kept), *size],
+        "crc": _probe(pixels_path),
+        "digest": digest.hexdigest(),
+        "broken": broken,
+        "labels": labels,
+    }
+    atomic_write(base.with_suffix(".json"), json.dumps(meta).encode())
+
+
+def _load_all(
+    source: Source, shape: Shape, pool: ThreadPoolExecutor, progress: ProgressFn | None
+) -> Iterator[tuple[int, NDArray[np.uint8] | Unreadable]]:
+    """Every image in order, a bounded number ahead."""
+
+    def load(index: int) -> NDArray[np.uint8] | Unreadable:
+        try:
+            return source.load(index, shape)
+        except Unreadable as error:
+            return error
+
+    total = len(source.names)
+    for start in range(0, total, CHUNK):
+        if progress is not None:
+            progress(start, total, source.doing)
+        indices = range(start, min(start + CHUNK, total))
+        yield from zip(indices, pool.map(load, indices), strict=True)
+    if progress is not None:
+        progress(total, total, source.doing)
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _probe(path: Path) -> int:
+    """CRC of a file's length and of blocks spread over it: all of a small file, soon done with a large one."""
+    size = path.stat().st_size
+    crc = zlib.crc32(str(size).encode())
+    stride = max(PROBE, (size - PROBE) // (PROBES - 1))
+    with path.open("rb") as file:
+        for start in range(0, size, stride):
+            file.seek(start)
+            crc = zlib.crc32(file.read(PROBE), crc)
+    return crc
+
+
+def _remove_stale(folder: Path) -> None:
+    """What killed builders left: a living one writes all the time."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink()

@@ -1,0 +1,79 @@
+"""The images of a run: opened by name, decoded once, ready as 8-bit pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan.serve.errors import DatasetError
+from wgan.training import faces
+from wgan.training.cache import ProgressFn, load_or_build
+from wgan.training.decode import Shape
+from wgan.training.listing import printable
+from wgan.training.sources import Faces, Source, open_source
+
+FACE_SIZES = (8, 16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one size, with or without labels."""
+
+    images: NDArray[np.uint8]  # (N, H, W, C), may be a read-only memory map
+    labels: NDArray[np.int64] | None  # (N,)
+    classes: tuple[str, ...] | None
+    name: str  # what to call it in a report
+    digest: str  # of the content: the same wherever it lay and however it was packed
+    broken: tuple[str, ...] = ()  # files that were skipped, "path: reason"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def open_images(
+    data: str,
+    *,
+    image_size: int,
+    channels: int,
+    fit: str,
+    cache_dir: Path,
+    max_broken_share: float = 0.05,
+    count_faces: int = 8192,
+    progress: ProgressFn | None = None,
+) -> ImageSet:
+    """The training images that ``data`` names: `faces`, a folder, or a .zip.
+
+    The first time they are decoded into ``cache_dir``; after that it takes a moment. Files that cannot be
+    read are skipped, listed in ``broken`` and in a `.broken.txt` beside the cache.
+
+    Raises:
+        DatasetError: nothing there, no images, too many broken ones, or no room for the cache.
+    """
+    source = open_source(data, count_faces=count_faces)
+    return _open(source, Shape(image_size, channels, fit), cache_dir, max_broken_share, progress)
+
+
+def held_out(
+    data: str, *, image_size: int, channels: int, cache_dir: Path, count: int, progress: ProgressFn | None = None
+) -> ImageSet | None:
+    """Faces that no training set holds; None for a folder or a .zip, which are trained on whole."""
+    if data != "faces":
+        return None
+    return _open(Faces(count, faces.HELD_OUT), Shape(image_size, channels, "crop"), cache_dir, 0.0, progress)
+
+
+def _open(
+    source: Source, shape: Shape, cache_dir: Path, max_broken_share: float, progress: ProgressFn | None
+) -> ImageSet:
+    if isinstance(source, Faces) and shape.image_size not in FACE_SIZES:
+        raise DatasetError(f"faces are drawn at {', '.join(map(str, FACE_SIZES))} pixels, not {shape.image_size}")
+    cached = load_or_build(source, shape, cache_dir, progress)
+    total, bad = len(source.names), len(cached.broken)
+    if bad > max_broken_share * total or bad == total:
+        raise DatasetError(
+            f"{bad} of {total} images in {source.name} cannot be read, the first is {cached.broken[0]}; all are in"
+            f" {printable(str(cached.report))}: mend or remove them, or raise max_broken ({max_broken_share:g})"
+        )
+    labels = None if cached.labels is None else np.array(cached.labels, np.int64)
+    return ImageSet(cached.images, labels, source.classes, source.name, cached.digest, cached.broken)

@@ -1,0 +1,123 @@
+"""Where images come from: a folder, a .zip or the built-in faces, each as a numbered list."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wgan.serve.errors import DatasetError
+from wgan.training import faces
+from wgan.training.archive import Zip
+from wgan.training.decode import Shape, Unreadable, decode
+from wgan.training.listing import SUFFIXES, class_labels, fingerprint, is_image, printable
+
+
+class Source(Protocol):
+    """A numbered list of images. ``key`` changes whenever the list, or what is behind it, does."""
+
+    name: str  # for a report
+    key: str  # hex
+    doing: str  # what loading it is called in a progress bar
+    drawn: bool  # by this program: ``key`` then stands for the pixels too, and threads do not help
+    names: list[str]
+    labels: list[int] | None
+    classes: tuple[str, ...] | None
+
+    def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
+        """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
+
+
+class Folder:
+    """Images below a folder, in the order of their paths."""
+
+    doing = "decoding images"
+    drawn = False
+
+    def __init__(self, root: Path):
+        self.name = printable(root.resolve().name)
+        self._root = root
+        found = sorted(self._files())
+        self.names = [name for name, _, _ in found]
+        self.labels, self.classes = class_labels(self.names)
+        # the place too: files of another folder may agree in names, sizes and times
+        self.key = fingerprint([("folder", str(root.resolve())), *found])
+
+    def _files(self) -> Iterator[tuple[str, int, int]]:
+        seen = set()
+        for folder, below, files in os.walk(self._root, followlinks=True, onerror=self._unreadable):
+            place = os.stat(folder)  # noqa: PTH116 - os.walk deals in text
+            if (place.st_dev, place.st_ino) in seen:
+                below.clear()  # links that lead in a circle
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            below[:] = sorted(name for name in below if not name.startswith(".") and name != "__MACOSX")
+            for file in files:
+                path = Path(folder, file)
+                name = path.relative_to(self._root).as_posix()
+                if is_image(name):
+                    try:
+                        status = path.stat()
+                    except OSError:  # a link to nowhere: `load` will say so
+                        yield name, -1, -1
+                        continue
+                    if stat.S_ISREG(status.st_mode):  # a pipe would never end
+                        yield name, status.st_size, status.st_mtime_ns
+
+    def _unreadable(self, error: OSError) -> None:
+        raise DatasetError(f"{printable(str(error.filename))} cannot be listed: {error.strerror}")
+
+    def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
+        """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
+        try:
+            with (self._root / self.names[index]).open("rb") as file:
+                return decode(file, shape)
+        except OSError as error:
+            raise Unreadable(error.strerror or str(error)) from None
+
+
+class Faces:
+    """The built-in faces ``first`` to ``first + count - 1``."""
+
+    doing = "drawing faces"
+    drawn = True
+
+    def __init__(self, count: int, first: int = 0):
+        self._first = first
+        self.name = "faces" if first == 0 else "faces, held out"
+        self.names = [f"face {first + i}" for i in range(count)]
+        self.labels: list[int] | None = [(first + i) % len(faces.CLASSES) for i in range(count)]
+        self.classes: tuple[str, ...] | None = faces.CLASSES
+        self.key = fingerprint([("faces", faces.VERSION, first, count)])
+
+    def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
+        """Image ``index`` as uint8 (S, S, C)."""
+        image, _ = faces.draw_face(self._first + index, shape.image_size)
+        if shape.channels == 3:
+            return image
+        return np.asarray(Image.fromarray(image).convert("L"))[..., None]
+
+
+def open_source(data: str, *, count_faces: int) -> Source:
+    """The source that ``data`` names: `faces`, a folder or a .zip.
+
+    Raises:
+        DatasetError: there is none, it holds no image, or it cannot be opened.
+    """
+    if data == "faces":
+        return Faces(count_faces)
+    path, shown = Path(data).expanduser(), printable(data)
+    source: Source
+    if path.is_dir():
+        source = Folder(path)
+    elif path.is_file():
+        source = Zip(path)
+    else:
+        raise DatasetError(f"no folder or .zip file {shown!r}; the built-in dataset is `faces`")
+    if not source.names:
+        raise DatasetError(f"{shown} holds no images (looked for {', '.join(SUFFIXES)})")
+    return source
