@@ -1,0 +1,340 @@
+"""The report page: whole, self-contained, safe with hostile text, and made of what the run has."""
+
+import base64
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from wgan.training.curves import Line, chart, short, ticks
+from wgan.training.report import write_report
+from wgan.training.report_html import figure, scientific, share, size
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+DRAWN = {"line", "polyline", "circle"}  # close themselves
+
+PARITY = {
+    "reference": "PyTorch 2.15.0, CPU, float32",
+    "device": "cpu",
+    "images": 2387,
+    "batches": [1, 2, 3, 64],
+    "max_abs": 3.14e-6,
+    "mean_abs": 1.25e-7,
+    "p999_abs": 9e-7,
+    "worst_psnr_db": 128.4,
+    "pixels_off": 0.00013,
+    "finite": True,
+    "gates": {"max_abs": 1e-4},
+    "passed": True,
+    "reason": None,
+}
+ONNX = {"file": "generator.onnx", "format": "onnx", "precision": "fp32", "bytes": 4822011, "parity": PARITY}
+PLAN = {**ONNX, "file": "generator.plan", "format": "trt", "parity": {"passed": None, "reason": "no GPU here"}}
+
+# section → the file (or what is in it) that it is made of
+SECTIONS = {
+    "Samples": "samples/step-00000200.png samples/real.png",
+    "The same seeds over training": "samples/step-00000200.png",
+    "Curves": "metrics.jsonl",
+    "Distance to the real images": "metrics.jsonl",
+    "Notes": "metrics.jsonl",
+    "Sampling speed": "sampling.json",
+    "Configuration": "config.yaml",
+    "Made with": "run.json",
+    "Timings": "timings.json",
+}
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed where it should be, and collects attributes and text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.attributes, self.tags, self.words, self.titles = [], [], [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in DRAWN
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.open and self.open[-1] == "h2":
+            self.titles.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def picture(path, shade):
+    pixels = np.full((42, 42, 3), shade, np.uint8)
+    pixels[::2] = 255 - shade
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "demo"
+    (folder / "samples").mkdir(parents=True)
+    for step in (0, 100, 200):
+        picture(folder / f"samples/step-{step:08d}.png", step)
+    picture(folder / "samples/real.png", 7)
+    records = [{"kind": "event", "step": 150, "message": "resumed"}]
+    for step in range(10, 201, 10):
+        values = {"wasserstein": 20 - step / 20, "penalty": 0.02, "grad_norm": 1.01, "seconds": step / 2}
+        records.append({"kind": "train", "step": step, "images": step * 96, **values})
+    for step, scale in ((0, 3.0), (200, 1.0)):
+        levels = {"32": 40 * scale, "16": 20 * scale}
+        records.append({"kind": "validation", "step": step, "swd": 30 * scale, "swd_levels": levels})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"data": "faces", "image_size": 8, "lr_g": 0.0005}))
+    info = {
+        "data": "faces",
+        "preset": "demo",
+        "classes": ["a", "b"],
+        "images": 8192,
+        "device": "cpu",
+        "versions": {"torch": "2.15.0"},
+        "parameters": {"generator": 1234567, "critic": 2},
+    }
+    (folder / "run.json").write_text(json.dumps(info))
+    (folder / "timings.json").write_text(json.dumps({"training": 185.0}))
+    speed = {"backend": "onnx", "precision": "fp32", "batch": 64, "images_per_second": 1493.4, "device": "cpu"}
+    (folder / "sampling.json").write_text(json.dumps({"rows": [speed]}))
+    return folder
+
+
+def read(run, artifacts=(ONNX, PLAN)):
+    path = write_report(run, artifacts)
+    assert path == run / "report.html"
+    return path.read_text("utf-8")
+
+
+def test_the_page_is_whole_and_loads_nothing(run):
+    source = read(run)
+    page = Page(source)
+    assert source.startswith("<!doctype html>")
+    assert page.titles == [*list(SECTIONS)[:2], "Curves", "Distance to the real images", "Artifacts and parity",
+                           "Sampling speed", "Configuration", "Made with", "Timings", "Notes"]  # fmt: skip
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    for _, name, value in page.attributes:
+        assert name not in ("href", "srcset", "xlink:href", "action")
+        assert name != "src" or value.startswith("data:image/")
+    for word in ("http:", "https:", "@import", "url(", "//"):
+        assert word not in re.sub(r'src="data:[^"]*"', "", source)
+    policy = [value for tag, name, value in page.attributes if tag == "meta" and value.startswith("default-src")]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_it_follows_the_readers_theme_and_fits_a_phone(run):
+    source = read(run)
+    assert "prefers-color-scheme: dark" in source
+    assert 'content="width=device-width, initial-scale=1"' in source
+    # whatever can be wider than a phone lies in a box that scrolls by itself
+    assert source.count("<table>") == len(re.findall(r'<div class="scroll"[^>]*><table>', source)) == 3
+
+
+def test_pictures_are_embedded_as_they_are(run):
+    found = re.findall(r'src="data:image/(\w+);base64,([^"]+)" width="(\d+)"', read(run))
+    assert [kind for kind, _, _ in found] == ["png", "png", "jpeg", "jpeg", "jpeg"]
+    embedded = [Image.open(io.BytesIO(base64.b64decode(data))) for _, data, _ in found]
+    newest = Image.open(run / "samples/step-00000200.png")
+    assert embedded[0].tobytes() == newest.tobytes()
+    assert embedded[1].getpixel((0, 1)) == (7, 7, 7)
+    assert embedded[2].size == (42, 42)  # four cells of 8 pixels and what is around them
+
+
+def test_the_heading_says_what_where_and_how_far(run):
+    text = Page(read(run)).text
+    assert "preset demo · step 200 · trained for 1 min 40 s · on cpu · 8,192 images · 2 classes" in text
+    assert "90.0 → 30.0" in text
+    assert "1 of 2" in text
+    assert "1,493 images/s" in text
+
+
+def test_the_distance_of_each_level_is_set_beside_the_untrained(run):
+    text = Page(read(run)).text
+    assert "32 × 32 120 40.0 3.0 × 16 × 16 60.0 20.0 3.0 × mean 90.0 30.0 3.0 ×" in text
+    assert "floor" not in text
+
+
+def test_the_floor_is_shown_where_it_was_measured(run):
+    with (run / "metrics.jsonl").open("a") as file:
+        record = {"step": 200, "swd": 30.0, "swd_levels": {"32": 40.0}, "floor_levels": {"32": 12.5}}
+        file.write(json.dumps({"kind": "validation", **record}) + "\n")
+    text = Page(read(run)).text
+    assert "closer by floor 32 × 32 120 40.0 3.0 × 12.5" in text
+
+
+def test_parity_is_one_row_an_artifact_with_figures_gates_and_verdict(run):
+    damaged = {**ONNX, "file": "generator.ts", "parity": {**PARITY, "passed": False, "finite": False}}
+    text = Page(read(run, [ONNX, damaged, PLAN])).text.replace("\u00a0", " ")
+    figures = "cpu 2,387 3.1 × 10⁻⁶ gate ≤ 0.0001 1.2 × 10⁻⁷ 9.0 × 10⁻⁷ 128 dB 0.013 %"
+    assert f"generator.onnx 4.82 MB onnx fp32 equal {figures}" in text
+    assert f"generator.ts 4.82 MB onnx fp32 differs NaN or Inf {figures}" in text
+    assert "generator.plan 4.82 MB trt fp32 not measured no GPU here" in text
+    assert "1 of 3" in text
+
+
+def test_an_artifact_without_any_report_is_not_measured(run):
+    text = Page(read(run, [{**ONNX, "parity": None}])).text
+    assert "not measured no report in the file" in text
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_a_section_without_its_file_is_left_out(run, title):
+    for name in SECTIONS[title].split():
+        (run / name).unlink()
+    for path in sorted(run.glob("samples/step-0000*.png"))[1:]:
+        path.unlink()
+    if title == "Samples":
+        (run / "samples/step-00000000.png").unlink()
+    titles = Page(read(run)).titles
+    assert title not in titles
+    assert len(titles) >= 5
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[1, 2]", b'{"a": ', b'{"rows": 3}', b"null"])
+def test_files_that_hold_something_else_are_no_error(run, content):
+    for path in run.rglob("*.*"):
+        path.write_bytes(content)
+    assert not {"Samples", "Curves", "Sampling speed"} & set(Page(read(run)).titles)
+
+
+def test_an_empty_folder_still_makes_a_page(tmp_path):
+    page = Page(read(tmp_path, ()))
+    assert page.titles == []
+    assert tmp_path.name in page.text
+
+
+def test_values_of_the_wrong_kind_are_dashes_not_errors(run):
+    odd = {"file": 3, "format": None, "precision": [], "bytes": "x", "parity": {"passed": True, "max_abs": "?"}}
+    with (run / "metrics.jsonl").open("a") as file:
+        for record in (
+            {"kind": "train", "step": "late", "penalty": 1},
+            {"kind": "train", "step": 210, "penalty": None, "wasserstein": "high", "seconds": []},
+            {"kind": "validation", "step": 210, "swd": None, "swd_levels": {"x": 1, "8": None}},
+            {"kind": [], "step": 1},
+        ):
+            file.write(json.dumps(record) + "\n")
+    (run / "run.json").write_text('{"images": "many", "classes": 4, "versions": [], "parameters": {"g": null}}')
+    assert "–" in Page(read(run, [odd])).text
+
+
+def test_hostile_names_stay_text(run):
+    evil = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'&"
+    (run / "config.yaml").write_text(yaml.safe_dump({"data": evil, evil: evil}))
+    info = {"data": evil, "preset": evil, "device": evil, "versions": {evil: evil}, "parameters": {evil: 1}}
+    (run / "run.json").write_text(json.dumps(info))
+    (run / "timings.json").write_text(json.dumps({evil: 1.0}))
+    row = {"backend": evil, "precision": evil, "device": evil, "batch": evil, "images_per_second": 1.0}
+    (run / "sampling.json").write_text(json.dumps({"rows": [row]}))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "event", "step": 3, "message": evil}) + "\n")
+    parity = {**PARITY, "device": evil, "reference": evil}
+    artifact = {"file": evil, "format": evil, "precision": evil, "bytes": 1, "parity": parity}
+    page = Page(read(run, [artifact, {**artifact, "parity": {"passed": None, "reason": evil}}]))
+    assert "script" not in page.tags
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count(evil) >= 15
+
+
+def test_a_report_is_replaced_whole(run):
+    first = read(run)
+    (run / "timings.json").unlink()
+    assert read(run) != first
+    assert not [path.name for path in run.iterdir() if "tmp" in path.name]
+
+
+def test_a_long_run_makes_no_large_page(run):
+    lines = [{"kind": "train", "step": step, "wasserstein": math.sin(step), "penalty": 1.0} for step in range(20_000)]
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert len(read(run)) < 120_000
+
+
+def points(source, kind="c0"):
+    found = re.search(rf'<polyline class="{kind}" points="([^"]+)"', source)[1]
+    return [tuple(map(float, point.split(","))) for point in found.split()]
+
+
+def test_a_curve_goes_where_its_values_are():
+    drawn = points(chart("Loss", "nats", [Line("", [(0, 0.0), (50, 10.0), (100, 5.0)])]))
+    (x0, y0), (x1, y1), (x2, y2) = drawn
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
+    assert y0 - y2 == pytest.approx((y0 - y1) / 2, abs=0.2)  # down is more in SVG
+    assert y1 < y2 < y0
+
+
+def test_a_curve_passes_over_what_is_not_finite():
+    line = Line("", [(0, 1.0), (1, math.nan), (2, math.inf), (3, 2.0)])
+    assert len(points(chart("Loss", "", [line]))) == 2
+    assert chart("Loss", "", [Line("", [(0, math.nan)])]) == ""
+    assert chart("Loss", "", []) == ""
+
+
+@pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [-2.0] * 100, [1e-12, 2e-12], [1e30, -1e30]])
+def test_few_equal_tiny_and_huge_values_make_a_chart(values):
+    source = chart("Loss", "", [Line("", list(enumerate(values)))])
+    Page(source)
+    assert "nan" not in source
+    assert "inf" not in source
+    assert all(0 <= x <= 440 and 0 <= y <= 232 for x, y in points(source))
+
+
+def test_noise_is_drawn_faint_behind_its_average():
+    rng = np.random.default_rng(0)
+    noise = [(step, float(rng.normal())) for step in range(300)]
+    source = chart("Loss", "", [Line("", noise)])
+    raw, smooth = (np.array(points(source, kind))[:, 1] for kind in ("raw c0", "c0"))
+    assert smooth.std() < 0.5 * raw.std()
+    assert smooth.mean() == pytest.approx(raw.mean(), abs=2)
+
+
+def test_one_wild_value_does_not_flatten_the_curve():
+    calm = [(step, math.sin(step / 20)) for step in range(399)]
+    heights = np.array(points(chart("Loss", "", [Line("", [*calm, (399, 1e6)])])))[5:-20, 1]
+    assert np.ptp(heights) > 100
+
+
+def test_several_lines_have_a_legend_and_one_has_none():
+    two = chart("Distance", "", [Line("mean", [(0, 1.0)]), Line("<64>", [(0, 2.0)])])
+    assert "&lt;64&gt;" in two
+    assert 'class="legend"' in two
+    assert 'class="legend"' not in chart("Distance", "", [Line("mean", [(0, 1.0)])])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.013, 0.0171), (-3, 7), (0, 40_000), (1e-9, 3e-9), (-1e30, 1e30)])
+def test_ticks_are_few_round_and_inside(low, high):
+    found = ticks(low, high, 5)
+    assert 2 <= len(found) <= 5
+    assert all(low - 1e-9 * high <= tick <= high * (1 + 1e-9) for tick in found)
+    step = found[1] - found[0]
+    assert round(step / 10 ** math.floor(math.log10(step) + 1e-6), 3) in (1, 2, 5)
+
+
+def test_numbers_are_written_for_people():
+    assert [short(value) for value in (0.05, 12, 40_000, -1_500_000)] == ["0.05", "12", "40k", "−1.5M"]
+    assert [figure(value) for value in (0, 75.31, 1493.4, -0.5, math.nan, None, "x", True)] == [
+        "0", "75.3", "1,493", "−0.500", "–", "–", "–", "–"]  # fmt: skip
+    assert scientific(3.14e-6).replace("\u00a0", " ") == "3.1 × 10⁻⁶"
+    assert [share(0), share(0.00013)] == ["0\u00a0%", "0.013\u00a0%"]
+    assert [size(512), size(4_822_011)] == ["512\u00a0B", "4.82\u00a0MB"]

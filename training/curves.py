@@ -1,0 +1,156 @@
+"""Line charts as inline SVG, without a library: raw values faint, smoothed values on top.
+
+Colours come from the page's style sheet (classes `c0`, `c1`, …), so a chart follows its light or dark theme.
+"""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 440.0, 232.0  # of the drawing, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 8.0, 40.0  # margins
+MOST_POINTS = 400  # drawn of one line
+SMOOTHED_FROM = 24  # points: fewer are shown as they are
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: (step, value) points, of which those that are not finite are passed over."""
+
+    name: str
+    points: Sequence[Point]
+
+
+def chart(title: str, unit: str, lines: Sequence[Line], *, reference: float | None = None) -> str:
+    """A figure with title, unit, axes, a legend where there is more than one line, and an optional level.
+
+    Returns nothing where no line has a finite point.
+    """
+    known = [(f"c{i}", line.name, _finite(line.points)) for i, line in enumerate(lines)]
+    known = [(colour, name, points) for colour, name, points in known if points]
+    if not known:
+        return ""
+    thinned = [(colour, _thinned(points)) for colour, _, points in known]
+    curves = [(colour, points, _smoothed(points)) for colour, points in thinned]
+    x_low, x_high = _spread([x for _, _, points in known for x, _ in points])
+    if 0 < x_low < 0.1 * x_high:
+        x_low = 0.0
+    y_low, y_high = _value_range([y for _, raw, _ in curves for _, y in raw], reference)
+
+    def place(points: Sequence[Point]) -> list[Point]:
+        x_scale = (WIDTH - LEFT - RIGHT) / (x_high - x_low)
+        y_scale = (HEIGHT - TOP - BOTTOM) / (y_high - y_low)
+        return [(LEFT + (x - x_low) * x_scale, TOP + (y_high - y) * y_scale) for x, y in points]
+
+    parts = []
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    for value in ticks(y_low, y_high, 5):
+        ((_, y),) = place([(x_low, value)])
+        parts.append(f'<line class="rule" x1="{LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="end" x="{LEFT - 7:g}" y="{y + 4:.1f}">{short(value)}</text>')
+    for value in ticks(x_low, x_high, 6):
+        ((x, _),) = place([(value, y_low)])
+        anchor = ' class="end"' if x > right - 12 else ' class="mid"'
+        parts.append(f'<text{anchor} x="{x:.1f}" y="{bottom + 17:g}">{short(value)}</text>')
+    parts.append(f'<line class="axis" x1="{LEFT:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>')
+    parts.append(f'<text class="mid" x="{(LEFT + right) / 2:g}" y="{HEIGHT - 4:g}">generator updates</text>')
+    # an inner svg cuts off what shoots out of the range
+    box = f'x="{LEFT:g}" y="{TOP:g}" width="{right - LEFT:g}" height="{bottom - TOP:g}"'
+    parts.append(f'<svg {box} viewBox="{LEFT:g} {TOP:g} {right - LEFT:g} {bottom - TOP:g}">')
+    if reference is not None:
+        ((_, y),) = place([(x_low, reference)])
+        parts.append(f'<line class="reference" x1="{LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    for colour, raw, smooth in curves:
+        if smooth != raw:
+            parts.append(_path(place(raw), f"raw {colour}"))
+        parts.append(_path(place(smooth), colour))
+    parts.append("</svg>")
+    if all(len(raw) < SMOOTHED_FROM for _, raw, _ in curves):  # dots at the edge must not be cut
+        parts.extend(_dots(place(raw), colour) for colour, raw, _ in curves)
+    legend = _legend([(colour, name) for colour, name, _ in known]) if len(lines) > 1 else ""
+    label = html.escape(f"{title}, {unit}, by generator updates")
+    caption = f"<b>{html.escape(title)}</b> {html.escape(unit)}{legend}"
+    return (
+        f'<figure class="chart"><figcaption>{caption}</figcaption>\n'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        "</figure>\n"
+    )
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """At most ``most`` round values (1, 2 or 5 times a power of ten apart) from ``low`` to ``high``."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if _count(low, high, power * factor) <= most)
+    first = math.ceil(low / step - 1e-9)
+    return [(first + i) * step for i in range(_count(low, high, step))]
+
+
+def short(value: float) -> str:
+    """A tick's label: `0.05`, `12`, `40k`, `1.5M`."""
+    for unit, scale in (("M", 1e6), ("k", 1e3)):
+        if abs(value) >= scale:
+            return f"{value / scale:.4g}{unit}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _count(low: float, high: float, step: float) -> int:
+    return math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
+
+
+def _finite(points: Sequence[Point]) -> list[Point]:
+    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    """Means of neighbours, so that a long run makes no large page."""
+    bucket = math.ceil(len(points) / MOST_POINTS)
+    groups = (points[i : i + bucket] for i in range(0, len(points), bucket))
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def _smoothed(points: list[Point]) -> list[Point]:
+    """Centred moving average, narrower towards the ends."""
+    if len(points) < SMOOTHED_FROM:
+        return points
+    reach = max(1, len(points) // 40)
+    averages = []
+    for i, (x, _) in enumerate(points):
+        near = max(min(reach, i, len(points) - 1 - i), reach // 2)
+        window = points[max(0, i - near) : i + near + 1]
+        averages.append((x, sum(y for _, y in window) / len(window)))
+    return averages
+
+
+def _value_range(raw: Sequence[float], reference: float | None) -> tuple[float, float]:
+    """What the vertical axis shows: every value but the wildest hundredth at either end."""
+    values, edge = sorted(raw), len(raw) // 100
+    wanted = [*values[edge : len(values) - edge], *([] if reference is None else [reference])]
+    if 0 < min(wanted) < 0.6 * max(wanted):
+        wanted.append(0.0)
+    low, high = _spread(wanted)
+    return (low if low == 0 else low - 0.05 * (high - low)), high + 0.05 * (high - low)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
+        half = abs(low) / 2 or 1.0
+        return low - half, high + half
+    return low, high
+
+
+def _path(points: Sequence[Point], classes: str) -> str:
+    return f'<polyline class="{classes}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
+
+
+def _dots(points: Sequence[Point], colour: str) -> str:
+    return "".join(f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in points)
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> str:
+    keys = "".join(f'<span class="key {colour}">{html.escape(name)}</span>' for colour, name in entries)
+    return f'<span class="legend">{keys}</span>'

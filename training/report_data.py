@@ -1,0 +1,120 @@
+"""Reads what a report is made of from a run folder. What is missing or unreadable is empty, no error."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wgan.serve import artifact
+from wgan.serve.errors import ArtifactError
+from wgan.training import history
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One run, as found on the disk."""
+
+    name: str
+    config: Values  # config.yaml
+    info: Values  # run.json
+    train: Sequence[Values]  # records of metrics.jsonl, by kind
+    validation: Sequence[Values]  # in the order of their steps
+    events: Sequence[Values]
+    samples: Sequence[tuple[int, Path]]  # (step, grid), in the order of their steps
+    real: Path | None
+    timings: Mapping[str, float]  # seconds
+    speeds: Sequence[Values]  # rows of sampling.json
+    artifacts: Sequence[Values]
+
+    @property
+    def step(self) -> int:
+        """The last step that anything is known of."""
+        steps = [int(record["step"]) for record in (*self.train, *self.validation)]
+        return max([*steps, *(step for step, _ in self.samples)], default=0)
+
+
+def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
+    """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""
+    records = [record for record in _records(run / "metrics.jsonl") if number(record.get("step")) is not None]
+    kinds: dict[str, list[Values]] = {"train": [], "validation": [], "event": []}
+    for record in sorted(records, key=lambda record: float(record["step"])):
+        kinds.get(str(record.get("kind")), []).append(record)
+    rows = _json(run / "sampling.json").get("rows")
+    timings = _json(run / "timings.json").items()
+    real = run / "samples" / "real.png"
+    return RunData(
+        name=run.resolve().name,
+        config=_yaml(run / "config.yaml"),
+        info=_json(run / "run.json"),
+        train=kinds["train"],
+        validation=kinds["validation"],
+        events=kinds["event"],
+        samples=_samples(run / "samples"),
+        real=real if real.is_file() else None,
+        timings={name: seconds for name, value in timings if (seconds := number(value)) is not None},
+        speeds=[row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else [],
+        artifacts=_artifacts(run / "export") if artifacts is None else artifacts,
+    )
+
+
+def number(value: Any) -> float | None:
+    """``value`` if it is a finite number, as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < float("inf") else None  # NaN compares false
+
+
+def mapping(value: Any) -> Values:
+    """``value`` if it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def levels(record: Values, key: str) -> dict[int, float]:
+    """Distances by resolution, finest first, from `swd_levels` or `floor_levels` of a validation record."""
+    found = {
+        int(name): distance
+        for name, value in mapping(record.get(key)).items()
+        if str(name).isdecimal() and (distance := number(value)) is not None
+    }
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _records(path: Path) -> list[history.Record]:
+    try:
+        return history.read(path)
+    except OSError:
+        return []
+
+
+def _samples(folder: Path) -> list[tuple[int, Path]]:
+    found = ((re.fullmatch(r"step-(\d+)\.png", path.name), path) for path in folder.glob("step-*.png"))
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _artifacts(folder: Path) -> list[Values]:
+    found: list[Values] = []
+    for path in artifact.list_folder(folder):
+        with suppress(ArtifactError):
+            found.append(artifact.summary(path, artifact.read(path).metadata))
+    return found
+
+
+def _json(path: Path) -> Values:
+    try:
+        return mapping(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _yaml(path: Path) -> Values:
+    try:
+        return mapping(yaml.safe_load(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return {}
