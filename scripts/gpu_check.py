@@ -1,0 +1,176 @@
+"""What only a GPU can show: `bash scripts/gpu_check.sh [names of checks]`.
+
+Stdout is one table and, as its last line, one JSON object; progress goes to stderr.
+Exit codes: 0 all held, 1 one did not, 2 there is no GPU here or no such check.
+"""
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+
+Figures = dict[str, Any]
+CHECKS: dict[str, Callable[[], Figures]] = {}
+
+
+class Skipped(Exception):
+    """This machine lacks something that the check needs; its text says what."""
+
+
+def check(name: str) -> Callable[[Callable[[], Figures]], Callable[[], Figures]]:
+    """Registers a check: it returns its figures, raises Skipped, or fails by any other exception."""
+
+    def register(function: Callable[[], Figures]) -> Callable[[], Figures]:
+        CHECKS[name] = function
+        return function
+
+    return register
+
+
+def require(*modules: str) -> None:
+    """Skips the check where one of these modules is not installed."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise Skipped(f"{module} is not installed")
+
+
+def milliseconds(work: Callable[[], object], repeats: int = 20, warmup: int = 5) -> float:
+    """The median time of ``work`` on the GPU's own clock."""
+    import torch
+
+    for _ in range(warmup):
+        work()
+    spans = []
+    for _ in range(repeats):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start.record()
+        work()
+        end.record()
+        spans.append((start, end))
+    torch.cuda.synchronize()
+    return float(statistics.median(start.elapsed_time(end) for start, end in spans))
+
+
+@check("device")
+def device() -> Figures:
+    """What every other figure was measured on."""
+    import torch
+
+    properties = torch.cuda.get_device_properties(0)
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    try:
+        driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        driver = "unknown"
+    return {
+        "name": properties.name,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "memory_gib": round(properties.total_memory / 2**30, 1),
+        "driver": driver,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+    }
+
+
+@check("matmul")
+def matmul(size: int = 8192) -> Figures:
+    """The matrix-product peak, TFLOP/s: what every other figure is to be held against."""
+    import torch
+
+    figures = {}
+    before = torch.get_float32_matmul_precision()
+    for name, dtype, precision in (
+        ("fp32", torch.float32, "highest"),
+        ("tf32", torch.float32, "high"),
+        ("bf16", torch.bfloat16, "highest"),
+        ("fp16", torch.float16, "highest"),
+    ):
+        torch.set_float32_matmul_precision(precision)
+        # Random numbers: on zeros a GPU draws less power and clocks higher.
+        a, b, out = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(3))
+        span = milliseconds(lambda a=a, b=b, out=out: torch.mm(a, b, out=out))  # type: ignore[misc]
+        figures[f"{name}_tflops"] = round(2 * size**3 / (span * 1e-3) / 1e12, 1)
+    torch.set_float32_matmul_precision(before)
+    return figures
+
+
+@check("tests")
+def tests() -> Figures:
+    """The tests marked gpu."""
+    require("pytest")
+    # Only files that have such tests: others may import what is not installed here.
+    files = [str(path) for path in (ROOT / "tests").glob("test_*.py") if "mark.gpu" in path.read_text("utf-8")]
+    if not files:
+        raise Skipped("no test is marked gpu")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-m", "gpu", f"--junitxml={report}", *sorted(files)]
+        done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+        suites = list(ElementTree.parse(report).iter("testsuite")) if report.exists() else []
+    count = {key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
+    if done.returncode != 0:
+        raise AssertionError(f"pytest ended with {done.returncode}: {count}")
+    return {"passed": count["tests"] - count["skipped"], "skipped": count["skipped"]}
+
+
+def run(name: str) -> Figures:
+    """One check's row: status ("ok", "FAILED" or "skipped"), seconds, and figures or why."""
+    print(f"gpu_check: {name} ...", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    row: Figures = {"status": "ok"}
+    try:
+        row["figures"] = CHECKS[name]()
+    except Skipped as reason:
+        row |= {"status": "skipped", "why": str(reason)}
+    except Exception as error:
+        traceback.print_exc()
+        row |= {"status": "FAILED", "why": " ".join(f"{type(error).__name__}: {error}".split())}
+    row["seconds"] = round(time.perf_counter() - start, 2)
+    return row
+
+
+def table(rows: dict[str, Figures]) -> str:
+    """The rows as text: name, status, seconds, and a figure a line."""
+    width = max(map(len, rows))
+    lines = [f"{'check':{width}}  {'status':7}  {'s':>7}  figures"]
+    for name, row in rows.items():
+        figures = [f"{key} = {value}" for key, value in row.get("figures", {}).items()] or [row.get("why", "")]
+        lines.append(f"{name:{width}}  {row['status']:7}  {row['seconds']:7.2f}  {figures[0]}")
+        lines += [f"{'':{width}}  {'':7}  {'':7}  {figure}" for figure in figures[1:]]
+    return "\n".join(lines)
+
+
+def main(names: list[str]) -> int:
+    """Runs the named checks, or all."""
+    if unknown := [name for name in names if name not in CHECKS]:
+        print(f"gpu_check: no check named {', '.join(unknown)}: there are {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("torch") is None:
+        print("gpu_check: torch is not installed", file=sys.stderr)
+        return 2
+    import torch
+
+    if not torch.cuda.is_available():
+        print("gpu_check: there is no NVIDIA GPU here that torch can use", file=sys.stderr)
+        return 2
+    rows = {name: run(name) for name in names or CHECKS}
+    held = all(row["status"] != "FAILED" for row in rows.values())
+    print(table(rows))
+    print(json.dumps({"ok": held, "checks": rows}), flush=True)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

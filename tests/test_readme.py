@@ -1,0 +1,122 @@
+"""Every command in README.md is run somewhere, and every option in it exists."""
+
+import ast
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+# The command as README.md has it, without its comment → the script that has it as a line, or the test of it.
+RUN_BY: dict[str, str] = {
+    "bash scripts/test.sh": ".ci/run",
+}
+
+
+def commands(markdown: str) -> list[str]:
+    """The command lines of the fenced bash and console blocks, without prompts, comments and line breaks."""
+    found = []
+    for language, block in re.findall(r"^ *```(bash|console)\n(.*?)^ *```", markdown, re.DOTALL | re.MULTILINE):
+        for line in re.sub(r"\\\n\s*", "", block).splitlines():
+            prompted = line.strip().startswith("$ ")
+            command = re.sub(r"(^|\s+)#\s.*$", "", line.strip().removeprefix("$ "))
+            if command and (prompted or language == "bash"):
+                found.append(command)
+    return found
+
+
+def problem_with(command: str, run_by: dict[str, str]) -> str | None:
+    """Why this command cannot be said to be run anywhere; None if it can."""
+    if command not in run_by:
+        return f"`{command}` is run by nothing: add a test and its name to RUN_BY"
+    file, _, test = run_by[command].partition("::")
+    if not (ROOT / file).is_file():
+        return f"`{command}`: there is no {file}"
+    source = (ROOT / file).read_text("utf-8")
+    if not test:
+        lines = [line.strip() for line in source.splitlines()]
+        return None if command in lines else f"`{command}`: {file} does not run it"
+    names = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
+    return None if test in names else f"`{command}`: {file} has no {test}"
+
+
+@cache
+def help_of(subcommand: str) -> str:
+    # Wide and plain, so that no option is cut or coloured in two.
+    env = {**os.environ, "COLUMNS": "300", "TERM": "dumb", "NO_COLOR": "1"}
+    main = "from wgan.serve.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", main, subcommand, "--help"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"wgan {subcommand} --help: {done.stderr}"
+    return done.stdout
+
+
+def unknown_options(command: str, help_text: str) -> list[str]:
+    options = [word.split("=")[0] for word in shlex.split(command) if re.match(r"--?[a-zA-Z]", word)]
+    known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text))
+    return [option for option in options if option not in known]
+
+
+def test_every_command_of_the_readme_is_run_by_a_test_or_by_ci():
+    assert [problem for command in commands(README) if (problem := problem_with(command, RUN_BY))] == []
+
+
+def test_the_options_of_every_wgan_command_in_the_readme_exist():
+    if importlib.util.find_spec("wgan.serve.cli") is None:
+        pytest.skip("wgan.serve.cli is not there yet")
+    for line in commands(README):
+        for command in re.split(r"\s(?:\|\|?|&&|;|>)\s", line):
+            words = shlex.split(command)
+            if words and Path(words[0]).name == "wgan" and len(words) > 1 and not words[1].startswith("-"):
+                assert unknown_options(command, help_of(words[1])) == [], command
+
+
+def test_commands_are_read_from_bash_and_console_blocks():
+    text = """
+```bash
+# a comment
+wgan train --data faces  # why
+wgan export \\
+  --format onnx
+```
+```console
+$ wgan sample -n 64
+64 images
+```
+```python
+print()
+```
+"""
+    assert commands(text) == ["wgan train --data faces", "wgan export --format onnx", "wgan sample -n 64"]
+
+
+def test_a_command_that_nothing_runs_is_found():
+    here = "tests/test_readme.py"
+    run_by = {
+        "a": f"{here}::test_a_command_that_nothing_runs_is_found",
+        "b": f"{here}::test_none",
+        "c": "tests/none.py::test",
+        "set -euo pipefail": "scripts/test.sh",
+        "d": "scripts/test.sh",
+    }
+    found = {command: problem_with(command, run_by) for command in [*run_by, "e"]}
+    assert [command for command, problem in found.items() if problem] == ["b", "c", "d", "e"]
+
+
+def test_an_option_that_the_help_does_not_have_is_found():
+    text = "--backend TEXT  --seed INTEGER  -n INTEGER"
+    assert unknown_options("wgan sample --backend=onnx -n 64 lr_g=-1", text) == []
+    assert unknown_options("wgan sample --back onnx --seeds 4 -N 3", text) == ["--back", "--seeds", "-N"]
