@@ -46,14 +46,7 @@ class Exported:
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json` and the report page."""
-        return {
-            "file": self.path.name,
-            "path": str(self.path),
-            "format": self.metadata.format,
-            "precision": self.metadata.precision,
-            "bytes": self.path.stat().st_size,
-            "parity": self.metadata.parity,
-        }
+        return artifact.summary(self.path, self.metadata)
 
 
 def file_name(kind: str, precision: str) -> str:
@@ -179,16 +172,6 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
     with backend:
         report = parity.measure(backend, generator.module, found.max_batch or 256)
     return Exported(path, found.replace(parity=report))
-
-
-def list_artifacts(folder: Path) -> list[Path]:
-    """The folder's artifacts, by name."""
-    return sorted(path for path in folder.glob("generator*") if path.suffix in artifact.SUFFIXES)
-
-
-def describe(folder: Path) -> list[dict[str, Any]]:
-    """What the report page says of the folder's artifacts, as their metadata has it."""
-    return [Exported(path, artifact.read(path).metadata).to_dict() for path in list_artifacts(folder)]
 
 
 def _versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The generator as it is deployed: BatchNorm folded into the layer before it."""
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ def fold_batchnorm(generator: nn.Module) -> nn.Module:
 
 def _fold_sequence(sequence: nn.Sequential) -> None:
     names = list(sequence._modules)
-    for name, following in zip(names, names[1:], strict=False):
+    for name, following in pairwise(names):
         layer, norm = sequence._modules[name], sequence._modules[following]
         fused: nn.Module
         if isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):

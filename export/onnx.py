@@ -1,7 +1,8 @@
 """ONNX by tracing (seed document, section 9.1), checked before anybody sees it."""
 
-import io
 import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -27,32 +28,37 @@ def to_onnx(module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int
     """
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ExportError(f"--opset {opset} is outside its range, {OPSETS[0]} to {OPSETS[1]}")
-    buffer = io.BytesIO()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), TemporaryDirectory() as folder:
+            path = Path(folder) / "generator.onnx"
             # the newer exporter cannot write opset 11 and leaves it at 18 without an error
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", UserWarning)
             torch.onnx.export(
                 module,
                 (torch.zeros(2, latent_dim),),
-                buffer,
+                path,
                 input_names=["z"],
                 output_names=["image"],
                 dynamic_axes={"z": {0: "N"}, "image": {0: "N"}},
                 opset_version=opset,
                 dynamo=False,
             )
-        model = onnx.load_model_from_string(buffer.getvalue())
+            model = onnx.load(path)
         _state_output_shape(model, image_shape)
         model.ir_version = min(model.ir_version, MAX_IR)
         onnx.checker.check_model(model, full_check=True)
-    except (RuntimeError, ValueError, onnx.checker.ValidationError, torch.onnx.errors.OnnxExporterError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        onnx.checker.ValidationError,
+        torch.onnx.errors.OnnxExporterError,
+    ) as error:
         raise ExportError(f"ONNX export failed: {' '.join(str(error).split())[:300]}") from None
     written = {entry.domain: entry.version for entry in model.opset_import}
     if written != {"": opset}:
         raise ExportError(f"asked for ONNX opset {opset}, the exporter wrote {written}: choose another --opset")
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _state_output_shape(model: onnx.ModelProto, image_shape: tuple[int, int, int]) -> None:

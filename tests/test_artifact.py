@@ -116,8 +116,8 @@ def test_a_wrong_ending_is_said(tiny_export: Path, tmp_path: Path) -> None:
         artifact.read(tmp_path / "generator.pth")
     with pytest.raises(ArtifactError, match="no file"):
         artifact.read(tmp_path / "generator.onnx")
+    (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ArtifactError, match="cannot be read"):
-        (tmp_path / "folder.onnx").mkdir()
         artifact.read(tmp_path / "folder.onnx")
 
 

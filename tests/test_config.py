@@ -70,7 +70,8 @@ def test_the_yaml_of_a_config_loads_as_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("a: [", "is not YAML"), ("- 1", "must hold"), ("lr: 1", "did you mean lr_"), ("\0", "not YAML")]
+    ("text", "says"),
+    [("a: [", "is not YAML"), ("- 1", "must hold"), ("lr: 1", "did you mean lr_"), ("\0", "not YAML")],
 )
 def test_a_bad_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "c.yaml"

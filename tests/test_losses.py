@@ -16,7 +16,11 @@ def _seed() -> None:
 
 
 def batch(n: int = 4, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.randn(n, 3, 8, 8, dtype=dtype), torch.randn(n, 3, 8, 8, dtype=dtype), torch.rand(n, dtype=dtype)
+    return (
+        torch.randn(n, 3, 8, 8, dtype=dtype),
+        torch.randn(n, 3, 8, 8, dtype=dtype),
+        torch.rand(n, dtype=dtype),
+    )
 
 
 def test_a_linear_critics_penalty_is_its_weights_norm() -> None:

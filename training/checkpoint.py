@@ -30,7 +30,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
             torch.save({"schema": SCHEMA, **state}, temporary)
         except RuntimeError as error:  # what torch makes of a full disk
             reason = " ".join(str(error).split())[:120]
-            raise OutputError(f"cannot write {path}: {reason}; free some space, earlier checkpoints are whole") from None
+            raise OutputError(
+                f"cannot write {path}: {reason}; free some space, earlier checkpoints are whole"
+            ) from None
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -43,7 +45,15 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ):
         raise CheckpointError(f"{path} is damaged or no checkpoint of wgan: use another one") from None
     if not isinstance(state, dict) or not isinstance(state.get("schema"), int):
         raise CheckpointError(f"{path} is no checkpoint of wgan")

@@ -13,8 +13,15 @@ import yaml
 from wgan.serve.errors import ConfigError
 
 
-def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
-            choices: tuple[Any, ...] = (), fixed: bool = False) -> Any:
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] = (),
+    fixed: bool = False,
+) -> Any:
     """A field with its meaning and its bounds. ``fixed``: a resumed run cannot change it."""
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "fixed": fixed}
     return dataclasses.field(default=default, metadata=metadata)
@@ -32,8 +39,13 @@ class Config:
     image_size: int = setting(64, "side of the square images, pixels", choices=(8, 16, 32, 64, 128, 256), fixed=True)
     channels: int = setting(3, "3 for colour, 1 for grey", choices=(1, 3), fixed=True)
     latent_dim: int = setting(128, "length of the latent vector z", low=1, high=4096, fixed=True)
-    base_channels: int = setting(64, "channels at the finest layer; doubles with each halving, up to 8 times",
-                                 low=1, high=1024, fixed=True)
+    base_channels: int = setting(
+        64,
+        "channels at the finest layer; doubles with each halving, up to 8 times",
+        low=1,
+        high=1024,
+        fixed=True,
+    )
 
     steps: int = setting(40_000, "generator updates", low=1, high=100_000_000)
     batch_size: int = setting(64, "images a critic step", low=1, high=65_536, fixed=True)
@@ -43,8 +55,9 @@ class Config:
     lr_d: float = setting(1e-4, "Adam's learning rate, critic", low=0, high=1)
     beta1: float = setting(0.0, "Adam's first momentum", low=0, high=0.999999)
     beta2: float = setting(0.9, "Adam's second momentum", low=0, high=0.999999)
-    ema_decay: float = setting(0.999, "averaging of the generator's weights, per step; 0 turns it off",
-                               low=0, high=0.999999)
+    ema_decay: float = setting(
+        0.999, "averaging of the generator's weights, per step; 0 turns it off", low=0, high=0.999999
+    )
 
     augment_enlarge: float = setting(1.0, "enlarge by this and crop at random; the document's is 1.125", low=1, high=2)
     augment_flip: float = setting(0.0, "probability of a horizontal flip; the document's is 0.5", low=0, high=1)

@@ -23,7 +23,8 @@ class Ema:
     def update(self, generator: nn.Module, step: int) -> None:
         """Takes in the weights after update number ``step`` (from 1)."""
         decay = min(self.decay, step / (step + 9))
-        averages, weights = list(self.module.parameters()), list(generator.parameters())
+        averages: list[Tensor] = list(self.module.parameters())
+        weights: list[Tensor] = list(generator.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)
 
     def calibrate(self, batches: list[Tensor]) -> None:

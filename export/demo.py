@@ -1,0 +1,158 @@
+"""`wgan demo`: the whole way on the built-in faces, ending in a page to look at."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wgan.export import exporter
+from wgan.export.show import parity_table
+from wgan.serve import artifact
+from wgan.serve.backend import Backend, open_backend
+from wgan.serve.benchmark import measure_speed
+from wgan.serve.errors import BackendUnavailable, ExportError, ParityError
+from wgan.serve.files import atomic_write
+from wgan.serve.outputs import open_output
+from wgan.serve.sampler import BATCH, sample
+from wgan.training import checkpoint, config
+from wgan.training import run as runs
+from wgan.training.deploy import TorchBackend, load_generator
+from wgan.training.history import read
+from wgan.training.loop import train
+from wgan.training.report import write_report
+
+PRESET = "demo"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made and measured."""
+
+    report: Path
+    finished: bool  # False: interrupted while training, state saved
+    artifacts: list[exporter.Exported]
+    speeds: list[dict[str, Any]]
+    untrained_swd: dict[str, float]
+    trained_swd: dict[str, float]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every artifact that can run here matches PyTorch."""
+        return all(entry.passed is not False for entry in self.artifacts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "report": str(self.report),
+            "finished": self.finished,
+            "passed": self.passed,
+            "artifacts": [entry.to_dict() for entry in self.artifacts],
+            "sampling": self.speeds,
+            "untrained_swd": self.untrained_swd,
+            "trained_swd": self.trained_swd,
+            "seconds": self.seconds,
+        }
+
+    def to_text(self) -> str:
+        """For people."""
+        if not self.finished:
+            return "stopped, saved: run the same command to go on"
+        before, after = (sum(swd.values()) / len(swd) for swd in (self.untrained_swd, self.trained_swd))
+        lines = [
+            parity_table(self.artifacts),
+            *(
+                f"{row['backend']:<12} {row['precision']} on {row['device']}: {row['images_per_second']:,.0f} images/s"
+                for row in self.speeds
+            ),
+            f"sliced Wasserstein distance to held-out faces: {before:.1f} untrained, {after:.1f} trained",
+            f"report: {self.report}",
+        ]
+        return "\n".join(lines)
+
+
+def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Callable[[str], None]) -> Demo:
+    """Trains the `demo` preset (or goes on with it), exports all that can be built here, verifies, samples.
+
+    Args:
+        path: run folder.
+        changes: settings over the preset.
+        device: where to train.
+        say: takes lines about the progress.
+
+    Raises:
+        WganError: as the steps raise it.
+    """
+    began = time.monotonic()
+    timings: dict[str, float] = {}
+    wanted = config.from_dict(changes, base=config.load(PRESET))
+    started = runs.RunFolder(path).config.is_file()
+    folder, wanted = runs.reopen(path, changes) if started else (runs.begin(path, wanted), wanted)
+    if not _trained(folder, wanted):
+        say(f"training the {PRESET} preset into {path}: {wanted.steps} steps on {device}")
+        result = train(folder, wanted, device=device, cache=path.parent / ".cache", resume=started)
+        timings["training"] = result.seconds
+        if not result.finished:
+            return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began)
+    target = path / "export"
+    generator = load_generator(checkpoint.find(path, "last"))
+
+    mark = time.monotonic()
+    for kind in exporter.ENDINGS:
+        try:
+            for exported in exporter.export(generator, target, [kind]):
+                say(f"wrote {exported.path}")
+        except (BackendUnavailable, ExportError) as error:
+            if kind != "trt" or isinstance(error, ParityError):
+                raise
+            say(f"no engine: {error}")
+    timings["export, measured"] = time.monotonic() - mark
+
+    mark = time.monotonic()
+    artifacts = [exporter.verify(file, required=False) for file in artifact.list_folder(target)]
+    timings["verify"] = time.monotonic() - mark
+
+    mark = time.monotonic()
+    speeds = []
+    for file in [
+        target / exporter.REFERENCE,
+        *(entry.path for entry in artifacts if entry.passed is not None),
+    ]:
+        with _open(file) as backend:
+            speeds.append(measure_speed(backend, BATCH))
+    timings["measuring speed"] = time.monotonic() - mark
+
+    mark = time.monotonic()
+    with open_backend(target / exporter.file_name("onnx", "fp32")) as backend:
+        text = {"model": backend.digest}
+        with open_output(path / "generated", count=BATCH, first=0, text=text) as output:
+            for first, images in sample(backend, 0, BATCH, BATCH):
+                output.write(first, images)
+    timings["sampling 64 images"] = time.monotonic() - mark
+
+    validations = [entry for entry in read(folder.metrics) if entry["kind"] == "validation"]
+    atomic_write(path / "sampling.json", json.dumps({"rows": speeds}).encode())
+    before = json.loads(folder.timings.read_text()) if folder.timings.is_file() else {}
+    atomic_write(folder.timings, json.dumps({**before, **timings}).encode())
+    report = write_report(path)
+    return Demo(
+        report=report,
+        finished=True,
+        artifacts=artifacts,
+        speeds=speeds,
+        untrained_swd=validations[0]["swd_levels"],
+        trained_swd=validations[-1]["swd_levels"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def _trained(folder: runs.RunFolder, wanted: config.Config) -> bool:
+    return checkpoint.step_path(folder.checkpoints, wanted.steps).is_file()
+
+
+def _open(file: Path) -> Backend:
+    return TorchBackend(file) if file.name == exporter.REFERENCE else open_backend(file)

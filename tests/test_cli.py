@@ -1,0 +1,197 @@
+"""The command line's contract: what goes where, exit codes, and one line for every mistake."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wgan.serve.cli import main
+
+TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
+        "validate_images=32"]  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path, tiny_export: Path) -> Path:
+    """A run folder with an export folder, as the newest run."""
+    folder = here / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("steps: 1\n")
+    shutil.copytree(tiny_export, folder / "export")
+    return folder
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torchscript", "torch"])
+def test_sample_writes_a_folder_of_numbered_images_and_a_grid(run: Path, here: Path, backend: str) -> None:
+    assert main(["sample", "--backend", backend, "-n", "5", "--seed", "3", "--out", "o"]) == 0
+    assert sorted(p.name for p in (here / "o").iterdir()) == [
+        "grid.png",
+        *(f"seed-{s:06d}.png" for s in range(3, 8)),
+    ]
+    picture = Image.open(here / "o" / "seed-000004.png")
+    assert picture.size == (32, 32)
+    assert picture.info["seed"] == "4"
+    assert len(picture.info["model"]) == 64
+
+
+@pytest.mark.parametrize(("out", "keys"), [("a.npy", None), ("a.npz", {"images", "seeds"})])
+def test_sample_writes_arrays(run: Path, here: Path, out: str, keys: set[str] | None) -> None:
+    assert main(["sample", "-n", "7", "--out", out]) == 0
+    found = np.load(here / out)
+    images = found if keys is None else found["images"]
+    assert (images.shape, images.dtype) == ((7, 32, 32, 3), np.uint8)
+    assert keys is None or set(found) == keys
+
+
+def test_the_json_is_one_object_and_all_there_is_on_stdout(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "-n", "2", "--json", "--out", "a.npy"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["count"], found["backend"], found["device"], found["out"]) == (2, "onnx", "cpu", "a.npy")
+    assert main(["verify", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] is True
+    assert {entry["file"] for entry in found["artifacts"]} == {
+        "generator.onnx",
+        "generator.ts",
+        "generator.plan",
+        "generator.fp16.onnx",
+    }
+    assert main(["sample", "-n", "0", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+
+
+def test_the_table_of_verify_fits_a_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if "not measured:" not in line]
+    assert max(map(len, table)) <= 80
+    assert sum("holds" in line for line in table) == 3
+
+
+def test_verify_of_a_damaged_artifact_exits_1(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.test_parity import reweighted
+
+    shutil.move(reweighted(run / "export", here, 1.01), run / "export" / "generator.onnx")
+    assert main(["verify"]) == 1
+    shown = capsys.readouterr().out
+    assert "FAILS" in shown
+    assert "max_abs" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sample", "-n", "0"], "-n 0 is not at least 1"),
+        (["sample", "-n", "many"], "-n"),
+        (["sample"], "-n"),
+        (["sample", "-n", "1", "--seed", "-1"], "--seed -1 is outside its range"),
+        (["sample", "-n", "1", "--seed", str(2**63)], "outside its range"),
+        (["sample", "-n", "1", "--batch-size", "0"], "--batch-size 0 is not at least 1"),
+        (["sample", "-n", "1", "--backend", "tflite"], "not one of onnx, torchscript, trt, torch"),
+        (["sample", "-n", "1", "--backend", "trt", "--model", "runs/one/export/generator.onnx"], "cannot run"),
+        (["sample", "-n", "1", "--model", "no.onnx"], "no file no.onnx"),
+        (["sample", "-n", "1", "--model", "no.txt"], "the endings are"),
+        (["sample", "-n", "1", "--run", "nowhere"], "run `wgan export --format onnx` first"),
+        (["sample", "-n", "1", "--device", "tpu"], "not one of auto, cpu, cuda"),
+        (["sample", "-n", "1", "--out", "a.jpg"], ".png"),
+        (["train", "batchsize=3"], "did you mean batch_size?"),
+        (["train", "batch_size"], "is not key=value"),
+        (["train", "--config", "huge"], "presets are demo, wgan-gp-64"),
+        (["train", "--data", "no/such/folder"], "no/such/folder"),
+        (["train", "--device", "tpu"], "not one of auto, cpu, cuda"),
+        (["train", "--resume", "--config", "demo"], "--resume goes on with"),
+        (["train", "--resume", "--run", "nowhere"], "is no run folder"),
+        (["export"], "--format"),
+        (["export", "--format", "tflite"], "no whole checkpoint"),
+        (["export", "--format", "onnx", "--checkpoint", "no.pt"], "no checkpoint"),
+        (["verify", "--model", "no.onnx"], "no file no.onnx"),
+        (["verify", "--run", "nowhere"], "nothing exported"),
+        (["smaple"], "smaple"),
+        (["sample", "--colour"], "--colour"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(
+    run: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith("wgan: ")
+    assert says in line
+
+
+def test_without_any_run_the_line_says_how_to_make_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["sample", "-n", "1"], ["export", "--format", "onnx"], ["verify"], ["train", "--resume"]):
+        assert main(words) == 2
+        assert "`wgan train`" in capsys.readouterr().err
+
+
+def test_asking_for_cuda_where_there_is_none_never_falls_back(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from wgan.serve.gpu import gpu_count
+
+    if gpu_count():
+        pytest.skip("this machine has a GPU")
+    for backend in ("onnx", "torchscript", "torch", "trt"):
+        assert main(["sample", "-n", "1", "--backend", backend, "--device", "cuda"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "CUDA" in line or "GPU" in line
+    assert main(["sample", "-n", "1", "--backend", "trt"]) == 2
+    assert "NVIDIA GPU" in capsys.readouterr().err
+
+
+def test_help_fits_80_columns_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("train", "export", "verify", "sample", "demo"))
+    assert "..." not in shown.partition("Commands:")[2]
+    for command in ("train", "export", "verify", "sample", "demo"):
+        assert main([command, "--help"]) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_dry_run_shows_the_cost_and_makes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--dry-run", "--json", "--device", "cpu"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["config"]["batch_size"] == 64
+    assert found["generator_parameters"] == 3_820_931 - 0
+    # 2 FLOP a multiply-add: 128·8192 + 16·(4²·512·256 + 8²·256·128 + 16²·128·64 + 32²·64·3)
+    assert found["generator_flops"] == 2 * (128 * 8192 + 16 * (16 * 512 * 256 * 3 + 1024 * 64 * 3))
+    assert found["seconds"] > 0
+    assert not (here / "runs").exists()
+    assert main(["train", "--dry-run", "--device", "cpu"]) == 0
+    assert "parameters" in capsys.readouterr().out
+
+
+def test_ctrl_c_saves_first_and_the_run_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "wgan.serve.cli", "train", "--run", "runs/a", "steps=100000", "log_every=1", *TINY]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        resume = [*command[:6], "--resume"] if number == signal.SIGTERM else command
+        child = subprocess.Popen(resume, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+        assert child.stderr is not None
+        deadline = time.monotonic() + 120
+        for line in child.stderr:
+            if line.startswith("step "):
+                break
+            assert time.monotonic() < deadline
+        time.sleep(0.5)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+        assert child.returncode == 130, err
+        assert "saved runs/a/checkpoints/step-" in err
+        assert out.startswith("stopped, saved: runs/a")
+        assert "Traceback" not in err

@@ -1,0 +1,103 @@
+"""The run folder: what lies where, and how one is begun or gone on with.
+
+config.yaml      the resolved configuration       metrics.jsonl   what was measured
+run.json         data, device, versions           tensorboard/    the same for TensorBoard
+checkpoints/     step-*.pt and best.pt            export/         artifacts (wgan export)
+samples/         step-*.png and real.png          report.html     the page to look at
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wgan.serve.errors import ConfigError
+from wgan.serve.files import atomic_write, writing
+from wgan.training.config import Config, changed_on_resume, from_dict, load
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def info(self) -> Path:
+        """What the run was made of."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample grids."""
+        return self.path / "samples"
+
+    @property
+    def timings(self) -> Path:
+        """Seconds that the stages took."""
+        return self.path / "timings.json"
+
+    def read_config(self) -> Config:
+        """The configuration that the run was begun with."""
+        if not self.config.is_file():
+            raise ConfigError(f"{self.path} is no run folder (it has no config.yaml)")
+        return load(str(self.config))
+
+
+def new_path(root: Path, name: str) -> Path:
+    """`<root>/<time>-<name>`, not there yet."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    path, again = root / stem, 1
+    while path.exists():
+        again += 1
+        path = root / f"{stem}-{again}"
+    return path
+
+
+def begin(path: Path, config: Config) -> RunFolder:
+    """Makes the folder of a new run.
+
+    Raises:
+        ConfigError: it already holds something.
+        OutputError: it cannot be made.
+    """
+    run = RunFolder(path)
+    if run.config.exists():
+        raise ConfigError(f"{path} already holds a run: add --resume to go on with it, or name another folder")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"{path} is not an empty folder: name another one")
+    with writing(path):
+        for folder in (run.checkpoints, run.samples):
+            folder.mkdir(parents=True)
+    atomic_write(run.config, config.to_yaml().encode())
+    return run
+
+
+def reopen(path: Path, overrides: dict[str, Any]) -> tuple[RunFolder, Config]:
+    """A run to go on with, its configuration changed by ``overrides``.
+
+    Raises:
+        ConfigError: no run there, or a setting that a resumed run cannot change.
+    """
+    run = RunFolder(path)
+    saved = run.read_config()
+    config = from_dict(overrides, base=saved)
+    changed_on_resume(saved, config)
+    if config != saved:
+        atomic_write(run.config, config.to_yaml().encode())
+    return run, config
