@@ -91,9 +91,8 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
     timings: dict[str, float] = {}
     wanted = config.from_dict(changes, base=config.load(PRESET))
     started = runs.RunFolder(path).config.is_file()
-    folder, wanted = runs.reopen(path, changes) if started else (runs.begin(path, wanted), wanted)
+    folder, wanted = runs.reopen(path, changes) if started else (runs.begin(path), wanted)
     if not _trained(folder, wanted):
-        say(f"training the {PRESET} preset into {path}: {wanted.steps} steps on {device}")
         result = train(folder, wanted, device=device, cache=path.parent / ".cache", resume=started)
         timings["training"] = result.seconds
         if not result.finished:

@@ -8,19 +8,23 @@ from rich.table import Table
 
 from wgan.export.exporter import Exported
 
-COLUMNS = ("artifact", "device", "max", "mean", "p99.9", "PSNR dB", "pixels off", "parity")
+COLUMNS = ("artifact", "on", "max", "mean", "p99.9", "PSNR", "8-bit", "parity")
 
 
 def parity_table(artifacts: Sequence[Exported]) -> str:
-    """One row an artifact, and a line below for each that could not be measured."""
+    """One row an artifact, and a line below for each that fails or could not be run.
+
+    Absolute errors of images in [-1, 1]; the worst image's PSNR in dB; the share of 8-bit pixels off by
+    more than one level.
+    """
     table = Table(box=None, pad_edge=False, header_style="")
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("artifact", "device", "parity") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("artifact", "on", "parity") else "right", no_wrap=True)
     notes = []
     for artifact in artifacts:
         report = artifact.metadata.parity or {}
         if report.get("passed") is None:
-            table.add_row(artifact.path.name, "-", "-", "-", "-", "-", "-", "not measured")
+            table.add_row(artifact.path.name, "-", "-", "-", "-", "-", "-", "not run")
             notes.append(f"{artifact.path.name}: not measured: {report.get('reason', 'never tried')}")
             continue
         table.add_row(

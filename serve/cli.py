@@ -83,8 +83,7 @@ def train(
     if resume:
         folder, resolved = runs.reopen(path, changes)
     else:
-        folder = runs.begin(path, resolved)
-    say(f"training into {folder.path} on {chosen}")
+        folder = runs.begin(path)
     result = train_run(folder, resolved, device=chosen, cache=path.parent / ".cache", resume=resume)
     state = "trained" if result.finished else "stopped, saved"
     swd = "" if result.swd is None else f", SWD {result.swd:.1f}"

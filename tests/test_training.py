@@ -67,7 +67,7 @@ def assert_same_state(found: Path, wanted: Path) -> None:
 
 
 def whole_run(path: Path, cache: Path, config: Config = TINY) -> runs.RunFolder:
-    folder = runs.begin(path, config)
+    folder = runs.begin(path)
     train(folder, config, device=CPU, cache=cache)
     return folder
 
@@ -262,11 +262,11 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
 def test_folders_that_cannot_be_a_new_run_are_refused(tmp_path: Path, cache: Path) -> None:
     whole_run(tmp_path / "run", cache, TINY.replace(steps=1))
     with pytest.raises(ConfigError, match="already holds a run: add --resume"):
-        runs.begin(tmp_path / "run", TINY)
+        runs.begin(tmp_path / "run")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.doc").touch()
     with pytest.raises(ConfigError, match="not an empty folder"):
-        runs.begin(tmp_path / "other", TINY)
+        runs.begin(tmp_path / "other")
     with pytest.raises(ConfigError, match="is no run folder"):
         runs.reopen(tmp_path / "other", {})
     folder, config = runs.reopen(tmp_path / "run", {})
@@ -277,18 +277,18 @@ def test_folders_that_cannot_be_a_new_run_are_refused(tmp_path: Path, cache: Pat
 def test_fewer_images_than_a_batch_is_an_error(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(DatasetError, match="has 64 usable images, fewer than one batch of 100"):
         whole_run(tmp_path / "run", cache, TINY.replace(batch_size=100))
+    assert not (tmp_path / "run").exists()  # nothing that would pass for the newest run
 
 
 def go_on(path: Path, cache: Path) -> None:
     """A process that trains until it is killed, saving at every step."""
     torch.set_num_threads(1)
     config = TINY.replace(steps=400, checkpoint_every=1, keep_checkpoints=2, sample_every=50, validate_every=10_000)
-    folder = runs.RunFolder(path)
-    if folder.config.exists():
+    if started := runs.RunFolder(path).config.exists():
         folder, config = runs.reopen(path, {})
     else:
-        folder = runs.begin(path, config)
-    train(folder, config, device=CPU, cache=cache, resume=True)
+        folder = runs.begin(path)
+    train(folder, config, device=CPU, cache=cache, resume=started)
 
 
 @pytest.mark.slow

@@ -1,13 +1,15 @@
 """`wgan train --dry-run`: what a run would cost, counted from its networks and one measured matrix product."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from wgan.serve.progress import duration
 from wgan.training.config import Config
@@ -98,10 +100,24 @@ def estimate(config: Config, device: torch.device) -> Estimate:
     )
 
 
-def _flops(run: Any) -> int:
-    with FlopCounterMode(display=False) as counter:
+class _Counter(TorchDispatchMode):
+    """Sums torch's own formulae. Its FlopCounterMode hooks modules, which autograd.grad does not allow."""
+
+    flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
+        return out
+
+
+def _flops(run: Callable[[], object]) -> int:
+    counter = _Counter()  # type: ignore[no-untyped-call]
+    with counter:
         run()
-    return int(counter.get_total_flops())
+    return int(counter.flops)
 
 
 def measure_peak(device: torch.device, size: int = 2048, repeats: int = 5) -> float:

@@ -75,8 +75,8 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
     """Trains until ``config.steps`` generator updates are done, or a signal asks to stop.
 
     Args:
-        run: a folder from `run.begin`, or `run.reopen` to resume.
-        config: what `run.begin` was given or `run.reopen` returned.
+        run: a folder from `run.begin`, or from `run.reopen` to resume.
+        config: all settings; to resume, those that `run.reopen` returned.
         device: where to train.
         cache: where decoded images are kept between runs.
         resume: go on from the newest whole checkpoint.
@@ -91,6 +91,8 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
     session = Session(run, config, device, cache)
     if resume:
         session.restore()
+    else:
+        run.create(config)
     first = session.step
     if first >= config.steps:
         raise ConfigError(f"{run.path} has done its {first} steps: add steps=N to train longer")
@@ -104,6 +106,7 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
         StopRequest(progress.note) as stop,
     ):
         history.rewind(first)
+        progress.note(f"{'going on in' if first else 'training into'} {run.path} on {device}")
         clock = Clock()
         logged_at, logged_step = 0.0, first
 

@@ -52,6 +52,17 @@ class RunFolder:
         """Seconds that the stages took."""
         return self.path / "timings.json"
 
+    def create(self, config: Config) -> None:
+        """Makes the folder and writes the configuration.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        with writing(self.path):
+            for folder in (self.checkpoints, self.samples):
+                folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.config, config.to_yaml().encode())
+
     def read_config(self) -> Config:
         """The configuration that the run was begun with."""
         if not self.config.is_file():
@@ -69,22 +80,17 @@ def new_path(root: Path, name: str) -> Path:
     return path
 
 
-def begin(path: Path, config: Config) -> RunFolder:
-    """Makes the folder of a new run.
+def begin(path: Path) -> RunFolder:
+    """The folder of a new run, which `RunFolder.create` makes once the images are found to be usable.
 
     Raises:
         ConfigError: it already holds something.
-        OutputError: it cannot be made.
     """
     run = RunFolder(path)
     if run.config.exists():
         raise ConfigError(f"{path} already holds a run: add --resume to go on with it, or name another folder")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"{path} is not an empty folder: name another one")
-    with writing(path):
-        for folder in (run.checkpoints, run.samples):
-            folder.mkdir(parents=True)
-    atomic_write(run.config, config.to_yaml().encode())
     return run
 
 
