@@ -18,6 +18,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # tests.conftest makes the generator that parity is measured with
 
 Figures = dict[str, Any]
 CHECKS: dict[str, Callable[[], Figures]] = {}
@@ -103,6 +104,81 @@ def matmul(size: int = 8192) -> Figures:
         span = milliseconds(lambda a=a, b=b, out=out: torch.mm(a, b, out=out))  # type: ignore[misc]
         figures[f"{name}_tflops"] = round(2 * size**3 / (span * 1e-3) / 1e12, 1)
     torch.set_float32_matmul_precision(before)
+    return figures
+
+
+@check("training")
+def training() -> Figures:
+    """The `wgan-gp-64` preset's step (n_critic critic steps and the generator's) on random images."""
+    import torch
+
+    from wgan.training import config
+    from wgan.training.trainer import Trainer
+
+    class Reals:
+        def next(self) -> tuple[Any, None]:
+            shape = (settings.batch_size, settings.image_size, settings.image_size, settings.channels)
+            return torch.randint(0, 256, shape, dtype=torch.uint8, device="cuda"), None
+
+    settings = config.load("wgan-gp-64")
+    trainer, reals = Trainer(settings, torch.device("cuda")), Reals()
+    span = milliseconds(lambda: trainer.iterate(reals))  # type: ignore[arg-type]
+    if not trainer.finite():
+        raise AssertionError("a loss is not finite")
+    return {
+        "ms_a_step": round(span, 2),
+        "images_per_second": round(settings.reals_per_step / (span * 1e-3)),
+        "peak_memory_mib": round(torch.cuda.max_memory_allocated() / 2**20),
+    }
+
+
+@check("parity")
+def parity() -> Figures:
+    """Every artifact that can run on this GPU, against PyTorch on the CPU."""
+    require("onnx", "typer")
+    from tests.make import make_generator
+    from wgan.export import exporter
+    from wgan.serve.errors import WganError
+
+    figures: Figures = {}
+    generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in exporter.PRECISIONS:
+            for kind in exporter.ENDINGS:
+                name = exporter.file_name(kind, precision)
+                try:
+                    (made,) = exporter.export(generator, Path(folder), [kind], precision=precision)
+                    report = exporter.verify(made.path, device="cuda").metadata.parity or {}
+                except WganError as error:
+                    figures[name] = f"not run: {error}"
+                    continue
+                keys = ("max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs", "passed")
+                figures[name] = {key: report[key] for key in keys}
+    if failed := [name for name, found in figures.items() if isinstance(found, dict) and not found["passed"]]:
+        raise AssertionError(f"{', '.join(failed)} not equal to PyTorch: {figures}")
+    return figures
+
+
+@check("sampling")
+def sampling() -> Figures:
+    """Pure generation, images/s, of the 64-channel generator on each backend."""
+    require("onnx", "typer")
+    from tests.make import make_generator
+    from wgan.export import exporter
+    from wgan.serve.backend import open_backend
+    from wgan.serve.benchmark import measure_speed
+    from wgan.serve.errors import WganError
+
+    figures: Figures = {}
+    generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in exporter.ENDINGS:
+            try:
+                (made,) = exporter.export(generator, Path(folder), [kind])
+                with open_backend(made.path, device="cuda") as backend:
+                    figures[kind] = round(measure_speed(backend, 256)["images_per_second"])
+            except WganError as error:
+                figures[kind] = f"not run: {error}"
     return figures
 
 

@@ -25,6 +25,8 @@ class TorchScriptBackend(Backend):
         if device == "cuda" and not torch.cuda.is_available():
             raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu")
         self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        if self.device == "cuda":
+            exact_float32()
         self._torch = torch
         try:
             with warnings.catch_warnings():
@@ -47,3 +49,10 @@ class TorchScriptBackend(Backend):
     def close(self) -> None:
         """Frees the module."""
         del self._module
+
+
+def exact_float32() -> None:
+    """Turns TF32 off for convolutions on CUDA, where torch has it on: float32 is what parity is measured in."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False

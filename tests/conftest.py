@@ -1,26 +1,20 @@
-"""A small generator with weights that make pictures, and its exported artifacts, made once."""
+"""A small generator's exported artifacts, made once; and no GPU test where there is no GPU."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.make import make_generator
 from wgan.export import exporter
-from wgan.training.config import Config
 from wgan.training.deploy import TrainedGenerator
-from wgan.training.networks import Generator, calibrate
 
 
-def make_generator(seed: int = 0, **changes: object) -> TrainedGenerator:
-    """Not trained, but with contrast: initial weights alone give grey images that hide differences."""
-    config = Config(image_size=32, base_channels=8, latent_dim=16).replace(**changes)
-    torch.manual_seed(seed)
-    module = Generator(config.image_size, config.latent_dim, config.base_channels, config.channels)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.mul_(1.5).add_(0.1 * torch.randn_like(parameter))
-    calibrate(module, [torch.randn(256, config.latent_dim)])
-    return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU with CUDA"))
 
 
 @pytest.fixture(scope="session")

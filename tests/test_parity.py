@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.conftest import make_generator
+from tests.make import make_generator
 from wgan.export import exporter, parity
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
@@ -182,3 +182,12 @@ def test_an_images_bits_do_not_depend_on_its_batch(tiny_export: Path, name: str)
         for batch_size in (1, 2, 7, 33):
             found = np.concatenate([images for _, images in sample(backend, 3, 70, batch_size)])
             assert np.array_equal(found, wanted), batch_size
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx"])
+def test_every_artifact_is_proven_on_cuda(tiny_export: Path, name: str) -> None:
+    found = exporter.verify(tiny_export / name, device="cuda")
+    assert found.metadata.parity is not None
+    assert found.metadata.parity["device"] == "cuda"
+    assert found.passed is True, found.failures

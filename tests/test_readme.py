@@ -120,3 +120,12 @@ def test_an_option_that_the_help_does_not_have_is_found():
     text = "--backend TEXT  --seed INTEGER  -n INTEGER"
     assert unknown_options("wgan sample --backend=onnx -n 64 lr_g=-1", text) == []
     assert unknown_options("wgan sample --back onnx --seeds 4 -N 3", text) == ["--back", "--seeds", "-N"]
+
+
+def test_the_tables_of_settings_and_files_are_the_codes() -> None:
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "scripts" / "readme_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    assert tables.filled(README) == README, "run `python scripts/readme_tables.py`"

@@ -319,3 +319,12 @@ def test_a_run_killed_ten_times_always_resumes_from_a_whole_checkpoint(tmp_path:
             json.loads(line)
     assert reached == sorted(reached)
     assert reached[-1] > reached[0]
+
+
+@pytest.mark.gpu
+def test_a_run_on_cuda_saves_and_resumes(tmp_path: Path, cache: Path) -> None:
+    cuda = torch.device("cuda")
+    folder = runs.begin(tmp_path / "run")
+    train(folder, TINY, device=cuda, cache=cache)
+    folder, longer = runs.reopen(tmp_path / "run", {"steps": 8})
+    assert train(folder, longer, device=cuda, cache=cache, resume=True).step == 8
