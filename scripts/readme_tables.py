@@ -30,9 +30,10 @@ def files_table() -> str:
     parts = []
     for room, purpose in ROOMS.items():
         rows = [f"**`{room}/`**: {purpose}.", "", "| file | |", "|---|---|"]
-        for path in sorted((ROOT / room).glob("*.*")):
-            if path.suffix in (".py", ".sh") and path.name != "__init__.py":
-                rows.append(f"| `{path.name}` | {purpose_of(path)} |")
+        for path in sorted((ROOT / room).rglob("*.*")):
+            name = str(path.relative_to(ROOT / room)).removesuffix("__init__.py")
+            if path.suffix in (".py", ".sh") and name:
+                rows.append(f"| `{name}` | {purpose_of(path)} |")
         parts.append("\n".join(rows))
     return "\n\n".join(parts)
 

@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as V
 
-from wgan.training.augment import OFF, Augmentation, Draws, augment, draw, enlarged, normalise, prepare
+from wgan.training.data.augment import OFF, Augmentation, Draws, augment, draw, enlarged, normalise, prepare
 
 
 def floats(count: int = 6, channels: int = 3, size: int = 32) -> torch.Tensor:

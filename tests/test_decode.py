@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Resize
 
 from wgan.training import faces
-from wgan.training.decode import MAX_PIXELS, Shape, Unreadable, decode
+from wgan.training.data.decode import MAX_PIXELS, Shape, Unreadable, decode
 
 RAMP = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))  # (32, 32), dark to light
 FACE = Image.fromarray(faces.draw_face(1, 32)[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wgan.training import faces
-from wgan.training.face_look import HAIR
+from wgan.training.faces.look import HAIR
 
 
 def some(first: int, count: int, size: int = 64) -> tuple[np.ndarray, np.ndarray]:

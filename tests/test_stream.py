@@ -6,7 +6,7 @@ import torch
 
 from wgan.serve.errors import CheckpointError
 from wgan.training.data import ImageSet
-from wgan.training.stream import BatchStream, permutation
+from wgan.training.data.stream import BatchStream, permutation
 
 CPU = torch.device("cpu")
 

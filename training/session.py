@@ -16,9 +16,9 @@ from wgan.serve.progress import counter
 from wgan.training import checkpoint
 from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out, open_images
+from wgan.training.data.stream import BatchStream
 from wgan.training.networks import Generator, parameter_count
 from wgan.training.run import RunFolder
-from wgan.training.stream import BatchStream
 from wgan.training.trainer import Trainer
 from wgan.training.validation import GRID, Validation, generate, pick
 

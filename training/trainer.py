@@ -7,12 +7,12 @@ from torch import Tensor
 
 from wgan.serve.errors import CheckpointError
 from wgan.serve.latents import latents
-from wgan.training.augment import Augmentation, prepare
 from wgan.training.config import Config
+from wgan.training.data.augment import Augmentation, prepare
+from wgan.training.data.stream import BatchStream
 from wgan.training.ema import Ema
 from wgan.training.losses import critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator
-from wgan.training.stream import BatchStream
 
 # Rows of the latent table that training looks at; users' seeds start at 0.
 CALIBRATION_ROWS = 2**40

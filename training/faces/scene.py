@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from wgan.training.face_canvas import (
+from wgan.training.faces.canvas import (
     INK,
     WHITE,
     Canvas,
@@ -19,8 +19,8 @@ from wgan.training.face_canvas import (
     mirrored,
     mix,
 )
-from wgan.training.face_look import Look
-from wgan.training.face_worn import bow
+from wgan.training.faces.look import Look
+from wgan.training.faces.worn import bow
 
 
 def background(dice: Dice, size: int, factor: int) -> Image.Image:

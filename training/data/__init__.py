@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from wgan.serve.errors import DatasetError
 from wgan.training import faces
-from wgan.training.cache import ProgressFn, load_or_build
-from wgan.training.decode import Shape
-from wgan.training.listing import printable
-from wgan.training.sources import Faces, Source, open_source
+from wgan.training.data.cache import ProgressFn, load_or_build
+from wgan.training.data.decode import Shape
+from wgan.training.data.listing import printable
+from wgan.training.data.sources import Faces, Source, open_source
 
 FACE_SIZES = (8, 16, 32, 64, 128, 256)
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from wgan.serve.progress import duration
-from wgan.training.curves import Line, chart
-from wgan.training.report_data import RunData, Values, levels, mapping, number
-from wgan.training.report_html import bars, figure, note, pairs, picture, row, section, table, text
+from wgan.training.report.curves import Line, chart
+from wgan.training.report.data import RunData, Values, levels, mapping, number
+from wgan.training.report.html import bars, figure, note, pairs, picture, row, section, table, text
 
 STRIP = 8  # grids in the history
 _PAD = 2  # pixels between the cells of a grid

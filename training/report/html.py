@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from wgan.training.report_data import number
+from wgan.training.report.data import number
 
 MISSING = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from wgan.training.face_canvas import INK, WHITE, Colour, Dice, hsv, mix
+from wgan.training.faces.canvas import INK, WHITE, Colour, Dice, hsv, mix
 
 # hue (turns), saturation, value: ranges far enough apart to be told from pixels
 HAIR = {

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from wgan.training.face_canvas import INK, WHITE, Canvas, Colour, Dice, bend, clear, curve, ellipse, hsv, mix
-from wgan.training.face_look import Look
+from wgan.training.faces.canvas import INK, WHITE, Canvas, Colour, Dice, bend, clear, curve, ellipse, hsv, mix
+from wgan.training.faces.look import Look
 
 
 def bow(canvas: Canvas, x: float, y: float, size: float, colour: Colour) -> None:

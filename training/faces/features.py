@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from wgan.training.face_canvas import INK, WHITE, Canvas, Colour, Dice, bend, clear, curve, ellipse, mix
-from wgan.training.face_look import Look
+from wgan.training.faces.canvas import INK, WHITE, Canvas, Colour, Dice, bend, clear, curve, ellipse, mix
+from wgan.training.faces.look import Look
 
 
 def head(canvas: Canvas, dice: Dice, look: Look) -> None:

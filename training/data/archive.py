@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.serve.errors import DatasetError
-from wgan.training.decode import Shape, Unreadable, decode
-from wgan.training.listing import class_labels, fingerprint, is_image, printable
+from wgan.training.data.decode import Shape, Unreadable, decode
+from wgan.training.data.listing import class_labels, fingerprint, is_image, printable
 
 MAX_FILE = 2**28  # bytes of one file in a .zip, unpacked: 256 MiB
 

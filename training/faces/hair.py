@@ -6,7 +6,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.training.face_canvas import (
+from wgan.training.faces.canvas import (
     Canvas,
     Dice,
     Points,
@@ -18,7 +18,7 @@ from wgan.training.face_canvas import (
     mix,
     outline,
 )
-from wgan.training.face_look import Look
+from wgan.training.faces.look import Look
 
 BACKS = ("short", "bob", "long", "long", "wavy", "twintails", "ponytail", "buns", "braids")
 FRINGES = ("straight", "ragged", "ragged", "swept", "swept", "centre", "m")

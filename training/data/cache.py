@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from wgan.serve.errors import DatasetError, OutputError
 from wgan.serve.files import atomic_path, atomic_write
-from wgan.training.decode import Shape, Unreadable
-from wgan.training.listing import printable
-from wgan.training.sources import Source
+from wgan.training.data.decode import Shape, Unreadable
+from wgan.training.data.listing import printable
+from wgan.training.data.sources import Source
 
 VERSION = 1
 CHUNK = 64  # images decoded ahead of the writer, and between calls of the progress function

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wgan.training.face_canvas import (
+from wgan.training.faces.canvas import (
     INK,
     WHITE,
     Canvas,
@@ -18,7 +18,7 @@ from wgan.training.face_canvas import (
     mix,
     outline,
 )
-from wgan.training.face_look import Look
+from wgan.training.faces.look import Look
 
 U = np.linspace(-1, 1, 15)  # across an eye, from the nose outwards
 

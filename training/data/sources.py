@@ -12,9 +12,9 @@ from PIL import Image
 
 from wgan.serve.errors import DatasetError
 from wgan.training import faces
-from wgan.training.archive import Zip
-from wgan.training.decode import Shape, Unreadable, decode
-from wgan.training.listing import SUFFIXES, class_labels, fingerprint, is_image, printable
+from wgan.training.data.archive import Zip
+from wgan.training.data.decode import Shape, Unreadable, decode
+from wgan.training.data.listing import SUFFIXES, class_labels, fingerprint, is_image, printable
 
 
 class Source(Protocol):

@@ -7,13 +7,13 @@ Face number i is the same whenever it is drawn. Training uses 0, 1, 2, …; held
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.training.face_canvas import Canvas, Dice, hsv
-from wgan.training.face_eyes import eyes
-from wgan.training.face_features import blush, brows, head, mouth, nose
-from wgan.training.face_hair import back_hair, front_hair
-from wgan.training.face_look import HAIR, roll_look
-from wgan.training.face_scene import background, body
-from wgan.training.face_worn import glasses, in_hair
+from wgan.training.faces.canvas import Canvas, Dice, hsv
+from wgan.training.faces.eyes import eyes
+from wgan.training.faces.features import blush, brows, head, mouth, nose
+from wgan.training.faces.hair import back_hair, front_hair
+from wgan.training.faces.look import HAIR, roll_look
+from wgan.training.faces.scene import background, body
+from wgan.training.faces.worn import glasses, in_hair
 
 VERSION = 1  # raise it when faces come out differently: caches of older ones are then left aside
 HELD_OUT = 2**40

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from wgan.training.report_data import Values, mapping, number
-from wgan.training.report_html import count, figure, note, row, scientific, section, share, size, table, text
+from wgan.training.report.data import Values, mapping, number
+from wgan.training.report.html import count, figure, note, row, scientific, section, share, size, table, text
 
 HEADS = (
     "file", "format", "precision", "verdict", "device", "images", "max error", "mean error", "99.9 %",
