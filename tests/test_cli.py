@@ -195,3 +195,33 @@ def test_ctrl_c_saves_first_and_the_run_goes_on(here: Path, capsys: pytest.Captu
         assert "saved runs/a/checkpoints/step-" in err
         assert out.startswith("stopped, saved: runs/a")
         assert "Traceback" not in err
+
+
+def test_train_without_options_is_the_documents_preset_on_faces(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--device", "cpu", "steps=1", *TINY]) == 0
+    (run,) = (here / "runs").glob("*-faces")
+    found = (run / "config.yaml").read_text()
+    assert "data: faces" in found
+    assert "lambda_gp: 10.0" in found
+    assert "lr_d: 0.0001" in found
+    assert f"trained: runs/{run.name}, step 1, SWD" in capsys.readouterr().out
+    assert main(["train", "--config", "demo", "--device", "cpu", "--run", "b", "steps=1", *TINY]) == 0
+    assert "lr_d: 0.001" in (here / "b" / "config.yaml").read_text()
+
+
+def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from wgan.training import checkpoint
+
+    run = here / "runs" / "one"
+    state = checkpoint.load(tiny_export / "generator.pt")
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("steps: 1\n")
+    checkpoint.save(run / "checkpoints" / "step-00000007.pt", state)
+    assert main(["export", "--format", "onnx"]) == 0
+    assert main(["export", "--format", "onnx", "--precision", "fp16"]) == 0
+    assert {p.name for p in (run / "export").iterdir()} == {"generator.pt", "generator.onnx", "generator.fp16.onnx"}
+    assert "generator.fp16.onnx" in (run / "report.html").read_text()
+    capsys.readouterr()
+    assert main(["export", "--format", "onnx", "--checkpoint", str(tiny_export / "generator.pt"), "--out", "o"]) == 0
+    assert "holds" in capsys.readouterr().out
+    assert (here / "o" / "generator.onnx").read_bytes() == (run / "export" / "generator.onnx").read_bytes()

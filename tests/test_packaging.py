@@ -125,3 +125,26 @@ def test_a_slim_install_samples(slim: Path, tiny_export: Path, tmp_path: Path):
         with Image.open(tmp_path / "out" / name) as image:
             assert image.mode == "RGB"
             image.load()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        ("wgan train", "train"),
+        ("wgan demo", "train"),
+        ("wgan export --format onnx", "train"),
+        ("wgan verify", "train"),
+        ("wgan sample -n 1 --backend torch --model generator.pt", "train"),
+        ("wgan sample -n 1 --backend torchscript --model generator.ts", "train"),
+        ("wgan sample -n 1 --backend trt --model generator.plan", "trt-rtx"),
+    ],
+)
+def test_what_a_slim_install_lacks_is_one_line_naming_the_extra(
+    slim: Path, tiny_export: Path, command: str, extra: str
+):
+    words = shlex.split(f"{slim}/bin/{command}")
+    done = subprocess.run(words, cwd=tiny_export, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"pip install 'wgan[{extra}]'" in line

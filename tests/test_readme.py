@@ -16,8 +16,27 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 # The command as README.md has it, without its comment → the script that has it as a line, or the test of it.
+CLI = "tests/test_cli.py::"
+PACKAGING = "tests/test_packaging.py::"
+ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
+DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
 RUN_BY: dict[str, str] = {
+    "bash scripts/quickstart.sh": "tests/test_scripts.py::test_quickstart_ends_with_a_report",
     "bash scripts/test.sh": ".ci/run",
+    'pip install ".[onnx-cpu]" -c constraints.txt': PACKAGING + "test_a_slim_install_is_small_and_has_no_torch",
+    "wgan demo": DEMO,
+    "wgan export --format all": ROAD,
+    "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
+    "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
+    "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
+    "wgan sample --backend trt -n 64": CLI + "test_asking_for_cuda_where_there_is_none_never_falls_back",
+    "wgan sample -n 1000 --seed 5000 --out images.npy": CLI + "test_sample_writes_arrays",
+    "wgan train": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
+    "wgan train --config demo steps=200": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
+    "wgan train --data photos": ROAD,
+    "wgan train --dry-run": CLI + "test_dry_run_shows_the_cost_and_makes_nothing",
+    "wgan train --resume": CLI + "test_ctrl_c_saves_first_and_the_run_goes_on",
+    "wgan verify": ROAD,
 }
 
 

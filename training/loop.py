@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from wgan.serve.errors import ConfigError
-from wgan.serve.files import atomic_write
+from wgan.serve.files import atomic_write, writing
 from wgan.training.config import Config
 from wgan.training.history import History
 from wgan.training.interrupt import StopRequest
@@ -21,6 +21,8 @@ from wgan.training.report import write_report
 from wgan.training.run import RunFolder
 from wgan.training.session import Session
 from wgan.training.tensorboard import TensorBoard
+
+SHOWN_BROKEN = 10  # files named on the terminal
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
         CheckpointError: nothing whole to resume from, or the disk is full.
         ConfigError: the run has done its steps.
         TrainingError: a loss is not finite; the text names the last good checkpoint.
+        OutputError: the disk is full; earlier checkpoints are whole.
     """
     began = time.monotonic()
     session = Session(run, config, device, cache)
@@ -100,6 +103,7 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
     prepared = time.monotonic() - began
 
     with (
+        writing(run.path),
         History(run.metrics) as history,
         TensorBoard(run.path / "tensorboard", purge_step=first + 1 if first else None) as board,
         Progress(config.steps, first_step=first, stream=sys.stderr) as progress,
@@ -116,8 +120,11 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
 
         if first:
             keep({"kind": "event", "step": first, "message": "resumed"})
-        for reason in session.data.broken:
+        broken = session.data.broken
+        for reason in broken[:SHOWN_BROKEN]:
             progress.note(f"skipped {reason}")
+        if len(broken) > SHOWN_BROKEN:
+            progress.note(f"skipped {len(broken) - SHOWN_BROKEN:,} more: {cache}/*.broken.txt names them all")
 
         def look(validate: bool) -> None:
             """A sample grid of this step and, if asked for, its distance to real images."""

@@ -1,0 +1,32 @@
+"""The scripts that the README starts with."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_quickstart_ends_with_a_report(tmp_path: Path) -> None:
+    tiny = ["image_size=32", "base_channels=4", "faces_count=64", "batch_size=8", "steps=2", "validate_images=32"]
+    command = ["bash", "scripts/quickstart.sh", "--run", str(tmp_path / "demo"), "--json", *tiny]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["passed"] is True
+    assert Path(made["report"]).is_file()
+    assert made["report"].startswith(str(tmp_path))
+
+
+def test_the_gpu_check_says_in_one_line_that_there_is_no_gpu() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = subprocess.run(["bash", "scripts/gpu_check.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
