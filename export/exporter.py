@@ -146,6 +146,8 @@ def _measure(path: Path, generator: TrainedGenerator, max_batch: int) -> dict[st
 def verify(path: Path, reference: Path | None = None, *, device: str = "auto", required: bool = True) -> Exported:
     """Measures an artifact anew against the generator that it was exported from.
 
+    An engine that was built where it could not run gets the report into its metadata.
+
     Args:
         path: the artifact.
         reference: the generator; by default `generator.pt` beside the artifact.
@@ -171,7 +173,11 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
         return Exported(path, found.replace(parity=parity.not_measured(str(error))))
     with backend:
         report = parity.measure(backend, generator.module, found.max_batch or 256)
-    return Exported(path, found.replace(parity=report))
+    measured = found.replace(parity=report)
+    if found.format == "trt" and (found.parity or {}).get("passed") is None:
+        # built where it could not run: from now on it carries its proof
+        artifact.write_sidecar(path, measured)
+    return Exported(path, measured)
 
 
 def _versions() -> dict[str, str]:

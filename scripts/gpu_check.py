@@ -132,9 +132,8 @@ def training() -> Figures:
     }
 
 
-@check("parity")
-def parity() -> Figures:
-    """Every artifact that can run on this GPU, against PyTorch on the CPU."""
+def each_artifact(measure: Callable[[Path], Any], precisions: tuple[str, ...]) -> Figures:
+    """What ``measure`` finds of every artifact of a 64-channel generator, or why it could not be run."""
     require("onnx", "typer")
     from tests.make import make_generator
     from wgan.export import exporter
@@ -143,17 +142,29 @@ def parity() -> Figures:
     figures: Figures = {}
     generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
     with tempfile.TemporaryDirectory() as folder:
-        for precision in exporter.PRECISIONS:
+        for precision in precisions:
             for kind in exporter.ENDINGS:
                 name = exporter.file_name(kind, precision)
                 try:
                     (made,) = exporter.export(generator, Path(folder), [kind], precision=precision)
-                    report = exporter.verify(made.path, device="cuda").metadata.parity or {}
+                    figures[name] = measure(made.path)
                 except WganError as error:
                     figures[name] = f"not run: {error}"
-                    continue
-                keys = ("max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs", "passed")
-                figures[name] = {key: report[key] for key in keys}
+    return figures
+
+
+@check("parity")
+def parity() -> Figures:
+    """Every artifact that can run on this GPU, against PyTorch on the CPU."""
+
+    def measure(path: Path) -> Figures:
+        from wgan.export import exporter
+
+        report = exporter.verify(path, device="cuda").metadata.parity or {}
+        keys = ("max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs", "passed")
+        return {key: report[key] for key in keys}
+
+    figures = each_artifact(measure, ("fp32", "fp16"))
     if failed := [name for name, found in figures.items() if isinstance(found, dict) and not found["passed"]]:
         raise AssertionError(f"{', '.join(failed)} not equal to PyTorch: {figures}")
     return figures
@@ -161,25 +172,16 @@ def parity() -> Figures:
 
 @check("sampling")
 def sampling() -> Figures:
-    """Pure generation, images/s, of the 64-channel generator on each backend."""
-    require("onnx", "typer")
-    from tests.make import make_generator
-    from wgan.export import exporter
-    from wgan.serve.backend import open_backend
-    from wgan.serve.benchmark import measure_speed
-    from wgan.serve.errors import WganError
+    """Pure generation on each backend, images/s."""
 
-    figures: Figures = {}
-    generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in exporter.ENDINGS:
-            try:
-                (made,) = exporter.export(generator, Path(folder), [kind])
-                with open_backend(made.path, device="cuda") as backend:
-                    figures[kind] = round(measure_speed(backend, 256)["images_per_second"])
-            except WganError as error:
-                figures[kind] = f"not run: {error}"
-    return figures
+    def measure(path: Path) -> int:
+        from wgan.serve.backend import open_backend
+        from wgan.serve.benchmark import measure_speed
+
+        with open_backend(path, device="cuda") as backend:
+            return round(measure_speed(backend, 256)["images_per_second"])
+
+    return each_artifact(measure, ("fp32", "fp16"))
 
 
 @check("tests")

@@ -99,7 +99,7 @@ def write(path: Path, payload: bytes, metadata: Metadata) -> None:
     if metadata.format == "trt":
         # the plan first: a sidecar without its plan would be refused, a plan without one only unknown
         atomic_write(path, payload)
-        atomic_write(sidecar(path), text)
+        write_sidecar(path, metadata)
     elif metadata.format == "onnx":
         atomic_write(path, payload + _property(KEY.encode(), text))
     else:
@@ -109,6 +109,11 @@ def write(path: Path, payload: bytes, metadata: Metadata) -> None:
             # a fixed date: the same export gives the same bytes
             archive.writestr(zipfile.ZipInfo(f"{root}/extra/{KEY}.json"), text)
         atomic_write(path, buffer.getvalue())
+
+
+def write_sidecar(path: Path, metadata: Metadata) -> None:
+    """Writes the metadata beside a plan."""
+    atomic_write(sidecar(path), metadata.to_json().encode())
 
 
 def payload_digest(kind: str, payload: bytes) -> str:

@@ -7,10 +7,9 @@ from types import TracebackType
 import numpy as np
 
 from wgan.serve import artifact
-from wgan.serve.errors import ArtifactError, BackendError, ConfigError
+from wgan.serve.errors import ArtifactError, BackendError
 from wgan.serve.metadata import Metadata
-
-DEVICES = ("auto", "cpu", "cuda")
+from wgan.serve.torch_device import check_name
 
 
 class Backend(ABC):
@@ -73,8 +72,7 @@ def open_backend(path: Path, *, device: str = "auto") -> Backend:
         BackendUnavailable: the runtime is not installed or cannot run here.
         ConfigError: an unknown device.
     """
-    if device not in DEVICES:
-        raise ConfigError(f"--device {device} is not one of {', '.join(DEVICES)}")
+    check_name(device)
     opened = artifact.read(path)
     if opened.metadata.classes is not None:
         raise ArtifactError(f"{path} is conditional, which this version cannot run: update wgan")

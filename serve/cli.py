@@ -54,17 +54,19 @@ def train(
 ) -> None:
     """Train on images, into a run folder."""
     from wgan.serve.runs import ROOT, newest_run
+    from wgan.serve.torch_device import torch_device
 
     _need_training()
+    import torch
+
     from wgan.training import config as settings
     from wgan.training import run as runs
-    from wgan.training.loop import choose_device
     from wgan.training.loop import train as train_run
 
     changes = settings.parse_overrides(overrides or [])
     if data is not None:
         changes["data"] = data
-    chosen = choose_device(device)
+    chosen = torch.device(torch_device(device))
     if resume:
         if config is not None:
             raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
@@ -192,6 +194,8 @@ def sample(
     began = time.perf_counter()
     with _open(path, kind, device) as opened:
         loaded = time.perf_counter()
+        if kind != "torch" and not opened.metadata.proven:
+            say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
         text = {"model": opened.digest, "backend": f"{opened.name} on {opened.device}"}
         with open_output(out, count=n, first=seed, text=text) as output:
             for first, images in batches(opened, seed, n, batch_size_for(opened, batch_size)):
@@ -223,12 +227,15 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole way, on the built-in faces."""
+    from wgan.serve.torch_device import torch_device
+
     _need_training()
+    import torch
+
     from wgan.export.demo import run_demo
     from wgan.training.config import parse_overrides
-    from wgan.training.loop import choose_device
 
-    result = run_demo(run, parse_overrides(overrides or []), choose_device(device), say)
+    result = run_demo(run, parse_overrides(overrides or []), torch.device(torch_device(device)), say)
     emit(result.to_dict(), result.to_text(), as_json)
     if not result.finished:
         raise typer.Exit(130)

@@ -34,11 +34,12 @@ def sample(backend: Backend, first: int, count: int, batch_size: int) -> Iterato
     Yields:
         (first seed of the batch, uint8 (N, H, W, C)), in order.
 
-    A batch smaller than the runtime's `steady_batch` is filled up with the seeds that follow and cut
-    again, so that an image's bits do not depend on how many were made beside it.
+    A batch smaller than the runtime's `steady_batch` is filled up and cut again, so that an image's bits
+    do not depend on how many were made beside it.
     """
     for start in range(first, first + count, batch_size):
         wanted = min(batch_size, first + count - start)
-        run = max(wanted, backend.steady_batch)
-        images = backend.run(latents(start, run, backend.metadata.latent.dim))
+        z = latents(start, wanted, backend.metadata.latent.dim)
+        missing = max(0, backend.steady_batch - wanted)
+        images = backend.run(np.pad(z, ((0, missing), (0, 0))))
         yield start, to_uint8(images[:wanted])

@@ -7,7 +7,8 @@ import numpy as np
 
 from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend
-from wgan.serve.errors import BackendError, BackendUnavailable
+from wgan.serve.errors import BackendError
+from wgan.serve.torch_device import exact_float32, torch_device
 
 
 class TorchScriptBackend(Backend):
@@ -18,15 +19,10 @@ class TorchScriptBackend(Backend):
 
     def __init__(self, artifact: Artifact, device: str = "auto"):
         super().__init__(artifact.metadata, artifact.metadata.payload_sha256, artifact.path)
-        try:
-            import torch
-        except ImportError:
-            raise BackendUnavailable("the torchscript backend needs torch", extra="train") from None
-        if device == "cuda" and not torch.cuda.is_available():
-            raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu")
-        self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-        if self.device == "cuda":
-            exact_float32()
+        self.device = torch_device(device)
+        exact_float32(self.device)
+        import torch
+
         self._torch = torch
         try:
             with warnings.catch_warnings():
@@ -49,10 +45,3 @@ class TorchScriptBackend(Backend):
     def close(self) -> None:
         """Frees the module."""
         del self._module
-
-
-def exact_float32() -> None:
-    """Turns TF32 off for convolutions on CUDA, where torch has it on: float32 is what parity is measured in."""
-    import torch
-
-    torch.backends.cudnn.allow_tf32 = False

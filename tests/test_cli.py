@@ -135,6 +135,43 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(
     assert says in line
 
 
+def test_an_export_that_does_not_match_exits_1(
+    here: Path, tiny_export: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wgan.export import parity
+
+    monkeypatch.setitem(parity.GATES, ("fp32", "cpu"), {"max_abs": 0.0})
+    source = str(tiny_export / "generator.pt")
+    assert main(["export", "--format", "onnx", "--checkpoint", source, "--out", "o", "--json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["exit_code"] == 1
+    assert "generator.onnx does not match PyTorch and was not written: max_abs" in shown.err
+    assert [path.name for path in (here / "o").iterdir()] == ["generator.pt"]
+
+
+def test_the_very_last_seed_can_be_had(run: Path, here: Path) -> None:
+    for backend in ("onnx", "torch"):
+        assert (
+            main(["sample", "--backend", backend, "-n", "1", "--seed", str(2**63 - 1), "--out", f"{backend}.npy"]) == 0
+        )
+    difference = np.load(here / "onnx.npy").astype(int) - np.load(here / "torch.npy")
+    assert np.abs(difference).max() <= 1
+
+
+def test_an_artifact_that_was_not_measured_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import onnx
+
+    from wgan.serve import artifact
+
+    path = run / "export" / "generator.onnx"
+    metadata = artifact.read(path).metadata.replace(parity=None)
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    artifact.write(path, model.SerializeToString(), metadata)
+    assert main(["sample", "-n", "1", "--out", "a.npy"]) == 0
+    assert "was not measured against PyTorch" in capsys.readouterr().err
+
+
 def test_without_any_run_the_line_says_how_to_make_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["sample", "-n", "1"], ["export", "--format", "onnx"], ["verify"], ["train", "--resume"]):
         assert main(words) == 2

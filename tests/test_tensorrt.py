@@ -1,6 +1,7 @@
 """TensorRT as far as a machine without a GPU can show it: engines are built, and what runs them exists."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,15 @@ def test_without_tensorrt_the_line_says_what_to_install(
 def test_an_engine_never_runs_on_the_cpu(tiny_export: Path) -> None:
     with pytest.raises(BackendUnavailable, match="runs on CUDA only"):
         open_backend(tiny_export / "generator.plan", device="cpu")
+
+
+def test_an_engine_gets_its_proof_where_it_can_run(
+    tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the ONNX artifact stands in for the engine's run, which needs a GPU
+    for path in tiny_export.glob("generator*"):
+        shutil.copy(path, tmp_path)
+    plan = tmp_path / "generator.plan"
+    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(tmp_path / "generator.onnx"))
+    assert exporter.verify(plan).passed is True
+    assert artifact.read(plan).metadata.proven

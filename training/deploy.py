@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from wgan.serve.backend import Backend
-from wgan.serve.errors import BackendError, BackendUnavailable, CheckpointError
+from wgan.serve.errors import BackendError, CheckpointError
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
-from wgan.serve.torchscript_backend import exact_float32
+from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
 from wgan.training.networks import Generator
@@ -85,11 +85,8 @@ class TorchBackend(Backend):
             payload_sha256=digest,
         )
         super().__init__(metadata, digest, path)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu")
-        self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-        if self.device == "cuda":
-            exact_float32()
+        self.device = torch_device(device)
+        exact_float32(self.device)
         self.generator = generator
         self._module = generator.module.to(self.device)
 

@@ -41,19 +41,6 @@ class Trained:
         return {**vars(self), "run": str(self.run)}
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda` as a device; never another one than asked for.
-
-    Raises:
-        ConfigError: CUDA is asked for and not there.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device {name} is not one of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 class Clock:
     """Seconds spent on training alone: what is looked at and saved in between does not count."""
 
