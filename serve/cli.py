@@ -23,10 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130
+
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda", metavar="NAME")]
 Run = Annotated[Path | None, typer.Option("--run", help="run folder [default: the newest under runs/]")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings to change")]
+
+
+class Stopped(Exception):
+    """A signal ended the command after it saved and said so."""
 
 
 def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
@@ -91,7 +97,7 @@ def train(
     swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
     emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}", as_json)
     if not result.finished:
-        raise typer.Exit(130)
+        raise Stopped
 
 
 @app.command()
@@ -238,7 +244,7 @@ def demo(
     result = run_demo(run, parse_overrides(overrides or []), torch.device(torch_device(device)), say)
     emit(result.to_dict(), result.to_text(), as_json)
     if not result.finished:
-        raise typer.Exit(130)
+        raise Stopped
     if not result.passed:
         raise typer.Exit(1)
 
@@ -269,11 +275,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=words, prog_name="wgan", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # what newer versions of typer make of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
+    except Stopped:
+        return INTERRUPTED
     except WganError as error:
         return _fail(str(error), error.exit_code, words)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130, words)
+        return _fail("interrupted", INTERRUPTED, words)
     except BrokenPipeError:
         # the reader has gone; keep Python from failing again on its last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -283,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):
             return _fail(f"{error.format_message()} See `wgan --help`.", 2, words)
         if type(error).__name__ == "Abort":
-            return _fail("interrupted", 130, words)
+            return _fail("interrupted", INTERRUPTED, words)
         raise
 
 

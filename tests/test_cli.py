@@ -262,3 +262,18 @@ def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pyt
     assert main(["export", "--format", "onnx", "--checkpoint", str(tiny_export / "generator.pt"), "--out", "o"]) == 0
     assert "holds" in capsys.readouterr().out
     assert (here / "o" / "generator.onnx").read_bytes() == (run / "export" / "generator.onnx").read_bytes()
+
+
+def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None:
+    command = [sys.executable, "-m", "wgan.serve.cli", "train", "--run", "runs/a", "faces_count=1000000"]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    assert "drawing faces" in child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "wgan: interrupted"
+    assert "Traceback" not in err
+    assert not (here / "runs" / "a").exists()
+    assert not list((here / "runs").rglob("*.tmp"))

@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
 
     folder = whole_run(tmp_path / "run", cache, TINY.replace(steps=2))
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OutputError, match="earlier checkpoints are whole") as caught:
+    with pytest.raises(OutputError, match="what was saved before is whole") as caught:
         checkpoint.save(folder.checkpoints / "step-00000003.pt", {})
     assert "\n" not in str(caught.value)
     monkeypatch.undo()

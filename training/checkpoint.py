@@ -28,11 +28,11 @@ def save(path: Path, state: dict[str, Any]) -> None:
     with atomic_path(path) as temporary:
         try:
             torch.save({"schema": SCHEMA, **state}, temporary)
-        except RuntimeError as error:  # what torch makes of a full disk
-            reason = " ".join(str(error).split())[:120]
+        except RuntimeError as error:  # what torch makes of a failed write, without the reason
             raise OutputError(
-                f"cannot write {path}: {reason}; free some space, earlier checkpoints are whole"
-            ) from None
+                f"cannot write {path}: the disk is full or refuses to write; free some space, "
+                "what was saved before is whole"
+            ) from error
 
 
 def load(path: Path) -> dict[str, Any]:
