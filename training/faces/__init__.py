@@ -15,7 +15,7 @@ from wgan.training.faces.look import HAIR, roll_look
 from wgan.training.faces.scene import background, body
 from wgan.training.faces.worn import glasses, in_hair
 
-VERSION = 1  # raise it when faces come out differently: caches of older ones are then left aside
+VERSION = 2  # raise it when faces come out differently: caches of older ones are then left aside
 HELD_OUT = 2**40
 CLASSES: tuple[str, ...] = tuple(HAIR)
 SUPERSAMPLING = 4
@@ -40,6 +40,7 @@ def draw_face(index: int, size: int) -> tuple[NDArray[np.uint8], int]:
     )
     for draw in PARTS:
         draw(canvas, dice, look)
+    canvas.paint()
     return np.array(image.reduce(SUPERSAMPLING)), label
 
 

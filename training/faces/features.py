@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from wgan.training.faces.canvas import INK, WHITE, Canvas, Colour, Dice, bend, clear, curve, ellipse, mix
+from wgan.training.faces.canvas import INK, WHITE, Canvas, Colour, Dice, clear, mix
+from wgan.training.faces.curves import bend, curve
 from wgan.training.faces.look import Look
 
 
@@ -10,16 +11,14 @@ def head(canvas: Canvas, dice: Dice, look: Look) -> None:
     """Ears and the face's outline."""
     cheek, jaw, chin = dice.between(0.76, 0.86), dice.between(0.36, 0.48), dice.between(1.06, 1.2)
     for sign in (-1, 1):
-        canvas.shape(ellipse(sign * 0.95, 0.28, 0.13, 0.22), look.skin, look.skin_edge)
-        canvas.fill(ellipse(sign * 0.97, 0.3, 0.06, 0.12), look.skin_shade)
+        canvas.oval(sign * 0.95, 0.28, 0.14, 0.23, look.skin, look.skin_edge)
+        canvas.oval(sign * 0.97, 0.3, 0.06, 0.12, look.skin_shade)
     left = ((-0.8, -0.9), (-0.93, -0.2), (-0.91, 0.3), (-cheek, 0.66), (-jaw, chin - 0.16), (-0.1, chin))
     right = tuple((-x, y) for x, y in reversed(left))
-    side = -1 if look.yaw > 0 else 1
     shade = ((0.92, -0.2), (0.9, 0.3), (cheek, 0.66), (jaw, chin - 0.17), (0.66, 0.6), (0.82, 0.1))
-    face = curve((*left, *right), closed=True)
-    shaded = curve(shade, closed=True) * (side, 1)
-    for shape in (face, shaded):  # the chin leads when the head turns
-        shape[:, 0] += look.yaw * 0.07 * np.maximum(shape[:, 1], 0)
+    side, lead = (-1 if look.yaw > 0 else 1), look.yaw * 0.07  # the chin leads when the head turns
+    face = curve([(x + lead * max(y, 0), y) for x, y in (*left, *right)], closed=True)
+    shaded = curve([(x * side + lead * max(y, 0), y) for x, y in shade], closed=True)
     canvas.shape(face, look.skin, look.skin_edge)
     canvas.fill(shaded, mix(look.skin, look.skin_shade, 0.55))
 
@@ -33,7 +32,7 @@ def blush(canvas: Canvas, dice: Dice, look: Look) -> None:
     for sign in (-1, 1):
         x = look.side(sign)[0] + sign * 0.13
         for grow in (1.0, 0.68):
-            canvas.fill(ellipse(x, 0.6, 0.23 * grow, 0.13 * grow), clear(pink, strength))
+            canvas.oval(x, 0.6, 0.23 * grow, 0.13 * grow, clear(pink, strength))
         if kind == "lines":
             for dx in (-0.09, 0.0, 0.09):
                 canvas.stroke(np.array([(x + dx + 0.02, 0.55), (x + dx - 0.02, 0.64)]), pink, 0.025)
@@ -43,7 +42,7 @@ def nose(canvas: Canvas, dice: Dice, look: Look) -> None:
     """A dot, a line or a shadow."""
     kind, x = dice.choice(("dot", "line", "shade")), look.turn * 1.5
     if kind == "dot":
-        canvas.fill(ellipse(x, 0.56, 0.03, 0.022), look.skin_edge)
+        canvas.oval(x, 0.56, 0.03, 0.022, look.skin_edge)
     elif kind == "line":
         canvas.stroke(bend((x, 0.48), (x + 0.05, 0.56), (x - 0.01, 0.59)), look.skin_edge, 0.025)
     else:
@@ -68,7 +67,7 @@ def mouth(canvas: Canvas, dice: Dice, look: Look) -> None:
         left, middle, right = LIPS[kind]
         canvas.stroke(bend((x - w, y + left), (x, y + middle), (x + w, y + right)), line, 0.036)
     elif kind == "o":
-        canvas.shape(ellipse(x, y + 0.03, w * 0.42, w * 0.5), inside, line)
+        canvas.oval(x, y + 0.03, w * 0.45, w * 0.53, inside, line)
     elif kind == "cat":
         for sign in (-w, w):
             canvas.stroke(bend((x, y - 0.02), (x + sign * 0.5, y + 0.14), (x + sign, y - 0.03)), line)
@@ -78,7 +77,7 @@ def mouth(canvas: Canvas, dice: Dice, look: Look) -> None:
         lips = np.concatenate([bend(start, (x, y + 0.03), end), bend(end, (x, y + 2 * depth), start)])
         canvas.fill(lips, inside if kind == "open" else WHITE)
         if kind == "open":  # the tongue, and the upper teeth
-            canvas.fill(ellipse(x, y + depth * 0.68, w * 0.5, depth * 0.28), (240, 128, 128))
+            canvas.oval(x, y + depth * 0.68, w * 0.5, depth * 0.28, (240, 128, 128))
             canvas.fill(bend((x - w * 0.75, y - 0.02), (x, y + 0.1), (x + w * 0.75, y - 0.02)), WHITE)
         canvas.stroke(lips, line)
 

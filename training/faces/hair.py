@@ -1,31 +1,24 @@
 """The hair of a drawn face: behind the head, and the fringe over it."""
 
-import itertools
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.training.faces.canvas import (
-    Canvas,
-    Dice,
-    Points,
-    bend,
-    clear,
-    curve,
-    ellipse,
-    mirrored,
-    mix,
-    outline,
-)
+from wgan.training.faces.canvas import Canvas, Dice, clear, mix
+from wgan.training.faces.curves import SIDES, Points, bend, bends, curve, mirrored, outline
 from wgan.training.faces.look import Look
 
 BACKS = ("short", "bob", "long", "long", "wavy", "twintails", "ponytail", "buns", "braids")
 FRINGES = ("straight", "ragged", "ragged", "swept", "swept", "centre", "m")
 HAIRLINE = 0.78  # half the width of the fringe
+UNDER_FRINGE = np.array([(-0.7, -0.9), (0.7, -0.9)])
 DOWN = np.linspace(0, 1, 9)
 ARC = np.linspace(-1, 1, 15)
-ZIGZAG = np.arange(15) % 2
+FADE = 1 - ARC**4
+ZIGZAG = (0.06 + 0.09 * (np.arange(15) % 2) * (1 - 0.4 * ARC**2)) * FADE
+_ROUND = math.pi * (-0.24 + 1.48 * np.linspace(0, 1, 9))  # from one side of the nape over the top
+SKULL = outline(np.cos(_ROUND), -np.sin(_ROUND))
 
 
 def back_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
@@ -45,10 +38,10 @@ def back_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
             ),
             closed=True,
         )
-        for sign in (-1, 1):
-            canvas.shape(tail * (sign, 1), tied, edge)
-            strand = bend((1.1, -0.7), (out * 0.95, -0.2), (out - 0.25, drop * 0.8))
-            canvas.stroke(strand * (sign, 1), edge)
+        strand = bend((1.1, -0.7), (out * 0.95, -0.2), (out - 0.25, drop * 0.8))
+        for flip in SIDES:
+            canvas.shape(tail * flip, tied, edge)
+            canvas.stroke(strand * flip, edge)
     elif style == "ponytail":
         drop = 1.2 + 0.6 * length
         around = ((0.3, -1.35), (0.9, -1.62), (1.55, -1.0), (1.62, 0.1), (1.4, drop), (1.22, 0.3), (0.95, -0.7))
@@ -56,12 +49,12 @@ def back_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
         canvas.stroke(bend((0.7, -1.3), (1.4, -0.8), (1.4, 0.6)) * (side, 1), edge)
     elif style == "buns":
         for sign in (-1, 1):
-            canvas.shape(ellipse(sign * 0.88, -1.2, 0.4, 0.4), look.hair, edge)
+            canvas.oval(sign * 0.88, -1.2, 0.42, 0.42, look.hair, edge)
             canvas.stroke(bend((0.7, -1.3), (0.95, -1.5), (1.08, -1.15)) * (sign, 1), edge)
     elif style == "braids":
         for sign in (-1, 1):
             for i in range(6):
-                canvas.shape(ellipse(sign * (1.08 + 0.03 * i), 0.5 + 0.3 * i, 0.24 - 0.012 * i, 0.2), look.hair, edge)
+                canvas.oval(sign * (1.08 + 0.03 * i), 0.5 + 0.3 * i, 0.25 - 0.012 * i, 0.21, look.hair, edge)
     canvas.shape(_curtain(style, volume, length), look.hair_dark, edge)
 
 
@@ -81,17 +74,18 @@ def _curtain(style: str, volume: float, length: float) -> Points:
 
 def _spikes(dice: Dice, volume: float) -> Points:
     """Tufts around the skull that lean down, each of its own length."""
-    parts = []
-    angles = math.pi * (-0.24 + 1.48 * np.linspace(0, 1, 9))  # from one side of the nape over the top
-    inner = outline(volume * np.cos(angles), -0.25 - volume * np.sin(angles)).tolist()
-    for (sx, sy), (ex, ey) in itertools.pairwise(inner):
-        x, y, reach = (sx + ex) / 2, (sy + ey) / 2, dice.between(1.22, 1.5)
-        tip = (x * reach, -0.25 + (y + 0.25) * reach + 0.2 * abs(x))
-        parts += [
-            bend((sx, sy), (0.56 * (sx + tip[0]), 0.56 * (sy + tip[1])), tip),
-            bend(tip, (0.48 * (ex + tip[0]), 0.48 * (ey + tip[1])), (ex, ey)),
-        ]
-    return np.concatenate(parts)
+    roots = SKULL * volume - (0.0, 0.25)
+    start, end = roots[:-1], roots[1:]
+    reach = np.array([(dice.between(1.22, 1.5),) for _ in start])
+    tip = (start + end) * 0.5 * reach
+    tip[:, 1] += 0.25 * (reach[:, 0] - 1) + 0.1 * np.abs(start[:, 0] + end[:, 0])
+    return _there_and_back(start, 0.56 * (start + tip), tip, 0.48 * (end + tip), end)
+
+
+def _there_and_back(start: Points, out: Points, tip: Points, back: Points, end: Points) -> Points:
+    """A row of tufts: each bends from its start to its tip and on to its end, where the next starts."""
+    tufts = np.concatenate([bends(start, out, tip), bends(tip, back, end)[:, 1:-1]], axis=1)
+    return tufts.reshape(-1, 2)
 
 
 def front_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
@@ -115,18 +109,21 @@ def front_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
         ]
     )
     fringe = _locks(gaps, tips)
-    canvas.fill(np.concatenate([crown[12:-12], fringe + (0.0, 0.09)]), look.skin_shade)
+    canvas.fill(np.concatenate([UNDER_FRINGE, fringe + (0.0, 0.09)]), look.skin_shade)
     canvas.shape(np.concatenate([crown, right, fringe, mirrored(right)]), look.hair, look.hair_edge, 0.035)
 
     strand_colour, side_colour = mix(look.hair, look.hair_dark, 0.5), mix(look.hair, look.hair_dark, 0.55)
-    for sign in (-1, 1):  # the head is round: darker at the sides
-        rim = bend((tip, lock), (volume * 1.08, -0.55), (0.55, -top * 0.88))
-        inner = bend((0.55, -top * 0.88), (volume * 0.74, -0.6), (tip, lock))
-        canvas.fill(np.concatenate([rim, inner]) * (sign, 1), side_colour)
-    for x, y in gaps[1:-1].tolist():  # strands from the gaps of the fringe to the crown
-        strand = bend((x, y), (x * 0.95, y - 0.35), (x * 0.55, -top * 0.86))
-        canvas.fill(np.concatenate([strand, strand[::-1] + (0.1, 0)]), strand_colour)
-        canvas.stroke(strand[:5], look.hair_edge, 0.028)
+    rim = bend((tip, lock), (volume * 1.08, -0.55), (0.55, -top * 0.88))
+    inner = bend((0.55, -top * 0.88), (volume * 0.74, -0.6), (tip, lock))
+    dark = np.concatenate([rim, inner])
+    for flip in SIDES:  # the head is round: darker at the sides
+        canvas.fill(dark * flip, side_colour)
+    roots = gaps[1:-1]
+    strands = bends(roots, roots * (0.95, 1) - (0, 0.35), roots * (0.55, 0) - (0, top * 0.86))
+    blades = np.concatenate([strands, strands[:, ::-1] + (0.1, 0)], axis=1)
+    for strand, blade in zip(strands, blades, strict=True):  # from the gaps of the fringe to the crown
+        canvas.fill(blade, strand_colour)
+        canvas.stroke(strand[:4], look.hair_edge, 0.028)
     _shine(canvas, dice, look)
     lean = dice.between(-0.5, 0.5)
     if dice.chance(0.25):  # a tuft that will not lie flat
@@ -166,14 +163,9 @@ def _fringe(dice: Dice) -> tuple[Points, Points]:
 
 def _locks(gaps: Points, tips: Points) -> Points:
     """The fringe's lower edge: down to each tip and up to the next gap, bellied."""
-    parts = []
-    points = gaps.tolist()
-    for (ax, ay), (bx, by), (x, y) in zip(points[:-1], points[1:], tips.tolist(), strict=True):
-        parts += [
-            bend((ax, ay), (ax * 0.75 + x * 0.25, y - 0.3 * (y - ay)), (x, y)),
-            bend((x, y), (bx * 0.6 + x * 0.4, y - 0.4 * (y - by)), (bx, by)),
-        ]
-    return np.concatenate(parts)
+    left, right = gaps[1:], gaps[:-1]
+    down, up = right * (0.75, 0.3) + tips * (0.25, 0.7), left * (0.6, 0.4) + tips * (0.4, 0.6)
+    return np.concatenate([_there_and_back(right, down, tips, up, left), left[-1:]])
 
 
 def _shine(canvas: Canvas, dice: Dice, look: Look) -> None:
@@ -181,8 +173,7 @@ def _shine(canvas: Canvas, dice: Dice, look: Look) -> None:
     y, half, strength = dice.between(-0.98, -0.84), dice.between(0.5, 0.78), dice.between(0.5, 0.85)
     if dice.chance(0.15):
         return
-    x, fade = half * ARC, 1 - ARC**4
+    x = half * ARC
     arc = y + 0.3 * x**2
-    zigzag = 0.06 + 0.09 * ZIGZAG * (1 - 0.4 * ARC**2)
-    ring = np.concatenate([outline(x, arc - 0.03 * fade), outline(x, arc + zigzag * fade)[::-1]])
+    ring = np.concatenate([outline(x, arc - 0.03 * FADE), outline(x, arc + ZIGZAG)[::-1]])
     canvas.fill(ring, clear(look.hair_light, strength))

@@ -11,14 +11,11 @@ from wgan.training.faces.canvas import (
     Canvas,
     Colour,
     Dice,
-    bend,
     clear,
-    curve,
-    ellipse,
     hsv,
-    mirrored,
     mix,
 )
+from wgan.training.faces.curves import SIDES, bend, curve, ellipse, mirrored
 from wgan.training.faces.look import Look
 from wgan.training.faces.worn import bow
 
@@ -37,7 +34,9 @@ def background(dice: Dice, size: int, factor: int) -> Image.Image:
     # blown up without smoothing: `factor` is undone exactly when the drawing is reduced
     image = Image.fromarray(corners).resize((size, size), Image.Resampling.BILINEAR)
     image = image.resize((size * factor, size * factor), Image.Resampling.NEAREST)
-    _pattern(Canvas(image, 0, 0, 1, 0), dice, kind, mix(mix(first, second, 0.5), WHITE, 0.55))
+    canvas = Canvas(image, 0, 0, 1, 0)
+    _pattern(canvas, dice, kind, mix(mix(first, second, 0.5), WHITE, 0.55))
+    canvas.paint()
     return image
 
 
@@ -46,14 +45,14 @@ def _pattern(canvas: Canvas, dice: Dice, kind: str, light: Colour) -> None:
     if kind == "bokeh":
         for _ in range(7):
             radius = dice.between(0.04, 0.13)
-            spot = ellipse(dice.between(0, 1), dice.between(0, 1), radius, radius)
-            canvas.fill(spot, clear(light, dice.between(0.2, 0.5)))
+            x, y = dice.between(0, 1), dice.between(0, 1)
+            canvas.oval(x, y, radius, radius, clear(light, dice.between(0.2, 0.5)))
     elif kind == "dots":
         step = dice.between(0.16, 0.24)
         for row in range(math.ceil(1 / step) + 1):
             for column in range(math.ceil(1 / step) + 1):
                 x = (column + 0.5 * (row % 2)) * step
-                canvas.fill(ellipse(x, row * step, step * 0.22, step * 0.22), light)
+                canvas.oval(x, row * step, step * 0.22, step * 0.22, light)
     elif kind == "stripes":
         step, slope = dice.between(0.14, 0.26), dice.between(-0.6, 0.6)
         for i in range(-4, 12):
@@ -70,13 +69,17 @@ def _pattern(canvas: Canvas, dice: Dice, kind: str, light: Colour) -> None:
         for _ in range(3):
             x, y, r = dice.between(0, 1), dice.between(0.05, 0.6), dice.between(0.05, 0.09)
             for dx, dy, grow in ((-1.3, 0.2, 0.8), (0, 0, 1.2), (1.3, 0.2, 0.9)):
-                canvas.fill(ellipse(x + dx * r, y + dy * r, r * grow * 1.3, r * grow), clear(WHITE, 0.8))
+                canvas.oval(x + dx * r, y + dy * r, r * grow * 1.3, r * grow, clear(WHITE, 0.8))
     elif kind == "petals":
         pink = dice.choice(((255, 190, 210), (255, 255, 255), (255, 236, 150)))
         for _ in range(10):
             x, y, a, r = (dice.between(low, high) for low, high in ((0, 1), (0, 1), (0, math.tau), (0.02, 0.045)))
             along, across = np.array([math.cos(a), math.sin(a)]) * r, np.array([-math.sin(a), math.cos(a)]) * r
             canvas.fill(np.array([along, across * 0.6, -along, -across * 0.6]) + (x, y), pink)
+
+
+_CHIN_SHADOW = curve(((-0.33, 0.9), (0.33, 0.9), (0.32, 1.22), (0, 1.36), (-0.32, 1.22)), closed=True)
+_SLEEVE_FOLD = bend((0.95, 1.75), (0.9, 2.0), (1.0, 2.4))
 
 
 def body(canvas: Canvas, dice: Dice, look: Look) -> None:
@@ -94,10 +97,7 @@ def body(canvas: Canvas, dice: Dice, look: Look) -> None:
     left = curve(((-width, 3.0), (-width + 0.1, 2.0), (-0.95, 1.56), (-0.42, 1.38), (-0.31, 1.15), (-0.3, 0.7)))
     neck = np.concatenate([left, mirrored(left)])
     canvas.shape(neck, look.skin, look.skin_edge)
-    # the chin's shadow
-    canvas.fill(
-        curve(((-0.33, 0.9), (0.33, 0.9), (0.32, 1.22), (0, 1.36), (-0.32, 1.22)), closed=True), look.skin_shade
-    )
+    canvas.fill(_CHIN_SHADOW, look.skin_shade)
     left = curve(((-width - 0.15, 3.2), (-width, 1.95), (-0.95, 1.52), (-0.52, 1.38)))
     dip = {"dress": 1.75, "tee": 1.62, "shirt": 1.75, "sailor": 1.8, "kimono": 1.9}.get(kind, 1.5)
     torso = np.concatenate([left, bend((-0.5, 1.38), (0, 2 * dip - 1.38), (0.5, 1.38)), mirrored(left)])
@@ -106,14 +106,14 @@ def body(canvas: Canvas, dice: Dice, look: Look) -> None:
         for sign in (-1, 1):
             canvas.stroke(np.array([(0.46 * sign, 1.38), (0.62 * sign, 1.9)]), cloth, 0.12)
     canvas.shape(torso, cloth, edge)
-    for sign in (-1, 1):  # sleeves' folds
-        canvas.stroke(bend((0.95 * sign, 1.75), (0.9 * sign, 2.0), (1.0 * sign, 2.4)), dark, 0.035)
+    for side in SIDES:
+        canvas.stroke(_SLEEVE_FOLD * side, dark, 0.035)
 
     if kind == "sailor":
-        for sign in (-1, 1):
-            flap = np.array([(0.42, 1.3), (0.95, 1.5), (1.0, 2.1), (0.0, 2.0)]) * (sign, 1)
+        for side in SIDES:
+            flap = np.array([(0.42, 1.3), (0.95, 1.5), (1.0, 2.1), (0.0, 2.0)]) * side
             canvas.shape(flap, accent, mix(accent, INK, 0.5))
-            canvas.stroke(np.array([(0.82, 1.5), (0.86, 1.96), (0.0, 1.88)]) * (sign, 1), WHITE, 0.045)
+            canvas.stroke(np.array([(0.82, 1.5), (0.86, 1.96), (0.0, 1.88)]) * side, WHITE, 0.045)
         bow(canvas, 0, 2.0, 0.3, hsv(dice.between(0.93, 1.05), 0.75, 0.85))
     elif kind == "turtleneck":
         collar = np.array([(-0.4, 1.02), (0.4, 1.02), (0.5, 1.5), (-0.5, 1.5)])
@@ -127,12 +127,12 @@ def body(canvas: Canvas, dice: Dice, look: Look) -> None:
     elif kind == "shirt":
         tie = np.array([(-0.1, 1.62), (0.1, 1.62), (0.16, 2.6), (-0.16, 2.6)])
         canvas.shape(tie, accent, mix(accent, INK, 0.5))
-        for sign in (-1, 1):
-            flap = np.array([(0.36, 1.24), (0.62, 1.4), (0.42, 1.85), (0.0, 1.62)]) * (sign, 1)
+        for side in SIDES:
+            flap = np.array([(0.36, 1.24), (0.62, 1.4), (0.42, 1.85), (0.0, 1.62)]) * side
             canvas.shape(flap, mix(cloth, WHITE, 0.35), edge)
     elif kind == "kimono":
-        for sign in (1, -1):
-            band = np.array([(0.36, 1.22), (0.62, 1.36), (-0.25, 2.3), (-0.5, 2.2)]) * (sign, 1)
+        for side in SIDES[::-1]:
+            band = np.array([(0.36, 1.22), (0.62, 1.36), (-0.25, 2.3), (-0.5, 2.2)]) * side
             canvas.shape(band, accent, mix(accent, INK, 0.5))
     elif kind == "tee" and dice.chance(0.5):
         canvas.stroke(bend((-0.5, 1.38), (0, 1.86), (0.5, 1.38)), accent, 0.08)

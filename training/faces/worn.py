@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from wgan.training.faces.canvas import INK, WHITE, Canvas, Colour, Dice, bend, clear, curve, ellipse, hsv, mix
+from wgan.training.faces.canvas import INK, WHITE, Canvas, Colour, Dice, clear, hsv, mix
+from wgan.training.faces.curves import SIDES, bend, curve, ellipse
 from wgan.training.faces.look import Look
 
 
@@ -14,7 +15,7 @@ def bow(canvas: Canvas, x: float, y: float, size: float, colour: Colour) -> None
     for sign in (-1, 1):
         wing = curve(((0, 0), (sign, -0.65), (sign * 1.15, 0.1), (sign * 0.9, 0.6)), closed=True)
         canvas.shape(wing * size + (x, y), colour, edge)
-    canvas.shape(ellipse(x, y, size * 0.28, size * 0.28), mix(colour, WHITE, 0.15), edge)
+    canvas.oval(x, y, size * 0.3, size * 0.3, mix(colour, WHITE, 0.15), edge)
 
 
 def in_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
@@ -33,13 +34,13 @@ def in_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
         x, y = side * 0.85, -0.72
         for petal in range(5):
             a = petal * math.tau / 5
-            canvas.shape(ellipse(x + 0.15 * math.cos(a), y + 0.15 * math.sin(a), 0.12, 0.12), colour, edge, 0.02)
-        canvas.fill(ellipse(x, y, 0.09, 0.09), (255, 230, 120))
+            canvas.oval(x + 0.15 * math.cos(a), y + 0.15 * math.sin(a), 0.13, 0.13, colour, edge)
+        canvas.oval(x, y, 0.09, 0.09, (255, 230, 120))
     elif kind == "cat":
-        for sign in (-1, 1):
-            ear = np.array([(0.32, -1.3), (0.64, -1.85), (1.02, -0.9)]) * (sign, 1)
+        for side_of in SIDES:
+            ear = np.array([(0.32, -1.3), (0.64, -1.85), (1.02, -0.9)]) * side_of
             canvas.shape(ear, look.hair, look.hair_edge, 0.035)
-            canvas.fill(np.array([(0.47, -1.28), (0.65, -1.66), (0.86, -1.05)]) * (sign, 1), mix(look.skin, WHITE, 0.1))
+            canvas.fill(np.array([(0.47, -1.28), (0.65, -1.66), (0.86, -1.05)]) * side_of, mix(look.skin, WHITE, 0.1))
     elif kind == "bow":
         bow(canvas, 0.82 * side, -1.02, size, colour)
 

@@ -1,0 +1,86 @@
+"""`wgan train` and `wgan demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wgan.serve.console import Device, Json, Overrides, Stopped, emit, need_training, say
+from wgan.serve.errors import ConfigError
+
+
+def train(
+    overrides: Overrides = None,
+    data: Annotated[str | None, typer.Option(help="faces, a folder, or a .zip of images")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="preset or YAML file [default: wgan-gp-64]", metavar="NAME|FILE")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="run folder [default: a new one under runs/]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run (the newest, without --run)")] = False,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be trained, and its cost")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train on images, into a run folder."""
+    from wgan.serve.runs import ROOT, newest_run
+    from wgan.serve.torch_device import torch_device
+
+    need_training()
+    import torch
+
+    from wgan.training import config as settings
+    from wgan.training import run as runs
+    from wgan.training.loop import train as train_run
+
+    changes = settings.parse_overrides(overrides or [])
+    if data is not None:
+        changes["data"] = data
+    chosen = torch.device(torch_device(device))
+    if resume:
+        if config is not None:
+            raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
+        path = run or newest_run()
+        if dry_run:
+            resolved = settings.from_dict(changes, base=runs.RunFolder(path).read_config())
+    else:
+        resolved = settings.from_dict(changes, base=settings.load(config or "wgan-gp-64"))
+        path = run or runs.new_path(ROOT, Path(resolved.data).stem or "run")
+    if dry_run:
+        from wgan.training.estimate import estimate
+
+        plan = estimate(resolved, chosen)
+        emit(plan.to_dict(), plan.to_text(), as_json)
+        return
+    if resume:
+        folder, resolved = runs.reopen(path, changes)
+    else:
+        folder = runs.begin(path)
+    result = train_run(folder, resolved, device=chosen, cache=path.parent / ".cache", resume=resume)
+    state = "trained" if result.finished else "stopped, saved"
+    swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
+    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}", as_json)
+    if not result.finished:
+        raise Stopped
+
+
+def demo(
+    overrides: Overrides = None,
+    run: Annotated[Path, typer.Option(help="run folder; gone on with if it is there")] = Path("runs/demo"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """The whole way, on the built-in faces."""
+    from wgan.serve.torch_device import torch_device
+
+    need_training()
+    import torch
+
+    from wgan.export.demo import run_demo
+    from wgan.training.config import parse_overrides
+
+    result = run_demo(run, parse_overrides(overrides or []), torch.device(torch_device(device)), say)
+    emit(result.to_dict(), result.to_text(), as_json)
+    if not result.finished:
+        raise Stopped
+    if not result.passed:
+        raise typer.Exit(1)

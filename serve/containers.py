@@ -1,0 +1,138 @@
+"""How metadata lies in each format, read and written with the standard library alone.
+
+ONNX         a `metadata_props` entry, appended: a protobuf message may be continued at its end
+TorchScript  the extra file `wgan.json` in the zip archive
+TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+
+from wgan.serve.metadata import KEY
+
+
+class Damaged(Exception):
+    """The bytes are no file of their format; the text says what they should have been."""
+
+
+def split(kind: str, data: bytes) -> tuple[bytes | None, str]:
+    """A file's metadata, if it carries any, and the SHA-256 of everything else.
+
+    Args:
+        kind: onnx, torchscript or trt.
+        data: the whole file.
+
+    Raises:
+        Damaged: truncated, or not of this format.
+    """
+    if kind == "onnx":
+        return _split_onnx(data)
+    if kind == "torchscript":
+        return _split_torchscript(data)
+    return None, hashlib.sha256(data).hexdigest()
+
+
+def join(kind: str, payload: bytes, text: bytes) -> bytes:
+    """The file that holds the payload and, where the format has a place for it, the metadata."""
+    if kind == "onnx":
+        return payload + _encode(_METADATA_PROPS, _encode(1, KEY.encode()) + _encode(2, text))
+    if kind == "torchscript":
+        return _join_torchscript(payload, text)
+    return payload
+
+
+def _split_torchscript(data: bytes) -> tuple[bytes | None, str]:
+    text, digest = None, hashlib.sha256()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in sorted(archive.namelist()):
+                content = archive.read(name)  # checks the CRC
+                inner = name.split("/", 1)[-1]
+                if inner == f"extra/{KEY}.json":
+                    text = content
+                else:
+                    digest.update(f"{inner}\0{len(content)}\0".encode() + content)
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError, RuntimeError):
+        raise Damaged("TorchScript") from None
+    return text, digest.hexdigest()
+
+
+def _join_torchscript(payload: bytes, text: bytes) -> bytes:
+    file = io.BytesIO(payload)
+    with zipfile.ZipFile(file, "a") as archive:
+        root = archive.namelist()[0].split("/", 1)[0]
+        # a fixed date: the same export gives the same bytes
+        archive.writestr(zipfile.ZipInfo(f"{root}/extra/{KEY}.json"), text)
+    return file.getvalue()
+
+
+# ONNX: ModelProto.metadata_props is field 14, repeated StringStringEntryProto {1: key, 2: value}.
+# Wire format: protobuf.dev/programming-guides/encoding
+_METADATA_PROPS, _LENGTH_DELIMITED = 14, 2
+
+
+def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
+    text, digest, seen = None, hashlib.sha256(), False
+    try:
+        for number, start, body, end in _fields(data):
+            if number == _METADATA_PROPS:
+                entry = {field: data[body:end][a:b] for field, _, a, b in _fields(data[body:end])}
+                if entry.get(1) == KEY.encode():
+                    text = entry.get(2)
+                    continue
+            digest.update(memoryview(data)[start:end])
+            seen = True
+    except (IndexError, ValueError):
+        raise Damaged("ONNX") from None
+    if not seen:
+        raise Damaged("ONNX")
+    return text, digest.hexdigest()
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of a protobuf message: its number, and where it, its body and the next one start."""
+    position = 0
+    while position < len(data):
+        start = position
+        tag, position = _varint(data, position)
+        number, kind = tag >> 3, tag & 7
+        if kind == _LENGTH_DELIMITED:
+            length, position = _varint(data, position)
+        elif kind == 0:
+            body = position
+            _, position = _varint(data, position)
+            yield number, start, body, position
+            continue
+        else:
+            length = {1: 8, 5: 4}[kind] if kind in (1, 5) else -1
+        end = position + length
+        if number == 0 or length < 0 or end > len(data):
+            raise ValueError("not a protobuf message")
+        yield number, start, position, end
+        position = end
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint too long")
+
+
+def _encode(number: int, content: bytes) -> bytes:
+    def varint(value: int) -> bytes:
+        out = bytearray()
+        while value > 0x7F:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        return bytes([*out, value])
+
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(content)) + content
