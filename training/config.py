@@ -55,6 +55,9 @@ class Config:
     lr_d: float = setting(1e-4, "Adam's learning rate, critic", low=0, high=1)
     beta1: float = setting(0.0, "Adam's first momentum", low=0, high=0.999999)
     beta2: float = setting(0.9, "Adam's second momentum", low=0, high=0.999999)
+    precision: str = setting(
+        "fp32", "what the networks compute in; weights, losses and norms stay float32", choices=("fp32", "bf16", "fp16")
+    )
     ema_decay: float = setting(
         0.999, "averaging of the generator's weights, per step; 0 turns it off", low=0, high=0.999999
     )

@@ -47,7 +47,9 @@ def sample_norms(gradient: Tensor) -> Tensor:
     return squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
 
 
-def gradient_penalty(critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor) -> Penalty:
+def gradient_penalty(
+    critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor, scale: Tensor | float = 1.0
+) -> Penalty:
     """E[(‖∇_x̂ D(x̂)‖₂ - 1)²] at the interpolates, differentiable in the critic's parameters.
 
     Args:
@@ -55,18 +57,22 @@ def gradient_penalty(critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tens
         real: x (N, C, H, W).
         fake: x̃ (N, C, H, W), detached from the generator.
         epsilon: ε (N,) in [0, 1).
+        scale: multiplies the scores, and divides the gradient again before its norm: a critic that
+            computes in float16 would otherwise lose small gradients on the way to the image.
     """
     x_hat = interpolate(real, fake, epsilon).requires_grad_(True)
     # summing the scores gives each sample its own gradient
-    (gradient,) = torch.autograd.grad(critic(x_hat).sum(), x_hat, create_graph=True)
-    norms = sample_norms(gradient)
+    (gradient,) = torch.autograd.grad((critic(x_hat) * scale).sum(), x_hat, create_graph=True)
+    norms = sample_norms(gradient / scale)
     return Penalty((norms - 1).square().mean(), norms)
 
 
-def critic_loss(critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor, lambda_gp: float) -> CriticLoss:
-    """L_D of one batch, to be minimised. Shapes as in `gradient_penalty`."""
+def critic_loss(
+    critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor, lambda_gp: float, scale: Tensor | float = 1.0
+) -> CriticLoss:
+    """L_D of one batch, to be minimised; not scaled itself. Arguments as in `gradient_penalty`."""
     wasserstein = critic(real).mean() - critic(fake).mean()  # E[D(x)] - E[D(x̃)], section 6.3
-    penalty = gradient_penalty(critic, real, fake, epsilon)
+    penalty = gradient_penalty(critic, real, fake, epsilon, scale)
     loss = -wasserstein + lambda_gp * penalty.value
     return CriticLoss(loss, wasserstein.detach(), penalty.value.detach(), penalty.norms.detach().mean())
 

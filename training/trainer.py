@@ -13,6 +13,7 @@ from wgan.training.data.stream import BatchStream
 from wgan.training.ema import Ema
 from wgan.training.losses import critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator
+from wgan.training.precision import MixedPrecision
 
 # Rows of the latent table that training looks at; users' seeds start at 0.
 CALIBRATION_ROWS = 2**40
@@ -36,6 +37,8 @@ class Trainer:
         betas = (config.beta1, config.beta2)
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(self.critic.parameters(), config.lr_d, betas, fused=True)
+        self.precision_g = MixedPrecision(config.precision, device)
+        self.precision_d = MixedPrecision(config.precision, device)
         self.random = torch.Generator(device).manual_seed(config.seed)
         self.augmentation = Augmentation(
             enlarge=config.augment_enlarge,
@@ -46,7 +49,7 @@ class Trainer:
         self.step = 0
         # sums since the last record, on the device, so that no step waits for them
         self.sums = torch.zeros(len(WATCHED), device=device)
-        self.summed = 0
+        self.counts = torch.zeros(len(WATCHED), device=device)
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
@@ -55,45 +58,60 @@ class Trainer:
             self._critic_step(prepare(images, self.augmentation, self.random))
         self._generator_step()
         self.step += 1
-        self.summed += 1
         self.ema.update(self.generator, self.step)
 
     def _noise(self) -> Tensor:
         shape = (self.config.batch_size, self.config.latent_dim)
         return torch.randn(shape, generator=self.random, device=self.device)
 
+    def _score(self, images: Tensor) -> Tensor:
+        with self.precision_d.autocast():
+            scores: Tensor = self.critic(images)
+        return scores.float()
+
+    def _fake(self) -> Tensor:
+        with self.precision_g.autocast():
+            images: Tensor = self.generator(self._noise())
+        return images.float()
+
     def _critic_step(self, real: Tensor) -> None:
         with torch.no_grad():  # no generator graph
-            fake = self.generator(self._noise())
+            fake = self._fake()
         epsilon = torch.rand(len(real), generator=self.random, device=self.device)
-        result = critic_loss(self.critic, real, fake, epsilon, self.config.lambda_gp)
-        self.optimizer_d.zero_grad(set_to_none=True)
-        result.loss.backward()
-        self.optimizer_d.step()
-        watched = torch.stack([result.wasserstein, result.penalty, result.grad_norm, result.loss.detach()])
-        self.sums[:4] += watched / self.config.n_critic
+        scale = self.precision_d.scale(real)
+        result = critic_loss(self._score, real, fake, epsilon, self.config.lambda_gp, scale)
+        self.precision_d.step(result.loss, self.optimizer_d)
+        self._watch(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
 
     def _generator_step(self) -> None:
         self.critic.requires_grad_(False)
-        loss = generator_loss(self.critic, self.generator(self._noise()))
-        self.optimizer_g.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer_g.step()
+        loss = generator_loss(self._score, self._fake())
+        self.precision_g.step(loss, self.optimizer_g)
         self.critic.requires_grad_(True)
-        self.sums[4] += loss.detach()
+        self._watch(4, [loss])
+
+    def _watch(self, first: int, values: list[Tensor]) -> None:
+        found = torch.stack(values).detach()
+        counted = torch.ones_like(found)
+        if self.precision_d.scaled:  # there an overflow is a step left out, not the end of the run
+            counted = torch.isfinite(found).all().expand_as(found).float()
+            found = torch.where(counted > 0, found, 0)
+        self.sums[first : first + len(values)] += found
+        self.counts[first : first + len(values)] += counted
 
     def finite(self) -> bool:
         """Whether every loss since the last record is a number, and the weights that came of them."""
         # a NaN in one weight is in every later loss, but the last update has no later loss yet
         parameters = [*self.generator.parameters(), *self.critic.parameters()]
         norms = torch.stack(torch._foreach_norm([p.detach() for p in parameters]))
-        return bool(torch.isfinite(self.sums).all() & torch.isfinite(norms).all())
+        numbers = bool(torch.isfinite(self.sums).all() & torch.isfinite(norms).all())
+        return numbers and not self.precision_d.lost and not self.precision_g.lost
 
     def drain(self) -> dict[str, float]:
         """Means of what is watched since the last call."""
-        means = (self.sums / max(self.summed, 1)).tolist()
+        means = (self.sums / self.counts.clamp(min=1)).tolist()
         self.sums.zero_()
-        self.summed = 0
+        self.counts.zero_()
         return dict(zip(WATCHED, means, strict=True))
 
     def deployable(self) -> Generator:
@@ -115,7 +133,9 @@ class Trainer:
             "optimizer_d": self.optimizer_d.state_dict(),
             "random": self.random.get_state(),
             "sums": self.sums,
-            "summed": self.summed,
+            "counts": self.counts,
+            "precision_g": self.precision_g.state_dict(),
+            "precision_d": self.precision_d.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -132,7 +152,10 @@ class Trainer:
             self.optimizer_d.load_state_dict(state["optimizer_d"])
             self.random.set_state(state["random"])
             self.sums.copy_(state["sums"])
-            self.summed, self.step = state["summed"], state["step"]
+            self.counts.copy_(state["counts"])
+            self.precision_g.load_state_dict(state["precision_g"])
+            self.precision_d.load_state_dict(state["precision_d"])
+            self.step = state["step"]
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None

@@ -1,0 +1,54 @@
+"""Mixed precision: what one network's steps compute in, and the scale that keeps float16 gradients alive.
+
+Weights, Adam's moments, losses and norms stay float32. bfloat16 has float32's range and needs no scale.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Scores carry the scale into float16 themselves, whose largest number is 65,504
+FIRST_SCALE = 2.0**12
+LOST = 2.0**-12  # a scale that small means that no step has been finite for long
+
+
+class MixedPrecision:
+    """Autocast for one network, and the gradient scaler of its optimizer (Micikevicius et al. 2018)."""
+
+    def __init__(self, name: str, device: torch.device):
+        self._device = device.type
+        self._dtype = DTYPES.get(name)
+        self._scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=name == "fp16")
+        self.scaled = name == "fp16"
+
+    def autocast(self) -> torch.autocast:
+        """The context that forward passes run in."""
+        return torch.autocast(self._device, dtype=self._dtype, enabled=self._dtype is not None)
+
+    def scale(self, like: Tensor) -> Tensor:
+        """The scale now, as a scalar on the device; 1 where none is needed."""
+        one = torch.ones((), device=like.device)
+        return self._scaler.scale(one) if self.scaled else one
+
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Backward and update; an update whose gradients overflowed is left out and the scale halved."""
+        optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        self._scaler.step(optimizer)
+        self._scaler.update()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the scale has collapsed: a run that has diverged, not a step that overflowed."""
+        return self.scaled and self._scaler.get_scale() < LOST
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale and its growth counter."""
+        return self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on with a saved scale."""
+        if state:
+            self._scaler.load_state_dict(state)
