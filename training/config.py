@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from wgan.serve.errors import ConfigError
+from wgan.training.schedule import SCHEDULES
 
 
 def setting(
@@ -53,6 +54,8 @@ class Config:
     lambda_gp: float = setting(10.0, "weight of the gradient penalty", low=0, high=10_000)
     lr_g: float = setting(1e-4, "Adam's learning rate, generator", low=0, high=1)
     lr_d: float = setting(1e-4, "Adam's learning rate, critic", low=0, high=1)
+    lr_schedule: str = setting("constant", "of both rates; linear and cosine end at zero", choices=SCHEDULES)
+    lr_warmup: int = setting(0, "steps over which both rates rise from zero", low=0, high=100_000_000)
     beta1: float = setting(0.0, "Adam's first momentum", low=0, high=0.999999)
     beta2: float = setting(0.9, "Adam's second momentum", low=0, high=0.999999)
     precision: str = setting(

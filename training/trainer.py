@@ -14,6 +14,7 @@ from wgan.training.ema import Ema
 from wgan.training.losses import critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator
 from wgan.training.precision import MixedPrecision
+from wgan.training.schedule import rate_factor
 
 # Rows of the latent table that training looks at; users' seeds start at 0.
 CALIBRATION_ROWS = 2**40
@@ -53,12 +54,20 @@ class Trainer:
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
+        self._set_rates()
         for _ in range(self.config.n_critic):
             images, _labels = reals.next()
             self._critic_step(prepare(images, self.augmentation, self.random))
         self._generator_step()
         self.step += 1
         self.ema.update(self.generator, self.step)
+
+    def _set_rates(self) -> None:
+        config = self.config
+        factor = rate_factor(self.step, config.steps, config.lr_schedule, config.lr_warmup)
+        for optimizer, rate in ((self.optimizer_g, config.lr_g), (self.optimizer_d, config.lr_d)):
+            for group in optimizer.param_groups:
+                group.update(lr=rate * factor, betas=(config.beta1, config.beta2))
 
     def _noise(self) -> Tensor:
         shape = (self.config.batch_size, self.config.latent_dim)
@@ -159,6 +168,3 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None
-        for optimizer, rate in ((self.optimizer_g, self.config.lr_g), (self.optimizer_d, self.config.lr_d)):
-            for group in optimizer.param_groups:
-                group.update(lr=rate, betas=(self.config.beta1, self.config.beta2))
