@@ -32,7 +32,7 @@ def _catmull_rom(count: int, closed: bool) -> NDArray[np.float64]:
     return basis
 
 
-def curve(points: Sequence[Point], closed: bool = False) -> Points:
+def curve(points: Sequence[Point] | Points, closed: bool = False) -> Points:
     """A smooth curve through all the points."""
     smooth: Points = _catmull_rom(len(points), closed) @ np.array(points)
     return smooth
@@ -70,9 +70,11 @@ def outline(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> Points:
     """The outline of an ellipse."""
-    return CIRCLE * (rx, ry) + (x, y)
+    points: Points = CIRCLE * (rx, ry) + (x, y)
+    return points
 
 
 def mirrored(points: Points) -> Points:
     """The other side of a symmetric outline, in the order that continues it."""
-    return points[::-1] * FLIP
+    other: Points = points[::-1] * FLIP
+    return other

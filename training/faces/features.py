@@ -19,7 +19,8 @@ def head(canvas: Canvas, dice: Dice, look: Look) -> None:
     side, lead = (-1 if look.yaw > 0 else 1), look.yaw * 0.07  # the chin leads when the head turns
     face = curve([(x + lead * max(y, 0), y) for x, y in (*left, *right)], closed=True)
     shaded = curve([(x * side + lead * max(y, 0), y) for x, y in shade], closed=True)
-    canvas.shape(face, look.skin, look.skin_edge)
+    canvas.fill(face, look.skin)
+    canvas.stroke(face[4:41], look.skin_edge)  # hair covers the rest
     canvas.fill(shaded, mix(look.skin, look.skin_shade, 0.55))
 
 

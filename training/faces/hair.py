@@ -1,6 +1,7 @@
 """The hair of a drawn face: behind the head, and the fringe over it."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ FRINGES = ("straight", "ragged", "ragged", "swept", "swept", "centre", "m")
 HAIRLINE = 0.78  # half the width of the fringe
 UNDER_FRINGE = np.array([(-0.7, -0.9), (0.7, -0.9)])
 DOWN = np.linspace(0, 1, 9)
+WIDENING = DOWN**0.7
+WAVES = 0.1 * np.sin(1.9 * np.arange(9))
 ARC = np.linspace(-1, 1, 15)
 FADE = 1 - ARC**4
 ZIGZAG = (0.06 + 0.09 * (np.arange(15) % 2) * (1 - 0.4 * ARC**2)) * FADE
@@ -62,12 +65,11 @@ def _curtain(style: str, volume: float, length: float) -> Points:
     """Loose hair from the crown to its tips."""
     ends = {"long": 1.7 + 1.5 * length, "wavy": 1.6 + 1.5 * length, "bob": 1.0 + 0.3 * length}.get(style, 0.78)
     flare = {"long": 0.16, "wavy": 0.22, "bob": 0.12}.get(style, -0.06)
-    half = volume * (1 + flare * DOWN**0.7)
+    half = volume * (1 + flare * WIDENING)
     if style == "wavy":
-        half += 0.1 * np.sin(1.9 * np.arange(9))
+        half += WAVES
     half[-3:] *= (0.99, 0.9, 0.62)  # turned in at the tips
-    rows = outline(-half, -0.2 + (ends + 0.2) * DOWN)[::-1]
-    left = curve([(x, y) for x, y in rows.tolist()])
+    left = curve(outline(-half, -0.2 + (ends + 0.2) * DOWN)[::-1])
     top = curve(((-volume, -0.2), (-volume * 0.8, -1.0), (0, -1.45), (volume * 0.8, -1.0), (volume, -0.2)))
     return np.concatenate([left, top, mirrored(left)])
 
@@ -135,13 +137,20 @@ def front_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
         canvas.shape(np.concatenate(tuft), look.hair, look.hair_edge)
 
 
+@lru_cache(maxsize=8)
+def _spread(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x of n + 1 gaps and of the n tips between them, from 1 to -1."""
+    places = np.linspace(1, -1, 2 * n + 1)
+    return places[::2], places[1::2]
+
+
 def _fringe(dice: Dice) -> tuple[Points, Points]:
     """Gaps (n+1, 2) and tips (n, 2) of the fringe, from right to left."""
     style = dice.choice(FRINGES)
     n = {"straight": 8, "ragged": dice.choice((5, 6, 7)), "swept": 5, "centre": 6, "m": 5}[style]
     part = 0.0 if style == "centre" else dice.choice((-1, 1)) * dice.between(0.3, 0.5)
     noise = np.array([dice.between(-1, 1) for _ in range(24)])
-    gap, tip = np.linspace(1, -1, n + 1), np.linspace(1, -1, 2 * n + 1)[1::2]
+    gap, tip = _spread(n)
     lean: NDArray[np.float64]
     if style == "straight":
         tip_y, gap_y, lean = -0.02 + 0.06 * tip**2 + 0.02 * noise[:n], np.full(n + 1, -0.14), 0.01 * noise[:n]

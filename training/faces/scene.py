@@ -106,14 +106,14 @@ def body(canvas: Canvas, dice: Dice, look: Look) -> None:
         for sign in (-1, 1):
             canvas.stroke(np.array([(0.46 * sign, 1.38), (0.62 * sign, 1.9)]), cloth, 0.12)
     canvas.shape(torso, cloth, edge)
-    for side in SIDES:
-        canvas.stroke(_SLEEVE_FOLD * side, dark, 0.035)
+    for flip in SIDES:
+        canvas.stroke(_SLEEVE_FOLD * flip, dark, 0.035)
 
     if kind == "sailor":
-        for side in SIDES:
-            flap = np.array([(0.42, 1.3), (0.95, 1.5), (1.0, 2.1), (0.0, 2.0)]) * side
+        for flip in SIDES:
+            flap = np.array([(0.42, 1.3), (0.95, 1.5), (1.0, 2.1), (0.0, 2.0)]) * flip
             canvas.shape(flap, accent, mix(accent, INK, 0.5))
-            canvas.stroke(np.array([(0.82, 1.5), (0.86, 1.96), (0.0, 1.88)]) * side, WHITE, 0.045)
+            canvas.stroke(np.array([(0.82, 1.5), (0.86, 1.96), (0.0, 1.88)]) * flip, WHITE, 0.045)
         bow(canvas, 0, 2.0, 0.3, hsv(dice.between(0.93, 1.05), 0.75, 0.85))
     elif kind == "turtleneck":
         collar = np.array([(-0.4, 1.02), (0.4, 1.02), (0.5, 1.5), (-0.5, 1.5)])
@@ -127,12 +127,12 @@ def body(canvas: Canvas, dice: Dice, look: Look) -> None:
     elif kind == "shirt":
         tie = np.array([(-0.1, 1.62), (0.1, 1.62), (0.16, 2.6), (-0.16, 2.6)])
         canvas.shape(tie, accent, mix(accent, INK, 0.5))
-        for side in SIDES:
-            flap = np.array([(0.36, 1.24), (0.62, 1.4), (0.42, 1.85), (0.0, 1.62)]) * side
+        for flip in SIDES:
+            flap = np.array([(0.36, 1.24), (0.62, 1.4), (0.42, 1.85), (0.0, 1.62)]) * flip
             canvas.shape(flap, mix(cloth, WHITE, 0.35), edge)
     elif kind == "kimono":
-        for side in SIDES[::-1]:
-            band = np.array([(0.36, 1.22), (0.62, 1.36), (-0.25, 2.3), (-0.5, 2.2)]) * side
+        for flip in SIDES[::-1]:
+            band = np.array([(0.36, 1.22), (0.62, 1.36), (-0.25, 2.3), (-0.5, 2.2)]) * flip
             canvas.shape(band, accent, mix(accent, INK, 0.5))
     elif kind == "tee" and dice.chance(0.5):
         canvas.stroke(bend((-0.5, 1.38), (0, 1.86), (0.5, 1.38)), accent, 0.08)

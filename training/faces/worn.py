@@ -37,10 +37,10 @@ def in_hair(canvas: Canvas, dice: Dice, look: Look) -> None:
             canvas.oval(x + 0.15 * math.cos(a), y + 0.15 * math.sin(a), 0.13, 0.13, colour, edge)
         canvas.oval(x, y, 0.09, 0.09, (255, 230, 120))
     elif kind == "cat":
-        for side_of in SIDES:
-            ear = np.array([(0.32, -1.3), (0.64, -1.85), (1.02, -0.9)]) * side_of
+        for flip in SIDES:
+            ear = np.array([(0.32, -1.3), (0.64, -1.85), (1.02, -0.9)]) * flip
             canvas.shape(ear, look.hair, look.hair_edge, 0.035)
-            canvas.fill(np.array([(0.47, -1.28), (0.65, -1.66), (0.86, -1.05)]) * side_of, mix(look.skin, WHITE, 0.1))
+            canvas.fill(np.array([(0.47, -1.28), (0.65, -1.66), (0.86, -1.05)]) * flip, mix(look.skin, WHITE, 0.1))
     elif kind == "bow":
         bow(canvas, 0.82 * side, -1.02, size, colour)
 
