@@ -65,7 +65,7 @@ def test_a_half_written_last_line_is_dropped_and_does_not_spoil_the_next(path, h
 def test_rewinding_drops_what_lies_beyond_the_step_and_goes_on(path):
     write(path, 10, 20, 30)
     with History(path) as history:
-        history.event(25, "saved")
+        history.append({"kind": "event", "step": 25, "message": "saved"})
         history.rewind(20)
         history.append({"kind": "train", "step": 21})
     assert steps(path) == [10, 20, 21]
@@ -74,7 +74,7 @@ def test_rewinding_drops_what_lies_beyond_the_step_and_goes_on(path):
 
 def test_an_event_says_what_and_when(path):
     with History(path) as history:
-        history.event(7, "größer\nals zuvor")
+        history.append({"kind": "event", "step": 7, "message": "größer\nals zuvor"})
     assert read(path) == [{"kind": "event", "step": 7, "message": "größer\nals zuvor"}]
 
 

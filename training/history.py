@@ -45,10 +45,6 @@ class History:
         self._file.write(_line(record))
         self._file.flush()
 
-    def event(self, step: int, message: str) -> None:
-        """Notes something worth knowing later, such as a resume."""
-        self.append({"kind": "event", "step": step, "message": message})
-
     def rewind(self, step: int) -> None:
         """Drops the records beyond ``step``: a resumed run writes them anew."""
         kept = [record for record in read(self.path) if _step(record) <= step]
