@@ -11,7 +11,6 @@ import torch
 
 from wgan.export import exporter
 from wgan.export.show import parity_table
-from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
 from wgan.serve.benchmark import measure_speed
 from wgan.serve.errors import BackendUnavailable, ExportError, ParityError
@@ -101,10 +100,12 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
     generator = load_generator(checkpoint.find(path, "last"))
 
     mark = time.monotonic()
+    made: list[Path] = []  # others in the folder may be of an earlier generator
     for kind in exporter.ENDINGS:
         try:
             for exported in exporter.export(generator, target, [kind]):
                 say(f"wrote {exported.path}")
+                made.append(exported.path)
         except (BackendUnavailable, ExportError) as error:
             if kind != "trt" or isinstance(error, ParityError):
                 raise
@@ -112,7 +113,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
     timings["export, measured"] = time.monotonic() - mark
 
     mark = time.monotonic()
-    artifacts = [exporter.verify(file, required=False) for file in artifact.list_folder(target)]
+    artifacts = [exporter.verify(file, required=False) for file in made]
     timings["verify"] = time.monotonic() - mark
 
     mark = time.monotonic()

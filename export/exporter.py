@@ -18,11 +18,10 @@ from wgan.export.torchscript import to_torchscript
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
-from wgan.serve.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.metadata import PRECISIONS, ImageSpec, Latent, Metadata
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
-PRECISIONS = ("fp32", "fp16")
 REFERENCE = "generator.pt"  # the generator that the folder's artifacts were made from
 
 

@@ -12,7 +12,7 @@ from wgan.serve.errors import ArtifactError
 SCHEMA = 1
 KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
 FORMATS = ("onnx", "torchscript", "trt")
-PRECISIONS = ("fp32", "fp16", "bf16")
+PRECISIONS = ("fp32", "fp16")
 
 
 @dataclass(frozen=True)
