@@ -130,7 +130,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
     with open_backend(target / exporter.file_name("onnx", "fp32")) as backend:
         text = {"model": backend.digest}
         with open_output(path / "generated", count=BATCH, first=0, text=text) as output:
-            for first, images in sample(backend, 0, BATCH, BATCH):
+            for first, images, _ in sample(backend, 0, BATCH, BATCH):
                 output.write(first, images)
     timings["sampling 64 images"] = time.monotonic() - mark
 

@@ -11,7 +11,7 @@ import onnx
 import torch
 
 from wgan.export import parity
-from wgan.export.fold import at_precision, fold_batchnorm
+from wgan.export.fold import at_precision, fold
 from wgan.export.onnx import to_onnx
 from wgan.export.tensorrt import build_engine
 from wgan.export.torchscript import to_torchscript
@@ -79,15 +79,15 @@ def export(
     if not 1 <= max_batch <= 65_536:
         raise ConfigError(f"--max-batch {max_batch} is outside its range, 1 to 65,536")
     config = generator.config
-    module = at_precision(fold_batchnorm(generator.module), precision)
-    shape = (config.channels, config.image_size, config.image_size)
+    module = at_precision(fold(generator.module), precision)
+    shape, conditional = (config.channels, config.image_size, config.image_size), generator.classes is not None
     save_generator(folder / REFERENCE, generator)
     for kind in kinds:
         extra: dict[str, Any] = {}
         if kind == "torchscript":
-            payload = to_torchscript(module, config.latent_dim)
+            payload = to_torchscript(module, config.latent_dim, conditional=conditional)
         else:
-            payload = to_onnx(module, config.latent_dim, shape, opset)
+            payload = to_onnx(module, config.latent_dim, shape, opset, conditional=conditional)
             extra["opset"] = opset
         if kind == "trt":
             engine = build_engine(payload, config.latent_dim, min(parity.OPTIMUM, max_batch), max_batch)
@@ -99,6 +99,7 @@ def export(
             latent=Latent(config.latent_dim),
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=artifact.payload_digest(kind, payload),
+            classes=generator.classes,
             source={
                 "step": generator.step,
                 "checkpoint_sha256": generator.checkpoint_sha256,

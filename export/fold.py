@@ -1,38 +1,48 @@
-"""The generator as it is deployed: BatchNorm folded into the layer before it."""
+"""The generator as it is deployed: spectral norms and BatchNorm folded into the layer before them."""
 
 import copy
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from wgan.training.networks.layers import ConditionalBatchNorm, Layer
 
-def fold_batchnorm(generator: nn.Module) -> nn.Module:
-    """A copy in eval mode without BatchNorm layers; the same function up to rounding."""
+
+def fold(generator: nn.Module) -> nn.Module:
+    """A copy in eval mode without spectral norms and BatchNorm; the same function up to rounding.
+
+    Of a conditional BatchNorm the label's scale and shift stay.
+    """
     folded = copy.deepcopy(generator).cpu().float().eval().requires_grad_(False)
     for module in list(folded.modules()):
-        if isinstance(module, nn.Sequential):
-            _fold_sequence(module)
-    return folded
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight")
+    for module in list(folded.modules()):
+        if isinstance(module, Layer):
+            _fold_layer(module)
+    return folded.requires_grad_(False)
 
 
-def _fold_sequence(sequence: nn.Sequential) -> None:
-    names = list(sequence._modules)
-    for name, following in pairwise(names):
-        layer, norm = sequence._modules[name], sequence._modules[following]
-        fused: nn.Module
-        if isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
-            fused = fuse_linear_bn_eval(layer, norm)
-        elif isinstance(layer, nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-            fused = fuse_conv_bn_eval(layer, norm, transpose=True)
-        else:
-            continue
-        sequence._modules[name] = fused.requires_grad_(False)
-        sequence._modules[following] = nn.Identity()
-    for name in names:
-        if isinstance(sequence._modules[name], nn.Identity):
-            del sequence._modules[name]
+def _fold_layer(layer: Layer) -> None:
+    if isinstance(layer.norm, ConditionalBatchNorm):
+        layer.change = _fused(layer.change, layer.norm.norm)
+        layer.norm.norm = nn.Identity()
+    else:
+        layer.change = _fused(layer.change, layer.norm)
+        layer.norm = nn.Identity()
+
+
+def _fused(change: nn.Module, norm: nn.Module) -> nn.Module:
+    if isinstance(change, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
+        # without a scale of its own, which the function needs
+        norm.weight = norm.weight if norm.affine else nn.Parameter(torch.ones(norm.num_features))
+        norm.bias = norm.bias if norm.affine else nn.Parameter(torch.zeros(norm.num_features))
+        return fuse_linear_bn_eval(change, norm)
+    assert isinstance(change, nn.Conv2d | nn.ConvTranspose2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(change, norm, transpose=isinstance(change, nn.ConvTranspose2d))
 
 
 class Half(nn.Module):
@@ -42,9 +52,9 @@ class Half(nn.Module):
         super().__init__()
         self.inner = copy.deepcopy(folded).half()
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z float32 (N, Z) → image float32 (N, C, H, W)."""
-        image: Tensor = self.inner(z.to(torch.float16))
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """z float32 (N, Z), label int64 (N,) → image float32 (N, C, H, W)."""
+        image: Tensor = self.inner(z.to(torch.float16), label)
         return image.to(torch.float32)
 
 

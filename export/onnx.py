@@ -14,7 +14,9 @@ OPSETS = (11, 20)  # what torch's tracing exporter writes
 MAX_IR = 10  # what runtimes of 2024 still load
 
 
-def to_onnx(module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int], opset: int) -> bytes:
+def to_onnx(
+    module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int], opset: int, *, conditional: bool = False
+) -> bytes:
     """The generator as an ONNX file: z float32 (N, Z) → image float32 (N, C, H, W), N dynamic.
 
     Args:
@@ -22,6 +24,7 @@ def to_onnx(module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int
         latent_dim: Z.
         image_shape: (C, H, W).
         opset: the operator set that the file must have.
+        conditional: whether there is a second input, label int64 (N,).
 
     Raises:
         ExportError: the opset is not to be had, or the file does not pass `onnx.checker`.
@@ -36,11 +39,11 @@ def to_onnx(module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int
             warnings.simplefilter("ignore", UserWarning)
             torch.onnx.export(
                 module,
-                (torch.zeros(2, latent_dim),),
+                examples(latent_dim, conditional),
                 path,
-                input_names=["z"],
+                input_names=["z", "label"] if conditional else ["z"],
                 output_names=["image"],
-                dynamic_axes={"z": {0: "N"}, "image": {0: "N"}},
+                dynamic_axes={name: {0: "N"} for name in (["z", "label", "image"] if conditional else ["z", "image"])},
                 opset_version=opset,
                 dynamo=False,
             )
@@ -59,6 +62,12 @@ def to_onnx(module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int
     if written != {"": opset}:
         raise ExportError(f"asked for ONNX opset {opset}, the exporter wrote {written}: choose another --opset")
     return bytes(model.SerializeToString())
+
+
+def examples(latent_dim: int, conditional: bool) -> tuple[torch.Tensor, ...]:
+    """Inputs to trace with: a batch of 2, as one of 1 can be specialised away."""
+    z = torch.zeros(2, latent_dim)
+    return (z, torch.zeros(2, dtype=torch.int64)) if conditional else (z,)
 
 
 def _state_output_shape(model: onnx.ModelProto, image_shape: tuple[int, int, int]) -> None:

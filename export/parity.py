@@ -45,12 +45,14 @@ def probes(latent_dim: int, max_batch: int) -> Iterator[np.ndarray]:
     yield from corners[:, None, :]
 
 
-def reference_of(module: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+def reference_of(module: nn.Module) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
     """Runs a generator in eval mode on the CPU in float32, in batches of at most `OPTIMUM`."""
 
-    def run(z: np.ndarray) -> np.ndarray:
+    def run(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        latent = torch.from_numpy(z).split(OPTIMUM)
+        label = [None] * len(latent) if labels is None else torch.from_numpy(labels).split(OPTIMUM)
         with torch.no_grad():
-            return torch.cat([module(part) for part in torch.from_numpy(z).split(OPTIMUM)]).numpy()
+            return torch.cat([module(*pair) for pair in zip(latent, label, strict=True)]).numpy()
 
     return run
 
@@ -71,7 +73,8 @@ def measure(backend: Backend, module: nn.Module, max_batch: int) -> dict[str, An
     errors: list[np.ndarray] = []
     worst_psnr, off, pixels, finite = float("inf"), 0, 0, True
     for z in probes(backend.metadata.latent.dim, max_batch):
-        wanted, found = reference(z), backend.run(z)
+        labels = classes_of(backend, len(z), len(batches))
+        wanted, found = reference(z, labels), backend.run(z, labels)
         if not np.isfinite(found).all():
             finite = False
             found = np.nan_to_num(found, nan=PEAK, posinf=PEAK, neginf=-PEAK)
@@ -102,12 +105,20 @@ def measure(backend: Backend, module: nn.Module, max_batch: int) -> dict[str, An
     return report
 
 
+def classes_of(backend: Backend, count: int, first: int = 0) -> np.ndarray | None:
+    """Labels int64 (count,) that go through all classes, from ``first`` on; None without classes."""
+    classes = backend.metadata.classes
+    return None if classes is None else np.arange(first, first + count, dtype=np.int64) % len(classes)
+
+
 def _chunks_differ(backend: Backend, max_batch: int) -> float:
     """Largest difference between a whole batch and the same in chunks of uneven size."""
     z = latents(ROWS, max_batch, backend.metadata.latent.dim)
-    whole = backend.run(z)
-    cuts = [n for n in (1, max_batch // 3, max_batch // 2) if 0 < n < max_batch]
-    parts = np.concatenate([backend.run(part) for part in np.split(z, sorted(set(cuts)))])
+    labels = classes_of(backend, max_batch)
+    whole = backend.run(z, labels)
+    cuts = sorted({n for n in (1, max_batch // 3, max_batch // 2) if 0 < n < max_batch})
+    label = [None] * (len(cuts) + 1) if labels is None else np.split(labels, cuts)
+    parts = np.concatenate([backend.run(*pair) for pair in zip(np.split(z, cuts), label, strict=True)])
     return float(np.abs(whole - parts).max())
 
 

@@ -48,6 +48,8 @@ def build_engine(onnx_file: bytes, latent_dim: int, optimum: int, max_batch: int
     profile = builder.create_optimization_profile()
     shapes = {"min": [1, latent_dim], "opt": [optimum, latent_dim], "max": [max_batch, latent_dim]}
     profile.set_shape("z", *(tuple(shape) for shape in shapes.values()))
+    if network.num_inputs == 2:
+        profile.set_shape("label", *((shape[0],) for shape in shapes.values()))
     config.add_optimization_profile(profile)
     # float32 means float32: parity is measured against it
     config.clear_flag(api.BuilderFlag.TF32)

@@ -21,7 +21,8 @@ def settings_table() -> str:
     for name, field in FIELDS.items():
         low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
         bounds = ", ".join(map(str, choices)) or ("" if low is None else f"{low:,} to {high:,}")
-        rows.append(f"| `{name}` | {field.default} | {bounds} | {field.metadata['help']} |")
+        default = str(field.default).lower() if field.type is bool else field.default
+        rows.append(f"| `{name}` | {default} | {bounds} | {field.metadata['help']} |")
     return "\n".join(rows)
 
 

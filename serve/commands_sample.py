@@ -21,6 +21,9 @@ def sample(
     model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
     run: Run = None,
     seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up")] = 0,
+    label: Annotated[
+        str | None, typer.Option(help="class of every image [default: seed s, class s mod their number]")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
     out: Annotated[Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar")] = Path("samples"),
     device: Device = "auto",
@@ -29,7 +32,7 @@ def sample(
     """Generate images on any backend, by seed."""
     from wgan.serve.outputs import open_output
     from wgan.serve.runs import find_artifact
-    from wgan.serve.sampler import batch_size_for
+    from wgan.serve.sampler import batch_size_for, class_number
     from wgan.serve.sampler import sample as batches
 
     if n < 1:
@@ -43,9 +46,10 @@ def sample(
         if kind != "torch" and not opened.metadata.proven:
             say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
         text = {"model": opened.digest, "backend": f"{opened.name} on {opened.device}"}
+        number = class_number(opened, label)
         with open_output(out, count=n, first=seed, text=text) as output:
-            for first, images in batches(opened, seed, n, batch_size_for(opened, batch_size)):
-                output.write(first, images)
+            for first, images, labels in batches(opened, seed, n, batch_size_for(opened, batch_size), number):
+                output.write(first, images, labels)
         where = f"{opened.name} on {opened.device}"
         digest = opened.digest
     seconds = time.perf_counter() - loaded
@@ -53,6 +57,7 @@ def sample(
         "out": str(out),
         "count": n,
         "first_seed": seed,
+        "label": label,
         "backend": kind,
         "device": where.rpartition(" ")[2],
         "model": str(path),

@@ -1,7 +1,7 @@
 """`wgan train` and `wgan demo`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,12 +30,13 @@ def train(
 
     from wgan.training import config as settings
     from wgan.training import run as runs
+    from wgan.training.distributed import join, own_device, restarted
     from wgan.training.loop import train as train_run
 
     changes = settings.parse_overrides(overrides or [])
     if data is not None:
         changes["data"] = data
-    chosen = torch.device(torch_device(device))
+    chosen = own_device(torch.device(torch_device(device)))
     if resume:
         if config is not None:
             raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
@@ -51,11 +52,27 @@ def train(
         plan = estimate(resolved, chosen)
         emit(plan.to_dict(), plan.to_text(), as_json)
         return
-    if resume:
-        folder, resolved = runs.reopen(path, changes)
-    else:
-        folder = runs.begin(path)
-    result = train_run(folder, resolved, device=chosen, cache=path.parent / ".cache", resume=resume)
+    with join(chosen) as world:
+
+        def prepare() -> tuple[Path, dict[str, Any], bool]:
+            # started again by torchrun after a loss, with the words of the first start
+            again = not resume and restarted() and (run or newest_run()).joinpath("config.yaml").is_file()
+            if resume or again:
+                folder, changed = runs.reopen(run or newest_run(), changes)
+                return folder.path, changed.to_dict(), True
+            return runs.begin(path).path, resolved.to_dict(), False
+
+        place, values, going_on = world.same(prepare)
+        result = train_run(
+            runs.RunFolder(place),
+            settings.from_dict(values),
+            device=chosen,
+            cache=place.parent / ".cache",
+            resume=going_on,
+            world=world,
+        )
+        if not world.first:
+            return
     state = "trained" if result.finished else "stopped, saved"
     swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
     emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}", as_json)

@@ -43,9 +43,10 @@ class OnnxBackend(Backend):
         if device == "cuda" and self._session.get_providers()[0] != CUDA:
             raise BackendError("ONNX Runtime could not start its CUDA provider: check the driver, CUDA and cuDNN")
 
-    def _infer(self, z: np.ndarray) -> np.ndarray:
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        inputs = {"z": z} if labels is None else {"z": z, "label": labels}
         try:
-            images: np.ndarray = self._session.run(["image"], {"z": z})[0]
+            images: np.ndarray = self._session.run(["image"], inputs)[0]
         except Exception as error:  # as above
             raise BackendError(f"ONNX Runtime failed: {' '.join(str(error).split())}") from None
         return images

@@ -28,11 +28,43 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
     return asked
 
 
-def sample(backend: Backend, first: int, count: int, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+def labels_for(backend: Backend, first: int, count: int, label: int | None) -> np.ndarray | None:
+    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or seed s is of class s mod K."""
+    classes = backend.metadata.classes
+    if classes is None:
+        return None
+    if label is not None:
+        return np.full(count, label, np.int64)
+    # seeds go up to 2^63, which int64 sums do not
+    start = first % len(classes)
+    return np.arange(start, start + count, dtype=np.int64) % len(classes)
+
+
+def class_number(backend: Backend, name: str | None) -> int | None:
+    """The class that `--label` names.
+
+    Raises:
+        ConfigError: there are no classes, or none of that name.
+    """
+    if name is None:
+        return None
+    classes = backend.metadata.classes
+    if classes is None:
+        raise ConfigError(
+            f"--label {name}: {backend.path} was trained without labels (conditional=true trains with them)"
+        )
+    if name not in classes:
+        raise ConfigError(f"--label {name} is not one of {', '.join(classes)}")
+    return classes.index(name)
+
+
+def sample(
+    backend: Backend, first: int, count: int, batch_size: int, label: int | None = None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """The images of seeds ``first`` … ``first+count-1``.
 
     Yields:
-        (first seed of the batch, uint8 (N, H, W, C)), in order.
+        (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
 
     A batch smaller than the runtime's `steady_batch` is filled up and cut again, so that an image's bits
     do not depend on how many were made beside it.
@@ -40,6 +72,8 @@ def sample(backend: Backend, first: int, count: int, batch_size: int) -> Iterato
     for start in range(first, first + count, batch_size):
         wanted = min(batch_size, first + count - start)
         z = latents(start, wanted, backend.metadata.latent.dim)
+        labels = labels_for(backend, start, wanted, label)
         missing = max(0, backend.steady_batch - wanted)
-        images = backend.run(np.pad(z, ((0, missing), (0, 0))))
-        yield start, to_uint8(images[:wanted])
+        filled = None if labels is None else np.pad(labels, (0, missing))
+        images = backend.run(np.pad(z, ((0, missing), (0, 0))), filled)
+        yield start, to_uint8(images[:wanted]), labels

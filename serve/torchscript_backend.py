@@ -33,11 +33,12 @@ class TorchScriptBackend(Backend):
         except RuntimeError as error:
             raise BackendError(f"torch cannot load {artifact.path}: {' '.join(str(error).split())[:200]}") from None
 
-    def _infer(self, z: np.ndarray) -> np.ndarray:
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         torch = self._torch
         try:
             with torch.inference_mode():
-                images: np.ndarray = self._module(torch.from_numpy(z).to(self.device)).cpu().numpy()
+                inputs = [torch.from_numpy(rows).to(self.device) for rows in (z, labels) if rows is not None]
+                images: np.ndarray = self._module(*inputs).cpu().numpy()
         except RuntimeError as error:
             raise BackendError(f"TorchScript failed: {' '.join(str(error).split())[:200]}") from None
         return images

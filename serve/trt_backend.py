@@ -57,7 +57,7 @@ class TrtBackend(Backend):
             if not self._context.set_tensor_address(name, address):
                 raise BackendError(f"{artifact.path} has no tensor {name!r}: it is no generator of wgan")
 
-    def _infer(self, z: np.ndarray) -> np.ndarray:
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         kind = self._cuda.api.cudaMemcpyKind
         if not self._context.set_input_shape("z", z.shape):
             raise BackendError(f"{self.path} refuses a batch of {len(z)}")

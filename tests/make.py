@@ -7,13 +7,15 @@ from wgan.training.deploy import TrainedGenerator
 from wgan.training.networks import Generator, calibrate
 
 
-def make_generator(seed: int = 0, **changes: object) -> TrainedGenerator:
+def make_generator(seed: int = 0, classes: tuple[str, ...] | None = None, **changes: object) -> TrainedGenerator:
     """Not trained, but with contrast: initial weights alone give grey images that hide differences."""
     config = Config(image_size=32, base_channels=8, latent_dim=16).replace(**changes)
     torch.manual_seed(seed)
-    module = Generator(config.image_size, config.latent_dim, config.base_channels, config.channels)
+    module = Generator(config, len(classes or ()))
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.mul_(1.5).add_(0.1 * torch.randn_like(parameter))
-    calibrate(module, [torch.randn(256, config.latent_dim)])
-    return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64)
+    labels = torch.arange(256) % len(classes) if classes else None
+    module.iterate_spectral_norms(20)
+    calibrate(module, [(torch.randn(256, config.latent_dim), labels)])
+    return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64, classes=classes)

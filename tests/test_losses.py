@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wgan.training.config import Config
 from wgan.training.losses import critic_loss, generator_loss, gradient_penalty, interpolate, sample_norms
 from wgan.training.networks import Critic
 
@@ -47,7 +48,7 @@ def test_one_epsilon_mixes_a_whole_sample() -> None:
 
 
 def test_the_gradient_norm_matches_finite_differences() -> None:
-    critic = Critic(8, base_channels=4).double()
+    critic = Critic(Config(image_size=8, base_channels=4)).double()
     for parameter in critic.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     real, fake, epsilon = batch(2)
@@ -101,7 +102,7 @@ def test_the_norm_is_zero_and_smooth_where_the_gradient_is_zero() -> None:
 
 
 def test_a_flat_critics_penalty_is_one_and_its_gradients_are_finite() -> None:
-    critic = Critic(8, base_channels=2)
+    critic = Critic(Config(image_size=8, base_channels=2))
     for parameter in critic.parameters():
         nn.init.zeros_(parameter)
     real, fake, epsilon = batch(dtype=torch.float32)
@@ -120,7 +121,7 @@ def test_norms_of_short_floats_are_summed_in_float32(dtype: torch.dtype) -> None
 
 
 def test_the_critics_loss_is_equation_3() -> None:
-    critic = Critic(8, base_channels=4).double()
+    critic = Critic(Config(image_size=8, base_channels=4)).double()
     real, fake, epsilon = batch()
     found = critic_loss(critic, real, fake, epsilon, lambda_gp=7.0)
     wasserstein = critic(real).mean() - critic(fake).mean()

@@ -73,7 +73,7 @@ def test_an_artifact_that_does_not_match_is_never_written(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_generator(seed=1)
-    monkeypatch.setattr(exporter, "fold_batchnorm", lambda module: other.module)
+    monkeypatch.setattr(exporter, "fold", lambda module: other.module)
     with pytest.raises(ParityError, match=r"generator.onnx does not match PyTorch and was not written: max_abs"):
         list(exporter.export(generator, tmp_path, ["onnx"]))
     assert [path.name for path in tmp_path.iterdir()] == [exporter.REFERENCE]
@@ -95,8 +95,8 @@ class Broken(Backend):
         super().__init__(inner.metadata, inner.digest, inner.path)
         self.inner, self.spoil = inner, spoil
 
-    def _infer(self, z: np.ndarray) -> np.ndarray:
-        images = self.inner.run(z).copy()
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        images = self.inner.run(z, labels).copy()
         if self.spoil == "nan":
             images[0, 0, 0, 0] = np.nan
         if self.spoil == "batch" and len(z) > 90:
@@ -159,7 +159,7 @@ def test_the_same_seed_is_the_same_image_on_every_backend(tiny_export: Path, nam
 
     def pixels(path: Path) -> np.ndarray:
         with TorchBackend(path) if path.suffix == ".pt" else open_backend(path) as backend:
-            return np.concatenate([images for _, images in sample(backend, 5, 100, 64)]).astype(np.int16)
+            return np.concatenate([images for _, images, _ in sample(backend, 5, 100, 64)]).astype(np.int16)
 
     difference = np.abs(pixels(tiny_export / name) - pixels(tiny_export / "generator.onnx"))
     assert difference.max() <= 1
@@ -178,9 +178,9 @@ def test_an_images_bits_do_not_depend_on_its_batch(tiny_export: Path, name: str)
         for size in sorted({backend.steady_batch, 17, 31, 64}):
             assert np.array_equal(backend.run(rows[:size]), whole[:size]), size
         # and the sampler for any size
-        wanted = np.concatenate([images for _, images in sample(backend, 3, 70, 70)])
+        wanted = np.concatenate([images for _, images, _ in sample(backend, 3, 70, 70)])
         for batch_size in (1, 2, 7, 33):
-            found = np.concatenate([images for _, images in sample(backend, 3, 70, batch_size)])
+            found = np.concatenate([images for _, images, _ in sample(backend, 3, 70, batch_size)])
             assert np.array_equal(found, wanted), batch_size
 
 

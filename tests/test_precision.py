@@ -36,7 +36,7 @@ def gradient(critic: Critic, precision: str, batch: tuple[Tensor, Tensor, Tensor
 
 
 def reference(critic: Critic, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[float, Tensor]:
-    wide = Critic(16, base_channels=8).double()
+    wide = Critic(Config(image_size=16, base_channels=8)).double()
     wide.load_state_dict(critic.state_dict())
     real, fake, epsilon = (tensor.double() for tensor in batch)
     result = critic_loss(wide, real, fake, epsilon, 10.0)
@@ -47,7 +47,7 @@ def reference(critic: Critic, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[flo
 @pytest.fixture
 def critic() -> Critic:
     torch.manual_seed(0)
-    critic = Critic(16, base_channels=8)
+    critic = Critic(Config(image_size=16, base_channels=8))
     with torch.no_grad():
         for parameter in critic.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -126,7 +126,7 @@ def test_each_critic_step_has_a_fresh_real_batch(monkeypatch: pytest.MonkeyPatch
     trainer, reals = Trainer(TINY.replace(n_critic=5), CPU), Reals()
     seen: list[torch.Tensor] = []
     step = Trainer._critic_step
-    monkeypatch.setattr(Trainer, "_critic_step", lambda self, real: (seen.append(real), step(self, real)))
+    monkeypatch.setattr(Trainer, "_critic_step", lambda self, real, label: (seen.append(real), step(self, real)))
     trainer.iterate(reals)  # type: ignore[arg-type]
     assert len(reals.given) == len(seen) == 5
     assert not any(torch.equal(a, b) for a, b in pairwise(seen))

@@ -47,11 +47,54 @@ class Config:
         high=1024,
         fixed=True,
     )
+    depth: int = setting(1, "convolutions at each resolution, in both networks", low=1, high=8, fixed=True)
+    attention: int = setting(
+        0,
+        "resolution of a self-attention layer in both networks; 0 for none",
+        choices=(0, 8, 16, 32, 64, 128),
+        fixed=True,
+    )
+    spectral_norm: str = setting(
+        "none", "spectral normalisation of the weights", choices=("none", "critic", "both"), fixed=True
+    )
+    minibatch: str = setting(
+        "none",
+        "the critic sees how images of a group differ",
+        choices=("none", "stddev", "discrimination"),
+        fixed=True,
+    )
+    minibatch_group: int = setting(4, "images in such a group", low=2, high=1024, fixed=True)
+
+    conditional: bool = setting(False, "class labels, from class folders, for both networks", fixed=True)
+    generator_labels: str = setting(
+        "join", "an embedding joined to z, or conditional BatchNorm", choices=("join", "batchnorm"), fixed=True
+    )
+    critic_labels: str = setting(
+        "projection",
+        "a projection of the features, or a map beside the image",
+        choices=("projection", "map"),
+        fixed=True,
+    )
+    label_dim: int = setting(32, "length of the embedding joined to z", low=1, high=4096, fixed=True)
+
+    progressive: bool = setting(False, "grow from 8 pixels to image_size", fixed=True)
+    phase_images: int = setting(
+        600_000,
+        "real images a growing resolution is faded in over, and as many again it is trained for",
+        low=1,
+        high=1_000_000_000,
+        fixed=True,
+    )
+
+    init_generator: str = setting("none", "checkpoint that the generator starts from", fixed=True)
+    init_critic: str = setting("none", "checkpoint that the critic starts from", fixed=True)
 
     steps: int = setting(40_000, "generator updates", low=1, high=100_000_000)
     batch_size: int = setting(64, "images a critic step", low=1, high=65_536, fixed=True)
     n_critic: int = setting(5, "critic steps for each generator step", low=1, high=100)
     lambda_gp: float = setting(10.0, "weight of the gradient penalty", low=0, high=10_000)
+    penalty_every: int = setting(1, "critic steps between penalties, each weighted as many times", low=1, high=1000)
+    drift: float = setting(0.0, "weight of E[D(x)²], which keeps scores near zero", low=0, high=1000)
     lr_g: float = setting(1e-4, "Adam's learning rate, generator", low=0, high=1)
     lr_d: float = setting(1e-4, "Adam's learning rate, critic", low=0, high=1)
     lr_schedule: str = setting("constant", "of both rates; linear and cosine end at zero", choices=SCHEDULES)
@@ -61,6 +104,8 @@ class Config:
     precision: str = setting(
         "fp32", "what the networks compute in; weights, losses and norms stay float32", choices=("fp32", "bf16", "fp16")
     )
+    accumulate: int = setting(1, "parts that a batch is computed in, to save memory", low=1, high=65_536)
+    activation_checkpointing: bool = setting(False, "compute activations twice, to save memory")
     ema_decay: float = setting(
         0.999, "averaging of the generator's weights, per step; 0 turns it off", low=0, high=0.999999
     )
@@ -81,6 +126,7 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        _check_together(self)
 
     def replace(self, **changes: Any) -> "Config":
         """A copy with some settings changed, checked again."""
@@ -116,6 +162,24 @@ def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
         raise ConfigError(f"{name}={value} is outside its range, {low:,} to {high:,}")
     if kind is str and not value:
         raise ConfigError(f"{name} is empty")
+
+
+def _check_together(config: Config) -> None:
+    part, left = divmod(config.batch_size, config.accumulate)
+    if left:
+        raise ConfigError(f"accumulate={config.accumulate} does not divide batch_size={config.batch_size}")
+    if config.minibatch != "none" and part % config.minibatch_group:
+        raise ConfigError(
+            f"minibatch_group={config.minibatch_group} does not divide the {part} images that are computed at once: "
+            "change it, batch_size or accumulate"
+        )
+    if config.attention > config.image_size // 2:
+        raise ConfigError(
+            f"attention={config.attention}: the features of {config.image_size} px images are "
+            f"at most {config.image_size // 2} wide"
+        )
+    if config.progressive and config.image_size < 16:
+        raise ConfigError(f"progressive: image_size={config.image_size} leaves nothing to grow to")
 
 
 _KINDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -16,7 +16,8 @@ from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
-from wgan.training.networks import Generator
+from wgan.training.networks import Generator, Stage
+from wgan.training.networks.sizes import resolutions
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class TrainedGenerator:
     config: Config
     step: int
     checkpoint_sha256: str
+    classes: tuple[str, ...] | None = None
 
     @property
     def weights_sha256(self) -> str:
@@ -46,14 +48,33 @@ def load_generator(path: Path) -> TrainedGenerator:
     state = checkpoint.load(path)
     try:
         config = from_dict(state["config"])
-        module = Generator(config.image_size, config.latent_dim, config.base_channels, config.channels)
-        module.load_state_dict(state["ema"])
+        classes = tuple(str(name) for name in state["classes"]) if state["classes"] else None
+        _check_grown(path, config, state["stage"])
+        module, weights = plain(config, classes, state["ema"])
+        module.load_state_dict(weights)
         step = int(state["step"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path} holds no generator that this wgan knows: {reason}") from None
     origin = state.get("checkpoint_sha256") or checkpoint.sha256(path)
-    return TrainedGenerator(module.eval().requires_grad_(False), config, step, str(origin))
+    return TrainedGenerator(module.eval().requires_grad_(False), config, step, str(origin), classes)
+
+
+def plain(
+    config: Config, classes: tuple[str, ...] | None, weights: Mapping[str, Any]
+) -> tuple[Generator, dict[str, Any]]:
+    """A generator without what only training needs, and its weights: of a grown one, the last head alone."""
+    module = Generator(config.replace(progressive=False, activation_checkpointing=False), len(classes or ()))
+    unused = tuple(f"heads.{size}." for size in resolutions(config) if size != config.image_size)
+    return module, {name: value for name, value in weights.items() if not name.startswith(unused)}
+
+
+def _check_grown(path: Path, config: Config, stage: Mapping[str, Any]) -> None:
+    if stage["resolution"] != config.image_size or stage["alpha"] < 1:
+        raise CheckpointError(
+            f"{path} is still growing: it has reached {stage['resolution']} of {config.image_size} px, "
+            f"{stage['alpha']:.0%} faded in; train on until it is whole"
+        )
 
 
 def save_generator(path: Path, generator: TrainedGenerator) -> None:
@@ -61,6 +82,8 @@ def save_generator(path: Path, generator: TrainedGenerator) -> None:
     state: Mapping[str, Any] = {
         "config": generator.config.to_dict(),
         "ema": generator.module.state_dict(),
+        "classes": list(generator.classes) if generator.classes else None,
+        "stage": vars(Stage(generator.config.image_size)),
         "step": generator.step,
         "checkpoint_sha256": generator.checkpoint_sha256,
     }
@@ -83,6 +106,7 @@ class TorchBackend(Backend):
             latent=Latent(config.latent_dim),
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
+            classes=generator.classes,
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)
@@ -90,10 +114,11 @@ class TorchBackend(Backend):
         self.generator = generator
         self._module = generator.module.to(self.device)
 
-    def _infer(self, z: np.ndarray) -> np.ndarray:
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         try:
             with torch.inference_mode():
-                image: Tensor = self._module(torch.from_numpy(z).to(self.device))
+                label = None if labels is None else torch.from_numpy(labels).to(self.device)
+                image: Tensor = self._module(torch.from_numpy(z).to(self.device), label)
                 return image.cpu().numpy()
         except RuntimeError as error:
             raise BackendError(f"torch failed: {' '.join(str(error).split())[:200]}") from None

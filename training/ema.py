@@ -3,9 +3,11 @@
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from wgan.training.networks import calibrate
+from wgan.training.networks import Generator, calibrate
+
+SPECTRAL_ITERATIONS = 8
 
 
 class Ema:
@@ -15,18 +17,29 @@ class Ema:
     A decay of 0 makes it a plain copy.
     """
 
-    def __init__(self, generator: nn.Module, decay: float):
+    def __init__(self, generator: Generator, decay: float):
         self.module = copy.deepcopy(generator).eval().requires_grad_(False)
+        self.module.run.forget = False  # nothing is differentiated here
         self.decay = decay
 
+    def copy(self, generator: Generator) -> None:
+        """Begins again, from these weights."""
+        self.module.load_state_dict(generator.state_dict())
+
     @torch.no_grad()
-    def update(self, generator: nn.Module, step: int) -> None:
+    def update(self, generator: Generator, step: int) -> None:
         """Takes in the weights after update number ``step`` (from 1)."""
         decay = min(self.decay, step / (step + 9))
         averages: list[Tensor] = list(self.module.parameters())
         weights: list[Tensor] = list(generator.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)
 
-    def calibrate(self, batches: list[Tensor]) -> None:
-        """Gives the averaged weights BatchNorm statistics of their own. See `networks.calibrate`."""
+    def calibrate(self, generator: Generator, batches: list[tuple[Tensor, Tensor | None]]) -> None:
+        """Gives the averaged weights BatchNorm statistics and spectral norms of their own.
+
+        Both depend on the weights now and on ``generator``'s norms alone, not on earlier calls. See
+        `networks.generator.calibrate`.
+        """
+        self.module.copy_spectral_norms(generator)
+        self.module.iterate_spectral_norms(SPECTRAL_ITERATIONS)
         calibrate(self.module, batches)

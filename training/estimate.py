@@ -17,6 +17,7 @@ from wgan.training.losses import critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator, parameter_count
 
 # of the matrix-product peak; transposed convolutions on a CPU reach half of what a GPU's do
+CLASSES = 8
 EFFICIENCY = {"cpu": 0.45, "cuda": 0.25}
 
 
@@ -56,17 +57,26 @@ class Estimate:
 
 
 def estimate(config: Config, device: torch.device) -> Estimate:
-    """Counts a step on meta tensors, which compute nothing, and times a matrix product on ``device``."""
+    """Counts a step on meta tensors, which compute nothing, and times a matrix product on ``device``.
+
+    Of a growing run it is the step at full size, of a lazy penalty every step has one. How many classes the data
+    has is not looked up: `CLASSES` are assumed.
+    """
+    classes = CLASSES if config.conditional else 0
     with torch.device("meta"):
-        generator = Generator(config.image_size, config.latent_dim, config.base_channels, config.channels)
-        critic = Critic(config.image_size, config.base_channels, config.channels)
+        generator, critic = Generator(config, classes), Critic(config, classes)
         batch = config.batch_size
         z = torch.empty(batch, config.latent_dim)
         real = torch.empty(batch, config.channels, config.image_size, config.image_size)
+        label = torch.zeros(batch, dtype=torch.int64) if classes else None
     with torch.no_grad():
-        generator_flops = _flops(lambda: generator(z)) // batch
-        critic_flops = _flops(lambda: critic(real)) // batch
+        generator_flops = _flops(lambda: generator(z, label)) // batch
+        critic_flops = _flops(lambda: critic(real, label)) // batch
     saved = 0
+
+    def score(images: Tensor) -> Tensor:
+        scores: Tensor = critic(images, label)
+        return scores
 
     def pack(tensor: Tensor) -> Tensor:
         nonlocal saved
@@ -75,13 +85,13 @@ def estimate(config: Config, device: torch.device) -> Estimate:
 
     def critic_step() -> None:
         with torch.no_grad():
-            fake = generator(z)
+            fake = generator(z, label)
         with saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = critic_loss(critic, real, fake, torch.empty(batch, device="meta"), config.lambda_gp).loss
+            loss = critic_loss(score, real, fake, torch.empty(batch, device="meta"), config.lambda_gp).loss
         loss.backward()
 
     step_flops = config.n_critic * _flops(critic_step)
-    step_flops += _flops(lambda: generator_loss(critic, generator(z)).backward())
+    step_flops += _flops(lambda: generator_loss(score, generator(z, label)).backward())
     peak = measure_peak(device)
     numbers = parameter_count(generator) + parameter_count(critic)
     # weights, gradients, Adam's two moments; the averaged generator; what the penalty's graph keeps

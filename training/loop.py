@@ -1,7 +1,6 @@
 """`wgan train`: from images to a run folder with checkpoints, records, samples and a report."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +13,13 @@ import torch
 from wgan.serve.errors import ConfigError
 from wgan.serve.files import atomic_write, writing
 from wgan.training.config import Config
-from wgan.training.history import History
+from wgan.training.distributed import World
+from wgan.training.growth import grown_after
 from wgan.training.interrupt import StopRequest
-from wgan.training.progress import Progress
+from wgan.training.journal import Journal
 from wgan.training.report import write_report
 from wgan.training.run import RunFolder
 from wgan.training.session import Session
-from wgan.training.tensorboard import TensorBoard
-
-SHOWN_BROKEN = 10  # files named on the terminal
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,15 @@ class Clock:
         return time.monotonic() - self._began - self._away
 
 
-def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, resume: bool = False) -> Trained:
+def train(
+    run: RunFolder,
+    config: Config,
+    *,
+    device: torch.device,
+    cache: Path,
+    resume: bool = False,
+    world: World | None = None,
+) -> Trained:
     """Trains until ``config.steps`` generator updates are done, or a signal asks to stop.
 
     Args:
@@ -69,67 +74,67 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
         device: where to train.
         cache: where decoded images are kept between runs.
         resume: go on from the newest whole checkpoint.
+        world: the processes that train together, if there are several.
 
     Raises:
         DatasetError: the images cannot be used.
         CheckpointError: nothing whole to resume from, or the disk is full.
-        ConfigError: the run has done its steps.
-        TrainingError: a loss is not finite; the text names the last good checkpoint.
+        ConfigError: the run has done its steps, or they are too few for what it is to do.
+        TrainingError: a loss is not finite, or a process was lost; the text says how to go on.
         OutputError: the disk is full; earlier checkpoints are whole.
     """
-    began = time.monotonic()
-    session = Session(run, config, device, cache)
+    began, world = time.monotonic(), world or World()
+    if (needed := grown_after(config)) > config.steps * config.reals_per_step:
+        raise ConfigError(
+            f"progressive: {config.image_size} px are reached after {needed:,} real images, {config.steps:,} steps see "
+            f"{config.steps * config.reals_per_step:,}: lower phase_images or raise steps"
+        )
+    session = Session(run, config, device, cache, world)
     if resume:
         session.restore()
-    else:
+    elif world.first:
         run.create(config)
     first = session.step
     if first >= config.steps:
         raise ConfigError(f"{run.path} has done its {first} steps: add steps=N to train longer")
-    session.describe()
+    if first == 0:
+        session.begin()
+    if world.first:
+        session.describe()
     prepared = time.monotonic() - began
 
-    with (
-        writing(run.path),
-        History(run.metrics) as history,
-        TensorBoard(run.path / "tensorboard", purge_step=first + 1 if first else None) as board,
-        Progress(config.steps, first_step=first, stream=sys.stderr) as progress,
-        StopRequest(progress.note) as stop,
-    ):
-        history.rewind(first)
-        progress.note(f"{'going on in' if first else 'training into'} {run.path} on {device}")
+    journal = Journal(
+        run.metrics, run.path / "tensorboard", steps=config.steps, first_step=first, silent=not world.first
+    )
+    with writing(run.path), journal, StopRequest(journal.note) as stop:
+        others = f" in {world.size} processes" if world.size > 1 else ""
+        journal.note(f"{'going on in' if first else 'training into'} {run.path} on {device}{others}")
         clock = Clock()
         logged_at, logged_step = 0.0, first
-
-        def keep(record: dict[str, Any]) -> None:
-            history.append(record)
-            board.record(record)
-
         if first:
-            keep({"kind": "event", "step": first, "message": "resumed"})
-        broken = session.data.broken
-        for reason in broken[:SHOWN_BROKEN]:
-            progress.note(f"skipped {reason}")
-        if len(broken) > SHOWN_BROKEN:
-            progress.note(f"skipped {len(broken) - SHOWN_BROKEN:,} more: {cache}/*.broken.txt names them all")
+            journal.keep({"kind": "event", "step": first, "message": "resumed"})
+        journal.note_broken(session.data.broken, cache)
 
         def look(validate: bool) -> None:
             """A sample grid of this step and, if asked for, its distance to real images."""
             session.check_finite()
+            if not world.first:
+                return
             generator = session.trainer.deployable()
-            board.image("samples", session.sample_grid(generator), session.step)
+            journal.image("samples", session.sample_grid(generator), session.step)
             if validate:
                 found = session.validate(generator)
                 if session.step == 0:
                     found["floor_levels"] = session.floor()
-                keep({"kind": "validation", "step": session.step, **found})
+                journal.keep({"kind": "validation", "step": session.step, **found})
 
         if first == 0:
             with clock.paused():
                 look(validate=True)  # the untrained generator, to compare with
                 session.save()
 
-        while session.step < config.steps and not stop.requested:
+        stopped = False
+        while session.step < config.steps and not stopped:
             session.iterate()
             step = session.step
             last = step == config.steps
@@ -140,25 +145,27 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
                 logged_step = step
                 values = session.trainer.drain()
                 values["images_per_second"] = done * config.reals_per_step / window
-                images = step * config.reals_per_step
-                keep({"kind": "train", "step": step, "images": images, **values, "seconds": clock.seconds})
+                images = session.trainer.images
+                journal.keep({"kind": "train", "step": step, "images": images, **values, "seconds": clock.seconds})
                 swd = {} if session.swd is None else {"swd": session.swd}
-                progress.update(step, values | swd)
+                journal.update(step, values | swd)
 
             with clock.paused():
                 validating = step % config.validate_every == 0 or last
                 if validating or step % config.sample_every == 0:
                     look(validating)
-                if last or session.is_best or step % config.checkpoint_every == 0:
+                if last or step % config.checkpoint_every == 0 or world.agreed(session.is_best):
                     session.save()
+            stopped = world.any(stop.requested)
 
-        if stop.requested and session.step < config.steps:
-            progress.note(f"saved {session.save()}")
+        if stopped and session.step < config.steps:
+            journal.note(f"saved {session.save()}")
 
     trained = clock.seconds
-    timings = {"preparing the images": prepared, "training": trained}
-    atomic_write(run.timings, json.dumps(timings).encode())
-    write_report(run.path)
+    if world.first:
+        timings = {"preparing the images": prepared, "training": trained}
+        atomic_write(run.timings, json.dumps(timings).encode())
+        write_report(run.path)
     return Trained(
         run=run.path,
         step=session.step,

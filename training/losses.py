@@ -23,12 +23,12 @@ class Penalty(NamedTuple):
 
 
 class CriticLoss(NamedTuple):
-    """The critic's loss and, detached, what is watched: scalars on the device."""
+    """The critic's loss and, detached, what is watched: scalars on the device, None where there was no penalty."""
 
     loss: Tensor
     wasserstein: Tensor
-    penalty: Tensor
-    grad_norm: Tensor
+    penalty: Tensor | None
+    grad_norm: Tensor | None
 
 
 def interpolate(real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
@@ -68,12 +68,31 @@ def gradient_penalty(
 
 
 def critic_loss(
-    critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor, lambda_gp: float, scale: Tensor | float = 1.0
+    critic: CriticFn,
+    real: Tensor,
+    fake: Tensor,
+    epsilon: Tensor | None,
+    lambda_gp: float,
+    scale: Tensor | float = 1.0,
+    drift: float = 0.0,
 ) -> CriticLoss:
-    """L_D of one batch, to be minimised; not scaled itself. Arguments as in `gradient_penalty`."""
-    wasserstein = critic(real).mean() - critic(fake).mean()  # E[D(x)] - E[D(x̃)], section 6.3
+    """L_D of one batch, to be minimised; not scaled itself.
+
+    Args:
+        critic: as in `gradient_penalty`, as are ``real``, ``fake`` and ``scale``.
+        epsilon: ε (N,), or None for a step without a penalty.
+        lambda_gp: λ.
+        drift: weight of E[D(x)²] (Karras et al. 2018, appendix A.1).
+    """
+    real_scores = critic(real)
+    wasserstein = real_scores.mean() - critic(fake).mean()  # E[D(x)] - E[D(x̃)], section 6.3
+    loss = -wasserstein
+    if drift:
+        loss = loss + drift * real_scores.square().mean()
+    if epsilon is None:
+        return CriticLoss(loss, wasserstein.detach(), None, None)
     penalty = gradient_penalty(critic, real, fake, epsilon, scale)
-    loss = -wasserstein + lambda_gp * penalty.value
+    loss = loss + lambda_gp * penalty.value
     return CriticLoss(loss, wasserstein.detach(), penalty.value.detach(), penalty.norms.detach().mean())
 
 

@@ -32,12 +32,15 @@ class MixedPrecision:
         one = torch.ones((), device=like.device)
         return self._scaler.scale(one) if self.scaled else one
 
-    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Backward and update; an update whose gradients overflowed is left out and the scale halved."""
-        optimizer.zero_grad(set_to_none=True)
+    def backward(self, loss: Tensor) -> None:
+        """Adds the gradients of ``loss``, scaled, to those that are there."""
         self._scaler.scale(loss).backward()
+
+    def update(self, optimizer: torch.optim.Optimizer) -> None:
+        """Moves the weights and drops the gradients; where these overflowed, halves the scale instead."""
         self._scaler.step(optimizer)
         self._scaler.update()
+        optimizer.zero_grad(set_to_none=True)
 
     @property
     def lost(self) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,32 @@ import numpy as np
 import PIL
 import torch
 
-from wgan.serve.errors import CheckpointError, DatasetError, TrainingError
+from wgan.serve.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from wgan.serve.files import atomic_write
 from wgan.serve.images import encode_png, grid
+from wgan.serve.latents import latents
 from wgan.serve.progress import counter
 from wgan.training import checkpoint
 from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.stream import BatchStream
+from wgan.training.distributed import World
+from wgan.training.labels import shares_of
 from wgan.training.networks import Generator, parameter_count
 from wgan.training.run import RunFolder
 from wgan.training.trainer import Trainer
 from wgan.training.validation import GRID, Validation, generate, pick
 
 
-def open_data(config: Config, cache: Path) -> tuple[ImageSet, np.ndarray]:
+@dataclass(frozen=True)
+class Reference:
+    """Real images that validation compares with: uint8 (N, H, W, C), and their labels (N,) if there are classes."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
     """The training images, and the real images that validation compares with.
 
     Faces are held out for that; of a user's own images none is kept from training, so there the
@@ -49,19 +61,34 @@ def open_data(config: Config, cache: Path) -> tuple[ImageSet, np.ndarray]:
             f"{config.data} has {len(images.images)} usable images, fewer than one batch of "
             f"{config.batch_size}: add images or lower batch_size"
         )
-    reference = unseen.images if unseen is not None else pick(images.images, config.validate_images, config.seed)
-    return images, np.asarray(reference)
+    if config.conditional and images.classes is None:
+        raise DatasetError(
+            f"conditional: {config.data} has no classes: put every image into one of two or more folders, "
+            "named after its class"
+        )
+    if unseen is not None:
+        return images, Reference(unseen.images, unseen.labels)
+    chosen = pick(len(images.images), config.validate_images, config.seed)
+    labels = None if images.labels is None else images.labels[chosen]
+    return images, Reference(np.asarray(images.images[chosen]), labels)
 
 
 class Session:
-    """All that a step changes, and the files that outlive it."""
+    """All that a step changes, and the files that outlive it. Of several processes the first one writes."""
 
-    def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path):
-        self.run, self.config, self.device = run, config, device
-        self.data, reference = open_data(config, cache)
-        self.reals = BatchStream(self.data, batch_size=config.batch_size, seed=config.seed, device=device)
-        self.trainer = Trainer(config, device)
-        self._validation = Validation(reference, config.latent_dim, device)
+    def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path, world: World | None = None):
+        self.run, self.config, self.device, self.world = run, config, device, world or World()
+        _check_shares(config, self.world)
+        with self.world.first_alone():  # it decodes the images, the others find them decoded
+            self.data, reference = open_data(config, cache)
+        self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
+        self.classes = self.data.classes if config.conditional else None
+        shares: tuple[float, ...] = ()
+        if self.classes is not None and self.data.labels is not None:
+            shares = shares_of(self.data.labels, len(self.classes))
+        self.trainer = Trainer(config, device, shares, self.world)
+        labels = reference.labels if config.conditional else None
+        self._validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
         self.best_swd: float | None = None
         self.is_best = False  # this step's generator is the best so far, and not saved yet
@@ -75,6 +102,10 @@ class Session:
         """One step of the loop."""
         self.trainer.iterate(self.reals)
 
+    def begin(self) -> None:
+        """Starts from the weights of other runs, where the configuration names some."""
+        self.trainer.start_from_others()
+
     def restore(self) -> None:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
 
@@ -86,6 +117,8 @@ class Session:
         path, state = checkpoint.load_last(self.run.checkpoints)
         if state["data"] != self.data.digest:
             raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
+        if state["classes"] != (list(self.classes) if self.classes else None):
+            raise CheckpointError(f"the classes of {self.config.data} are not those of {path}: start a new run")
         self.trainer.load_state_dict(state)
         self.reals.restore(state["stream"])
         self.swd, self.best_swd = state["swd"], state["best_swd"]
@@ -93,12 +126,19 @@ class Session:
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
         self.check_finite()
+        self.trainer.collect()
         path = checkpoint.step_path(self.run.checkpoints, self.step)
+        if self.world.first:
+            self._write(path)
+        return path
+
+    def _write(self, path: Path) -> None:
         checkpoint.save(
             path,
             {
                 **self.trainer.state_dict(),
                 "config": self.config.to_dict(),
+                "classes": list(self.classes) if self.classes else None,
                 "data": self.data.digest,
                 "stream": self.reals.state(),
                 "swd": self.swd,
@@ -109,24 +149,24 @@ class Session:
             checkpoint.mark_best(path)
             self.is_best = False
         checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints)
-        return path
 
     def floor(self) -> dict[str, float]:
         """The distance of other training images to the same real ones: what no generator can be below."""
-        others = pick(self.data.images, len(self._validation.reference), self.config.seed + 1)
-        return self._validation.distance(others)
+        others = pick(len(self.data.images), len(self._validation.reference), self.config.seed + 1)
+        return self._validation.distance(np.asarray(self.data.images[others]))
 
     def validate(self, generator: Generator) -> dict[str, Any]:
         """The distance to real images, as a record; notes whether it is the smallest so far."""
         found = self._validation(generator)
         self.swd = float(found["swd"])
-        if self.best_swd is None or self.swd < self.best_swd:
+        grown = not generator.stage.fading and generator.stage.resolution == self.config.image_size
+        if grown and (self.best_swd is None or self.swd < self.best_swd):
             self.best_swd, self.is_best = self.swd, True
         return found
 
     def check_finite(self) -> None:
         """Stops a run that has diverged, before anything of it is saved."""
-        if self.trainer.finite():
+        if not self.world.any(not self.trainer.finite()):
             return
         good = checkpoint.list_steps(self.run.checkpoints)
         rest = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
@@ -137,7 +177,8 @@ class Session:
 
     def sample_grid(self, generator: Generator) -> np.ndarray:
         """Writes the grid of seeds 0 to 63, and returns it as uint8 (H, W, C)."""
-        picture = grid(generate(generator, 0, GRID, self.config.latent_dim, self.device))
+        labels = np.arange(GRID) % len(self.classes) if self.classes else None
+        picture = grid(generate(generator, latents(0, GRID, self.config.latent_dim), labels, self.config.image_size))
         path = self.run.samples / f"step-{self.step:08d}.png"
         atomic_write(path, encode_png(picture, {"seeds": f"0..{GRID - 1}", "step": str(self.step)}))
         return picture
@@ -165,5 +206,19 @@ class Session:
             },
         }
         atomic_write(self.run.info, json.dumps(info, indent=1).encode())
-        real = pick(self.data.images, GRID, self.config.seed)
+        real = np.asarray(self.data.images[pick(len(self.data.images), GRID, self.config.seed)])
         atomic_write(self.run.samples / "real.png", encode_png(grid(real), {}))
+
+
+def _check_shares(config: Config, world: World) -> None:
+    share, left = divmod(config.batch_size, world.size)
+    if left or share % config.accumulate:
+        raise ConfigError(
+            f"batch_size={config.batch_size} cannot be shared by {world.size} processes in {config.accumulate} parts "
+            "each: choose a multiple"
+        )
+    if config.minibatch != "none" and share // config.accumulate % config.minibatch_group:
+        raise ConfigError(
+            f"minibatch_group={config.minibatch_group} does not divide the {share // config.accumulate} images that "
+            "each process computes at once: change it or batch_size"
+        )

@@ -1,20 +1,27 @@
 """One iteration of WGAN-GP: n_critic critic steps, then one generator step (seed document, section 3.1)."""
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError
 from wgan.serve.latents import latents
 from wgan.training.config import Config
 from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.data.stream import BatchStream
+from wgan.training.distributed import World
 from wgan.training.ema import Ema
+from wgan.training.growth import at_stage, stage_at
+from wgan.training.labels import labels_at
 from wgan.training.losses import critic_loss, generator_loss
-from wgan.training.networks import Critic, Generator
+from wgan.training.networks import Critic, Generator, Stage
 from wgan.training.precision import MixedPrecision
 from wgan.training.schedule import rate_factor
+from wgan.training.warm_start import start_from
 
 # Rows of the latent table that training looks at; users' seeds start at 0.
 CALIBRATION_ROWS = 2**40
@@ -24,17 +31,25 @@ WATCHED = ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss
 
 
 class Trainer:
-    """Networks, optimizers, random streams and sums: all that a checkpoint holds but the data's position."""
+    """Networks, optimizers, random streams and sums: all that a checkpoint holds but the data's position.
 
-    def __init__(self, config: Config, device: torch.device):
-        self.config, self.device = config, device
+    Args:
+        config: all settings.
+        device: where to train.
+        shares: how much of the data each class is; empty for a run without labels.
+        world: the processes that train together.
+    """
+
+    def __init__(self, config: Config, device: torch.device, shares: Sequence[float] = (), world: World | None = None):
+        self.config, self.device, self.shares, self.world = config, device, tuple(shares), world or World()
         with torch.random.fork_rng(devices=[]):
             # drawn on the CPU, so that every device starts from the same weights
             torch.manual_seed(config.seed)
-            generator = Generator(config.image_size, config.latent_dim, config.base_channels, config.channels)
-            critic = Critic(config.image_size, config.base_channels, config.channels)
+            generator, critic = Generator(config, len(shares)), Critic(config, len(shares))
         self.generator, self.critic = generator.to(device), critic.to(device)
         self.ema = Ema(self.generator, config.ema_decay)
+        if self.world.size > 1 and device.type == "cuda":  # a batch has one mean, wherever its images are
+            self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator)
         betas = (config.beta1, config.beta2)
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(self.critic.parameters(), config.lr_d, betas, fused=True)
@@ -48,17 +63,28 @@ class Trainer:
             contrast=config.augment_contrast,
         )
         self.step = 0
+        self.images = 0  # real images that the critic has seen
         # sums since the last record, on the device, so that no step waits for them
         self.sums = torch.zeros(len(WATCHED), device=device)
         self.counts = torch.zeros(len(WATCHED), device=device)
+        self._enter(stage_at(0, config))
+
+    def start_from_others(self) -> None:
+        """Takes the weights that `init_generator` and `init_critic` name."""
+        start_from(self.config, self.generator, self.critic)
+        self.ema.copy(self.generator)
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
         self._set_rates()
+        self._grow()
         for _ in range(self.config.n_critic):
-            images, _labels = reals.next()
-            self._critic_step(prepare(images, self.augmentation, self.random))
-        self._generator_step()
+            images, found = reals.next()
+            label = found if self.shares else None
+            real = prepare(images, self.augmentation, self.random, self.world)
+            self._critic_step(at_stage(real, self.stage), label)
+            self.images += self.config.batch_size
+        self._generator_step(label)  # fakes of the labels that real images have
         self.step += 1
         self.ema.update(self.generator, self.step)
 
@@ -69,44 +95,77 @@ class Trainer:
             for group in optimizer.param_groups:
                 group.update(lr=rate * factor, betas=(config.beta1, config.beta2))
 
+    def _grow(self) -> None:
+        """Moves to the stage of this iteration; a new resolution starts with optimizers that remember nothing."""
+        stage = stage_at(self.images, self.config)
+        if stage.resolution != self.stage.resolution:
+            self.optimizer_g.state.clear()
+            self.optimizer_d.state.clear()
+        self._enter(stage)
+
+    def _enter(self, stage: Stage) -> None:
+        self.stage = stage
+        for network in (self.generator, self.critic, self.ema.module):
+            network.stage = stage
+
     def _noise(self) -> Tensor:
         shape = (self.config.batch_size, self.config.latent_dim)
-        return torch.randn(shape, generator=self.random, device=self.device)
+        return self.world.share(torch.randn(shape, generator=self.random, device=self.device))
 
-    def _score(self, images: Tensor) -> Tensor:
+    def _score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         with self.precision_d.autocast():
-            scores: Tensor = self.critic(images)
+            scores: Tensor = self.critic(images, label)
         return scores.float()
 
-    def _fake(self) -> Tensor:
+    def _fake(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         with self.precision_g.autocast():
-            images: Tensor = self.generator(self._noise())
+            images: Tensor = self.generator(z, label)
         return images.float()
 
-    def _critic_step(self, real: Tensor) -> None:
+    def _critic_step(self, real: Tensor, label: Tensor | None = None) -> None:
+        config = self.config
         with torch.no_grad():  # no generator graph
-            fake = self._fake()
-        epsilon = torch.rand(len(real), generator=self.random, device=self.device)
+            fake = self._fake(self._noise(), label)
+        epsilon: Tensor | None = None
+        if self.images // config.batch_size % config.penalty_every == 0:
+            epsilon = torch.rand(config.batch_size, generator=self.random, device=self.device)
+            epsilon = self.world.share(epsilon)
         scale = self.precision_d.scale(real)
-        result = critic_loss(self._score, real, fake, epsilon, self.config.lambda_gp, scale)
-        self.precision_d.step(result.loss, self.optimizer_d)
-        self._watch(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
+        for x, x_fake, share, labelled in self._parts(real, fake, epsilon, label):
+            score = partial(self._score, label=labelled)
+            weight = config.lambda_gp * config.penalty_every
+            result = critic_loss(score, x, x_fake, share, weight, scale, config.drift)  # type: ignore[arg-type]
+            self.precision_d.backward(result.loss / config.accumulate)
+            self._watch(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
+        self.world.average_gradients(self.critic.parameters())
+        self.precision_d.update(self.optimizer_d)
+        self.critic.iterate_spectral_norms()
 
-    def _generator_step(self) -> None:
+    def _generator_step(self, label: Tensor | None = None) -> None:
         self.critic.requires_grad_(False)
-        loss = generator_loss(self._score, self._fake())
-        self.precision_g.step(loss, self.optimizer_g)
+        for z, labelled in self._parts(self._noise(), label):
+            loss = generator_loss(partial(self._score, label=labelled), self._fake(z, labelled))  # type: ignore[arg-type]
+            self.precision_g.backward(loss / self.config.accumulate)
+            self._watch(4, [loss])
+        self.world.average_gradients(self.generator.parameters())
+        self.precision_g.update(self.optimizer_g)
+        self.generator.iterate_spectral_norms()
         self.critic.requires_grad_(True)
-        self._watch(4, [loss])
 
-    def _watch(self, first: int, values: list[Tensor]) -> None:
-        found = torch.stack(values).detach()
+    def _parts(self, *rows: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
+        """The parts that a batch is computed in: the same rows of each."""
+        parts = self.config.accumulate
+        return zip(*([None] * parts if r is None else r.chunk(parts) for r in rows), strict=True)
+
+    def _watch(self, first: int, values: list[Tensor | None]) -> None:
+        there = [first + i for i, value in enumerate(values) if value is not None]
+        found = torch.stack([value for value in values if value is not None]).detach()
         counted = torch.ones_like(found)
         if self.precision_d.scaled:  # there an overflow is a step left out, not the end of the run
             counted = torch.isfinite(found).all().expand_as(found).float()
             found = torch.where(counted > 0, found, 0)
-        self.sums[first : first + len(values)] += found
-        self.counts[first : first + len(values)] += counted
+        self.sums[there] += found
+        self.counts[there] += counted
 
     def finite(self) -> bool:
         """Whether every loss since the last record is a number, and the weights that came of them."""
@@ -116,25 +175,39 @@ class Trainer:
         numbers = bool(torch.isfinite(self.sums).all() & torch.isfinite(norms).all())
         return numbers and not self.precision_d.lost and not self.precision_g.lost
 
+    def collect(self) -> None:
+        """Brings what is watched in all processes to the first one, whose state is saved."""
+        self.world.total(self.sums)
+        self.world.total(self.counts)
+        if not self.world.first:
+            self.sums.zero_()
+            self.counts.zero_()
+
     def drain(self) -> dict[str, float]:
-        """Means of what is watched since the last call."""
-        means = (self.sums / self.counts.clamp(min=1)).tolist()
+        """Means of what is watched since the last call, over all processes; what was not measured is not there."""
+        self.collect()
+        sums, counts = self.sums.tolist(), self.counts.tolist()
         self.sums.zero_()
         self.counts.zero_()
-        return dict(zip(WATCHED, means, strict=True))
+        return {name: total / n for name, total, n in zip(WATCHED, sums, counts, strict=True) if n}
 
     def deployable(self) -> Generator:
         """The averaged generator with its own BatchNorm statistics, in eval mode."""
-        rows = latents(CALIBRATION_ROWS, CALIBRATION_BATCHES * CALIBRATION_BATCH, self.config.latent_dim)
-        self.ema.calibrate(list(torch.from_numpy(rows).to(self.device).split(CALIBRATION_BATCH)))
-        module = self.ema.module
-        assert isinstance(module, Generator)
-        return module
+        count = CALIBRATION_BATCHES * CALIBRATION_BATCH
+        rows = torch.from_numpy(latents(CALIBRATION_ROWS, count, self.config.latent_dim)).to(self.device)
+        labels: Any = [None] * CALIBRATION_BATCHES
+        if self.shares:
+            labels = torch.from_numpy(labels_at(np.arange(count), self.shares)).to(self.device)
+            labels = labels.split(CALIBRATION_BATCH)
+        self.ema.calibrate(self.generator, list(zip(rows.split(CALIBRATION_BATCH), labels, strict=True)))
+        return self.ema.module
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs for the next step to be the same to the bit."""
         return {
             "step": self.step,
+            "images": self.images,
+            "stage": vars(self.stage),
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
             "ema": self.deployable().state_dict(),
@@ -160,11 +233,13 @@ class Trainer:
             self.optimizer_g.load_state_dict(state["optimizer_g"])
             self.optimizer_d.load_state_dict(state["optimizer_d"])
             self.random.set_state(state["random"])
-            self.sums.copy_(state["sums"])
-            self.counts.copy_(state["counts"])
+            if self.world.first:  # the sums are those of all processes together
+                self.sums.copy_(state["sums"])
+                self.counts.copy_(state["counts"])
             self.precision_g.load_state_dict(state["precision_g"])
             self.precision_d.load_state_dict(state["precision_d"])
-            self.step = state["step"]
+            self.step, self.images = state["step"], state["images"]
+            self._enter(Stage(**state["stage"]))
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None

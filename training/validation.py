@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
+from wgan.training.config import Config
 from wgan.training.metrics import sliced_wasserstein
+from wgan.training.networks import Generator
+from wgan.training.networks.layers import doubled
 
 GRID = 64  # images in a sample grid, seeds 0 to 63
 VALIDATION_ROWS = 2**41  # rows of the latent table that are compared with real images
@@ -18,33 +20,38 @@ BATCH = 64
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, first: int, count: int, latent_dim: int, device: torch.device) -> np.ndarray:
-    """Images of rows first … first+count-1 of the latent table, uint8 (count, H, W, C)."""
+def generate(generator: Generator, z: np.ndarray, labels: np.ndarray | None, size: int) -> np.ndarray:
+    """Images for latents (N, Z) and labels (N,), uint8 (N, size, size, C); enlarged while the generator grows."""
+    device = next(generator.parameters()).device
     parts = []
-    for start in range(first, first + count, BATCH):
-        z = torch.from_numpy(latents(start, min(BATCH, first + count - start), latent_dim))
-        parts.append(to_uint8(generator(z.to(device)).float().cpu().numpy()))
+    for start in range(0, len(z), BATCH):
+        here = slice(start, start + BATCH)
+        label = None if labels is None else torch.from_numpy(labels[here]).to(device)
+        images = generator(torch.from_numpy(z[here]).to(device), label).float()
+        while images.shape[2] < size:
+            images = doubled(images)
+        parts.append(to_uint8(images.cpu().numpy()))
     return np.concatenate(parts)
 
 
-def pick(images: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """At most ``count`` of the images, drawn without replacement, in their order."""
-    if len(images) <= count:
-        return np.asarray(images)
-    chosen = np.random.default_rng(seed).choice(len(images), count, replace=False)
-    return np.asarray(images[np.sort(chosen)])
+def pick(total: int, count: int, seed: int) -> np.ndarray:
+    """The places (at most ``count``) of images drawn from ``total`` without replacement, in their order."""
+    if total <= count:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
 
 
 class Validation:
-    """Sliced Wasserstein distance of a generator's images to a fixed set of real ones."""
+    """Sliced Wasserstein distance of a generator's images to a fixed set of real ones, label for label."""
 
-    def __init__(self, reference: np.ndarray, latent_dim: int, device: torch.device):
-        self.reference, self.latent_dim, self.device = reference, latent_dim, device
+    def __init__(self, reference: np.ndarray, labels: np.ndarray | None, config: Config, device: torch.device):
+        self.reference, self.labels, self.config, self.device = reference, labels, config, device
 
-    def __call__(self, generator: nn.Module) -> dict[str, Any]:
+    def __call__(self, generator: Generator) -> dict[str, Any]:
         """A record for the history: the mean distance and each level's, times 1000."""
         began = time.monotonic()
-        levels = self.distance(generate(generator, VALIDATION_ROWS, len(self.reference), self.latent_dim, self.device))
+        z = latents(VALIDATION_ROWS, len(self.reference), self.config.latent_dim)
+        levels = self.distance(generate(generator, z, self.labels, self.config.image_size))
         return {"swd": fmean(levels.values()), "swd_levels": levels, "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:

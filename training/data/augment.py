@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wgan.training.distributed import World
+
 LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 
 
@@ -49,12 +51,18 @@ def _planes(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def prepare(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """uint8 (N, S, S, C) → float32 (N, C, S, S) in [-1, 1], each sample augmented by itself."""
+def prepare(
+    images: Tensor, augmentation: Augmentation, generator: torch.Generator, world: World | None = None
+) -> Tensor:
+    """uint8 (N, S, S, C) → float32 (N, C, S, S) in [-1, 1], each sample augmented by itself.
+
+    ``world``: the images are this process's share of a batch, and get the choices that they would get in it.
+    """
     if not augmentation:
         return normalise(images)
-    size = images.shape[1]
-    draws = draw(augmentation, len(images), size, generator)
+    size, world = images.shape[1], world or World()
+    draws = draw(augmentation, len(images) * world.size, size, generator)
+    draws = Draws(**{name: world.share(value) for name, value in vars(draws).items()})
     return augment(_planes(images).div_(255), draws, enlarged(size, augmentation)).mul_(2).sub_(1)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wgan.serve.errors import CheckpointError
 from wgan.training.data import ImageSet
+from wgan.training.distributed import World
 
 UPLOAD = 2**26  # bytes at a time
 
@@ -24,14 +25,16 @@ class BatchStream:
     """Full batches without end: a batch that reaches the end of an epoch goes on in the next.
 
     Its whole state is ``cursor``, the number of samples served. On CUDA the images lie on the device if
-    they take less than half of its free memory; else each batch is copied from pinned memory.
+    they take less than half of its free memory; else each batch is copied from pinned memory. Of many
+    processes each gets its share of every batch.
     """
 
-    def __init__(self, images: ImageSet, batch_size: int, seed: int, device: torch.device):
+    def __init__(self, images: ImageSet, batch_size: int, seed: int, device: torch.device, world: World | None = None):
         if len(images) == 0:
             raise ValueError("no images to make batches of")
         self.cursor = 0
         self._batch_size, self._seed, self._device = batch_size, seed, device
+        self._world = world or World()
         self._images = images.images
         self._resident = _upload(images.images, device) if _fits(images.images, device) else None
         self._labels = None if images.labels is None else torch.from_numpy(images.labels.copy()).to(device)
@@ -39,7 +42,7 @@ class BatchStream:
 
     def next(self) -> tuple[Tensor, Tensor | None]:
         """uint8 (N, H, W, C) and int64 (N,) or None, on the device."""
-        picked = self._advance()
+        picked = self._world.share(self._advance())
         where = torch.from_numpy(picked)
         if self._device.type == "cuda":
             where = where.pin_memory().to(self._device, non_blocking=True)

@@ -1,0 +1,174 @@
+"""Several processes that train as one: each computes a share of every batch, gradients are averaged.
+
+Every process draws the random numbers of the whole batch and keeps its own rows. So a run on eight GPUs is the
+run on one, up to rounding, its checkpoint needs no word from the other processes, and it can be gone on with on
+another number of them.
+
+Gradients are averaged here and not by DistributedDataParallel: that hooks into one backward pass, and the penalty,
+accumulation and recomputed activations each make it more than one.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from wgan.serve.errors import ConfigError, TrainingError
+
+TIMEOUT = timedelta(minutes=30)  # the first process validates and decodes images alone
+Rows = TypeVar("Rows", bound=Any)  # a tensor or an array
+Value = TypeVar("Value")
+
+
+class World:
+    """The processes of a run; alone, there is only this one and nothing to do."""
+
+    rank, size = 0, 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes, speaks and validates."""
+        return self.rank == 0
+
+    def share(self, rows: Rows) -> Rows:
+        """This process's rows of a whole batch (N, ...)."""
+        each = len(rows) // self.size
+        mine: Rows = rows[self.rank * each : (self.rank + 1) * each]
+        return mine
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Gives every process the mean of all processes' gradients."""
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return values
+
+    def agreed(self, flag: bool) -> bool:
+        """The first process's answer, for all."""
+        return flag
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        return flag
+
+    def same(self, make: Callable[[], Value]) -> Value:
+        """What ``make`` gives in the first process, for all; the others do not call it."""
+        return make()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first process runs the block before the others do."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
+    def close(self) -> None:
+        """Leaves the others."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Group(World):
+    """The processes that torchrun started, joined by NCCL on GPUs and by gloo on CPUs."""
+
+    def __init__(self, device: torch.device):
+        with _talking():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            # flags go by the CPU: they must not wait for the GPU, and a lost process is noticed at once
+            self._control: Any = distributed.new_group(backend="gloo", timeout=TIMEOUT)
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = self.total(torch.cat([gradient.flatten() for gradient in gradients])).div_(self.size)
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
+
+    def total(self, values: Tensor) -> Tensor:
+        with _talking():
+            distributed.all_reduce(values)
+        return values
+
+    def agreed(self, flag: bool) -> bool:
+        return self._sum(float(flag and self.first)) > 0
+
+    def any(self, flag: bool) -> bool:
+        return self._sum(float(flag)) > 0
+
+    def _sum(self, value: float) -> float:
+        held = torch.tensor(value)
+        with _talking():
+            distributed.all_reduce(held, group=self._control)
+        return held.item()
+
+    def same(self, make: Callable[[], Value]) -> Value:
+        held = [make() if self.first else None]
+        with _talking():
+            distributed.broadcast_object_list(held, src=0, group=self._control)
+        return held[0]  # type: ignore[return-value]
+
+    def wait(self) -> None:
+        self._sum(0.0)
+
+    def close(self) -> None:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """What a broken connection raises becomes one line."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise TrainingError(
+            "another process of this run was lost: go on with --resume, or let torchrun do it (--max-restarts): "
+            f"{reason}"
+        ) from None
+
+
+def launched() -> bool:
+    """Whether torchrun started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def restarted() -> bool:
+    """Whether torchrun has started the processes again after one was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def own_device(device: torch.device) -> torch.device:
+    """This process's device: with several processes on a machine, each has a GPU of its own."""
+    if device.type != "cuda" or not launched():
+        return device
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if local >= torch.cuda.device_count():
+        raise ConfigError(
+            f"this machine shows {torch.cuda.device_count()} GPUs, too few for process {local}: "
+            "start torchrun with a smaller --nproc-per-node"
+        )
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
+
+
+def join(device: torch.device) -> World:
+    """The processes that torchrun started with this one; alone without it. A context manager.
+
+    Raises:
+        TrainingError: they cannot be reached.
+    """
+    return _Group(device) if launched() else World()

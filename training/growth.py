@@ -1,0 +1,38 @@
+"""Progressive growing: which resolution a run is at, and what its real images look like there (seed document, 11.2).
+
+Images of 8 px are trained on for ``phase_images`` real images; each next resolution is faded in over as many,
+and trained on for as many again (Karras et al. 2018, section 2 and appendix A.1). The last one stays.
+"""
+
+import torch
+from torch import Tensor
+
+from wgan.training.config import Config
+from wgan.training.networks import Stage
+from wgan.training.networks.layers import doubled, halved
+from wgan.training.networks.sizes import resolutions
+
+
+def stage_at(images: int, config: Config) -> Stage:
+    """Where a run is that has seen so many real images. Without ``progressive`` it is always at the end."""
+    sizes = resolutions(config)
+    fades, into = divmod(images + config.phase_images, 2 * config.phase_images)
+    if fades >= len(sizes):
+        return Stage(sizes[-1])
+    if fades == 0:
+        return Stage(sizes[0])
+    return Stage(sizes[fades], min(1.0, into / config.phase_images))
+
+
+def grown_after(config: Config) -> int:
+    """Real images after which the full resolution is there, wholly faded in."""
+    return 2 * config.phase_images * (len(resolutions(config)) - 1)
+
+
+def at_stage(images: Tensor, stage: Stage) -> Tensor:
+    """Real images (N, C, S, S) as the critic sees them: averaged down, and blended as the fakes are."""
+    while images.shape[2] > stage.resolution:
+        images = halved(images)
+    if stage.fading:
+        images = torch.lerp(doubled(halved(images)), images, stage.alpha)
+    return images

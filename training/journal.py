@@ -1,0 +1,74 @@
+"""All that a run says while it goes on: records on disk, curves for TensorBoard, and the lines a person watches."""
+
+import io
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from wgan.training.history import History
+from wgan.training.progress import Progress
+from wgan.training.tensorboard import TensorBoard
+
+SHOWN_BROKEN = 10  # files named on the terminal
+
+
+class Journal:
+    """A run's records from ``first_step`` on. A context manager. Of several processes only one is not ``silent``.
+
+    Args:
+        metrics: the run's metrics.jsonl.
+        board: folder for TensorBoard.
+        steps: where the run ends.
+        first_step: where it starts; what was recorded beyond it is dropped.
+        silent: neither write nor print anything.
+    """
+
+    def __init__(self, metrics: Path, board: Path, *, steps: int, first_step: int, silent: bool = False):
+        self._open = ExitStack()
+        stream = io.StringIO() if silent else sys.stderr
+        self._history: History | None = None
+        self._board: TensorBoard | None = None
+        with ExitStack() as opening:  # what was opened before a failure is closed again
+            if not silent:
+                self._history = opening.enter_context(History(metrics))
+                self._history.rewind(first_step)
+                purge = first_step + 1 if first_step else None
+                self._board = opening.enter_context(TensorBoard(board, purge_step=purge))
+            self._progress = opening.enter_context(Progress(steps, first_step=first_step, stream=stream))
+            self._open = opening.pop_all()
+
+    def keep(self, record: dict[str, Any]) -> None:
+        """Writes one record."""
+        if self._history is not None and self._board is not None:
+            self._history.append(record)
+            self._board.record(record)
+
+    def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
+        """One picture, uint8 (H, W, C)."""
+        if self._board is not None:
+            self._board.image(tag, pixels, step)
+
+    def note(self, text: str) -> None:
+        """One line for whoever watches."""
+        self._progress.note(text)
+
+    def update(self, step: int, values: Mapping[str, float]) -> None:
+        """Where the run is; ``values`` as in metrics.jsonl."""
+        self._progress.update(step, values)
+
+    def note_broken(self, broken: tuple[str, ...], cache: Path) -> None:
+        """Names the images that were skipped."""
+        for reason in broken[:SHOWN_BROKEN]:
+            self.note(f"skipped {reason}")
+        if len(broken) > SHOWN_BROKEN:
+            self.note(f"skipped {len(broken) - SHOWN_BROKEN:,} more: {cache}/*.broken.txt names them all")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._open.__exit__(*raised)

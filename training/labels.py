@@ -1,0 +1,20 @@
+"""Which class an image is of that nobody asked a class for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
+
+
+def shares_of(labels: NDArray[np.int64], classes: int) -> tuple[float, ...]:
+    """How much of the data each class is."""
+    return tuple((np.bincount(labels, minlength=classes) / len(labels)).tolist())
+
+
+def labels_at(rows: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:
+    """Labels int64 (N,) for rows (N,) of the latent table: of any stretch of rows, ``shares`` of each class."""
+    edges = np.cumsum(shares)
+    found = np.searchsorted(edges / edges[-1], rows * _GOLDEN % 1, side="right")
+    return np.minimum(found, len(shares) - 1).astype(np.int64)

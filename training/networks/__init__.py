@@ -1,0 +1,15 @@
+"""Generator and critic of the seed document, section 2: DCGAN-shaped, critic normalised for WGAN-GP."""
+
+from torch import nn
+
+from wgan.training.networks.critic import Critic
+from wgan.training.networks.generator import Generator, calibrate
+from wgan.training.networks.sizes import widths
+from wgan.training.networks.stage import Stage
+
+__all__ = ["Critic", "Generator", "Stage", "calibrate", "parameter_count", "widths"]
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Trainable numbers in a network."""
+    return sum(p.numel() for p in module.parameters())

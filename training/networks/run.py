@@ -1,0 +1,23 @@
+"""Activation checkpointing: a part's inner activations are computed again when they are needed (section 8.3)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+
+class Run:
+    """Calls a part of a network, and keeps only its input if ``forget`` (Chen et al. 2016)."""
+
+    def __init__(self, forget: bool):
+        self.forget = forget
+
+    def __call__(self, part: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """What the part gives."""
+        if not (self.forget and torch.is_grad_enabled()):
+            return part(*arguments)
+        # the other kind cannot be differentiated twice; no part draws random numbers
+        result: Tensor = checkpoint(part, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return result

@@ -1,0 +1,36 @@
+"""Weights of an earlier run to start from (seed document, section 7.4: a pretrained critic)."""
+
+from pathlib import Path
+
+from wgan.serve.errors import CheckpointError
+from wgan.training import checkpoint
+from wgan.training.config import Config
+from wgan.training.networks import Critic, Generator
+
+NONE = "none"
+
+
+def start_from(config: Config, generator: Generator, critic: Critic) -> None:
+    """Fills the networks from the checkpoints, or run folders, that ``init_generator`` and ``init_critic`` name.
+
+    The generator takes the averaged weights, which are the better ones, and the critic its own.
+
+    Raises:
+        CheckpointError: no such file, or its networks have other shapes.
+    """
+    for setting, name, key, network in (
+        ("init_generator", config.init_generator, "ema", generator),
+        ("init_critic", config.init_critic, "critic", critic),
+    ):
+        if name == NONE:
+            continue
+        path = Path(name)
+        path = checkpoint.find(path, "best") if path.is_dir() else path
+        state = checkpoint.load(path)
+        if key not in state:
+            raise CheckpointError(f"{setting}: {path} holds no critic: name a checkpoint of a run")
+        try:
+            network.load_state_dict(state[key])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split(":", 1)[-1].split())[:160]
+            raise CheckpointError(f"{setting}: the network in {path} is another one: {reason}") from None
