@@ -1,24 +1,20 @@
-"""The generator as it is deployed: spectral norms and BatchNorm folded into the layer before them."""
+"""The generator as it is deployed: BatchNorm folded into the layer before it."""
 
 import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from wgan.training.networks.layers import ConditionalBatchNorm, Layer
 
 
 def fold(generator: nn.Module) -> nn.Module:
-    """A copy in eval mode without spectral norms and BatchNorm; the same function up to rounding.
+    """A copy in eval mode without BatchNorm; the same function up to rounding.
 
     Of a conditional BatchNorm the label's scale and shift stay.
     """
     folded = copy.deepcopy(generator).cpu().float().eval().requires_grad_(False)
-    for module in list(folded.modules()):
-        if parametrize.is_parametrized(module):
-            parametrize.remove_parametrizations(module, "weight")
     for module in list(folded.modules()):
         if isinstance(module, Layer):
             _fold_layer(module)

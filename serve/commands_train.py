@@ -41,8 +41,7 @@ def train(
         if config is not None:
             raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
         path = run or newest_run()
-        if dry_run:
-            resolved = settings.from_dict(changes, base=runs.RunFolder(path).read_config())
+        resolved = settings.from_dict(changes, base=runs.RunFolder(path).read_config())
     else:
         resolved = settings.from_dict(changes, base=settings.load(config or "wgan-gp-64"))
         path = run or runs.new_path(ROOT, Path(resolved.data).stem or "run")
@@ -56,9 +55,9 @@ def train(
 
         def prepare() -> tuple[Path, dict[str, Any], bool]:
             # started again by torchrun after a loss, with the words of the first start
-            again = not resume and restarted() and (run or newest_run()).joinpath("config.yaml").is_file()
-            if resume or again:
-                folder, changed = runs.reopen(run or newest_run(), changes)
+            known = runs.find_same(path.parent if run is None else path, resolved) if restarted() else None
+            if resume or known:
+                folder, changed = runs.reopen(known or path, changes)
                 return folder.path, changed.to_dict(), True
             return runs.begin(path).path, resolved.to_dict(), False
 

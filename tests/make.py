@@ -17,5 +17,6 @@ def make_generator(seed: int = 0, classes: tuple[str, ...] | None = None, **chan
             parameter.mul_(1.5).add_(0.1 * torch.randn_like(parameter))
     labels = torch.arange(256) % len(classes) if classes else None
     module.iterate_spectral_norms(20)
+    module.settle_spectral_norms()
     calibrate(module, [(torch.randn(256, config.latent_dim), labels)])
     return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64, classes=classes)

@@ -1,6 +1,7 @@
 """A trained generator out of a checkpoint, ready to run: what export reads and `--backend torch` runs."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
 from wgan.training.networks import Generator, Stage
-from wgan.training.networks.sizes import resolutions
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def load_generator(path: Path) -> TrainedGenerator:
         config = from_dict(state["config"])
         classes = tuple(str(name) for name in state["classes"]) if state["classes"] else None
         _check_grown(path, config, state["stage"])
-        module, weights = plain(config, classes, state["ema"])
-        module.load_state_dict(weights)
+        module = plain(config, classes, state["ema"])
         step = int(state["step"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -60,13 +59,17 @@ def load_generator(path: Path) -> TrainedGenerator:
     return TrainedGenerator(module.eval().requires_grad_(False), config, step, str(origin), classes)
 
 
-def plain(
-    config: Config, classes: tuple[str, ...] | None, weights: Mapping[str, Any]
-) -> tuple[Generator, dict[str, Any]]:
-    """A generator without what only training needs, and its weights: of a grown one, the last head alone."""
-    module = Generator(config.replace(progressive=False, activation_checkpointing=False), len(classes or ()))
-    unused = tuple(f"heads.{size}." for size in resolutions(config) if size != config.image_size)
-    return module, {name: value for name, value in weights.items() if not name.startswith(unused)}
+def plain(config: Config, classes: tuple[str, ...] | None, weights: Mapping[str, Any]) -> Generator:
+    """A generator without what only training needs: of a grown one the last head alone, spectral norms divided out."""
+    normed = any(".parametrizations." in name for name in weights)
+    config = config.replace(
+        progressive=False, activation_checkpointing=False, spectral_norm=config.spectral_norm if normed else "none"
+    )
+    module = Generator(config, len(classes or ()))
+    other_heads = re.compile(rf"heads\.(?!{config.image_size}\.)")
+    module.load_state_dict({name: value for name, value in weights.items() if not other_heads.match(name)})
+    module.settle_spectral_norms()
+    return module
 
 
 def _check_grown(path: Path, config: Config, stage: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ samples/         step-*.png and real.png          report.html     the page to lo
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,16 @@ def new_path(root: Path, name: str) -> Path:
         again += 1
         path = root / f"{stem}-{again}"
     return path
+
+
+def find_same(place: Path, config: Config) -> Path | None:
+    """The run at ``place``, or the newest one in it, that was begun with this very configuration."""
+    configs = [place / "config.yaml", *place.glob("*/config.yaml")]
+    for found in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
+        with suppress(ConfigError):
+            if load(str(found)) == config:
+                return found.parent
+    return None
 
 
 def begin(path: Path) -> RunFolder:

@@ -147,11 +147,17 @@ class Network(nn.Module):
         """Brings the estimates of the largest singular values closer to the weights as they are now."""
         for module in self.modules():
             if isinstance(module, Weighted) and parametrize.is_parametrized(module):
-                norm = module.parametrizations["weight"][0]  # type: ignore[index]
+                norm: Any = module.parametrizations["weight"][0]  # type: ignore[index]
                 norm.train()
                 for _ in range(times):
                     module.weight  # noqa: B018 - reading it is an iteration
                 norm.eval()
+
+    def settle_spectral_norms(self) -> None:
+        """Makes the divided weights the weights. Not for a copy: torch lets it share its class with the original."""
+        for module in self.modules():
+            if isinstance(module, Weighted) and parametrize.is_parametrized(module):
+                parametrize.remove_parametrizations(module, "weight")
 
     @torch.no_grad()
     def copy_spectral_norms(self, other: "Network") -> None:
