@@ -16,10 +16,13 @@ from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from wgan.serve.errors import ConfigError, TrainingError
 
 TIMEOUT = timedelta(minutes=30)  # the first process validates and decodes images alone
+RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 Rows = TypeVar("Rows", bound=Any)  # a tensor or an array
 Value = TypeVar("Value")
 
@@ -86,7 +89,11 @@ class _Group(World):
 
     def __init__(self, device: torch.device):
         with _talking():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
+            # the launcher may keep its store over a restart, with the addresses of processes that are gone
+            store = PrefixStore(f"wgan-{os.environ.get(RESTARTS, '0')}", store)
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
             # flags go by the CPU: they must not wait for the GPU, and a lost process is noticed at once
             self._control: Any = distributed.new_group(backend="gloo", timeout=TIMEOUT)
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
@@ -148,7 +155,7 @@ def launched() -> bool:
 
 def restarted() -> bool:
     """Whether torchrun has started the processes again after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return int(os.environ.get(RESTARTS, "0")) > 0
 
 
 def own_device(device: torch.device) -> torch.device:

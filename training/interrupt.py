@@ -10,10 +10,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """While it is open, the first signal sets `requested`; a second one interrupts at once."""
+    """While it is open, the first signal sets `requested`; a second one interrupts at once, unless ``patient``.
 
-    def __init__(self, say: Callable[[str], None]):
+    torchrun repeats a Ctrl-C that its processes have already had: there a second one means nothing more.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, patient: bool = False):
         self.requested = False
+        self._patient = patient
         self._say = say
         self._before: dict[signal.Signals, Any] = {}
 
@@ -31,6 +35,9 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
+            if self._patient:
+                return
             raise KeyboardInterrupt
         self.requested = True
-        self._say("stopping: this step is finished and saved first (once more to stop at once)")
+        more = "" if self._patient else " (once more to stop at once)"
+        self._say(f"stopping: this step is finished and saved first{more}")

@@ -106,7 +106,7 @@ def train(
     journal = Journal(
         run.metrics, run.path / "tensorboard", steps=config.steps, first_step=first, silent=not world.first
     )
-    with writing(run.path), journal, StopRequest(journal.note) as stop:
+    with writing(run.path), journal, StopRequest(journal.note, patient=world.size > 1) as stop:
         others = f" in {world.size} processes" if world.size > 1 else ""
         journal.note(f"{'going on in' if first else 'training into'} {run.path} on {device}{others}")
         clock = Clock()

@@ -1,0 +1,266 @@
+"""Two processes train as one: the same gradients as one process on the whole batch, and a run that survives a loss."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wgan.serve.errors import ConfigError, TrainingError
+from wgan.training import checkpoint
+from wgan.training import run as runs
+from wgan.training.config import Config
+from wgan.training.data.augment import Augmentation, prepare
+from wgan.training.distributed import World, join, own_device, restarted
+from wgan.training.growth import at_stage
+from wgan.training.history import read
+from wgan.training.loop import train
+from wgan.training.session import Session
+from wgan.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+TINY = Config(image_size=16, base_channels=4, latent_dim=8, faces_count=64, batch_size=8, n_critic=2, steps=6,
+              log_every=2, sample_every=3, validate_every=3, validate_images=16, checkpoint_every=2,
+              augment_flip=0.5, augment_brightness=0.2, conditional=True)  # fmt: skip
+SHARES = (0.25, 0.75)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+def in_two_processes(work: Callable[..., None], *arguments: Any) -> list[int | None]:
+    """Runs ``work(world, *arguments)`` in two processes joined by gloo; their exit codes."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_distributed"])
+    port = free_port()
+    children = [context.Process(target=child, args=(work, rank, port, arguments)) for rank in (0, 1)]
+    for process in children:
+        process.start()
+    for process in children:
+        process.join(120)
+    return [process.exitcode for process in children]
+
+
+def child(work: Callable[..., None], rank: int, port: int, arguments: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    place = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": rank}
+    os.environ.update({name: str(value) for name, value in place.items()})
+    with join(CPU) as world:
+        work(world, *arguments)
+
+
+class Reals:
+    """The same batches for everyone, of which each process takes its share."""
+
+    def __init__(self, world: World):
+        self.world, self.random = world, torch.Generator().manual_seed(5)
+
+    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+        images = torch.randint(0, 256, (8, 16, 16, 3), dtype=torch.uint8, generator=self.random)
+        labels = torch.randint(0, 2, (8,), generator=self.random)
+        return self.world.share(images), self.world.share(labels)
+
+
+def critic_gradients(world: World, config: Config) -> dict[str, torch.Tensor]:
+    """Of one critic step on the batch's share, averaged over the processes."""
+    trainer = Trainer(config, CPU, SHARES, world)
+    trainer.generator.eval()  # on a CPU each process has BatchNorm statistics of its own
+    trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
+    images, labels = Reals(world).next()
+    real = prepare(images, trainer.augmentation, trainer.random, world)
+    trainer._critic_step(at_stage(real, trainer.stage), labels)
+    means = trainer.drain()
+    found = {name: p.grad for name, p in trainer.critic.named_parameters() if p.grad is not None}
+    return found | {name: torch.tensor(value) for name, value in means.items()}
+
+
+def save_gradients(world: World, config: Config, folder: Path) -> None:
+    torch.save(critic_gradients(world, config), folder / f"{world.rank}.pt")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"minibatch": "stddev", "minibatch_group": 2, "accumulate": 2, "drift": 0.1},
+        {"progressive": True, "critic_labels": "map", "spectral_norm": "critic", "activation_checkpointing": True},
+    ],
+    ids=["plain", "groups in parts", "growing"],
+)
+def test_the_critics_gradients_are_those_of_one_process_on_the_whole_batch(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config = TINY.replace(**changes)
+    assert in_two_processes(save_gradients, config, tmp_path) == [0, 0]
+    alone = critic_gradients(World(), config)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert first.keys() == alone.keys()  # gradients, and the means that the first process has of all
+    for name, value in alone.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    assert all(torch.equal(first[name], value) for name, value in second.items())
+    assert {name for name, value in first.items() if value.dim()} == second.keys() > {"score.bias"}
+    assert any(value.abs().max() > 1e-3 for value in alone.values())
+
+
+def save_steps(world: World, folder: Path) -> None:
+    trainer, reals = Trainer(TINY, CPU, SHARES, world), Reals(world)
+    for _ in range(3):
+        trainer.iterate(reals)  # type: ignore[arg-type]
+    torch.save({"weights": trainer.critic.state_dict(), "noise": trainer._noise()}, folder / f"{world.rank}.pt")
+
+
+def test_the_processes_keep_the_same_weights_and_see_different_noise(tmp_path: Path) -> None:
+    assert in_two_processes(save_steps, tmp_path) == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+    assert first["noise"].shape == (4, 8)
+    assert not torch.equal(first["noise"], second["noise"])
+
+
+def test_a_share_of_a_batch_is_augmented_as_in_the_whole_batch() -> None:
+    class Half(World):
+        size = 2
+
+        def __init__(self, rank: int):
+            self.rank = rank
+
+    images = torch.randint(0, 256, (8, 16, 16, 3), dtype=torch.uint8)
+    whole = prepare(images, Augmentation(), torch.Generator().manual_seed(3))
+    halves = [
+        prepare(Half(rank).share(images), Augmentation(), torch.Generator().manual_seed(3), Half(rank))
+        for rank in (0, 1)
+    ]
+    torch.testing.assert_close(torch.cat(halves), whole)
+
+
+def run_together(world: World, folder: Path, cache: Path) -> None:
+    place = runs.RunFolder(folder) if not world.first else runs.begin(folder)
+    train(place, TINY, device=CPU, cache=cache, world=world)
+
+
+def test_one_process_writes_the_run_and_another_number_of_them_can_go_on(tmp_path: Path, cache: Path) -> None:
+    assert in_two_processes(run_together, tmp_path / "run", cache) == [0, 0]
+    records = read(tmp_path / "run" / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "train"] == [2, 4, 6]
+    assert [r["step"] for r in records if r["kind"] == "validation"] == [0, 3, 6]
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    folder, config = runs.reopen(tmp_path / "run", {"steps": 8})
+    assert train(folder, config, device=CPU, cache=cache, resume=True).step == 8
+
+
+def lose_the_second(world: World, folder: Path, cache: Path) -> None:
+    iterate = Trainer.iterate
+
+    def lost(self: Trainer, reals: Any) -> None:
+        if self.step == 3 and self.world.rank == 1:
+            os._exit(9)
+        iterate(self, reals)
+
+    Trainer.iterate = lost  # type: ignore[method-assign]
+    place = runs.RunFolder(folder) if not world.first else runs.begin(folder)
+    try:
+        train(place, TINY, device=CPU, cache=cache, world=world)
+    except TrainingError as error:
+        (folder / "error.txt").write_text(str(error))
+        os._exit(7)
+
+
+def test_a_lost_process_ends_the_run_with_one_clear_line(tmp_path: Path, cache: Path) -> None:
+    assert in_two_processes(lose_the_second, tmp_path / "run", cache) == [7, 9]
+    said = (tmp_path / "run" / "error.txt").read_text()
+    assert said.startswith("another process of this run was lost: go on with --resume")
+    assert "\n" not in said
+    assert checkpoint.load_last(tmp_path / "run" / "checkpoints")[1]["step"] == 2
+
+
+class Three(World):
+    size = 3
+
+    def agreed(self, flag: bool) -> bool:
+        return flag
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "batch_size=8 cannot be shared by 3 processes in 1 parts each: choose a multiple"),
+        ({"batch_size": 12, "minibatch": "stddev", "minibatch_group": 3}, "minibatch_group=3 does not divide the 4 im"),
+    ],
+)  # fmt: skip
+def test_a_batch_that_cannot_be_shared_is_refused(
+    tmp_path: Path, cache: Path, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Session(runs.RunFolder(tmp_path), TINY.replace(**changes), CPU, cache, Three())
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert own_device(torch.device("cuda")) == torch.device("cuda")  # alone
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert own_device(torch.device("cuda")) == torch.device("cuda", 1)
+    assert chosen == [1]
+    assert own_device(CPU) == CPU
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ConfigError, match="shows 2 GPUs, too few for process 2"):
+        own_device(torch.device("cuda"))
+    assert not restarted()
+
+
+def torchrun(*words: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", *words]
+    return subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_lost_run_again_from_its_last_checkpoint(tmp_path: Path) -> None:
+    settings = ["image_size=16", "base_channels=4", "faces_count=64", "batch_size=8", "n_critic=2", "log_every=2"]
+    settings += ["steps=4000", "checkpoint_every=5", "validate_every=4000", "validate_images=16", "sample_every=4000"]
+    run = tmp_path / "run"
+    words = ["-m", "wgan.serve.cli", "--", "train", "--run", str(run), "--device", "cpu", *settings]
+    started = torchrun("--max-restarts", "1", *words)
+    try:
+        deadline = time.monotonic() + 100
+        while len(checkpoint.list_steps(run / "checkpoints")) < 3:
+            assert time.monotonic() < deadline, "no progress"
+            assert started.poll() is None
+            time.sleep(0.1)
+        # the second process: the one that does not hold the run's records
+        pids = [int(p) for p in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()]
+        ranks = {Path(f"/proc/{pid}/environ").read_bytes().split(b"\0RANK=")[1][:1]: pid for pid in pids}
+        os.kill(ranks[b"1"], signal.SIGKILL)
+        while not any(record.get("message") == "resumed" for record in read(run / "metrics.jsonl")):
+            assert time.monotonic() < deadline, "not started again"
+            assert started.poll() is None
+            time.sleep(0.1)
+        resumed = next(r["step"] for r in read(run / "metrics.jsonl") if r.get("message") == "resumed")
+        assert resumed % 5 == 0
+        assert resumed >= 5
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=100)
+    finally:
+        started.kill()
+    assert "another process of this run was lost" in said
+    assert "stopping: this step is finished and saved first" in said
+    assert checkpoint.load_last(run / "checkpoints")[1]["step"] >= resumed
