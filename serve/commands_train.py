@@ -17,6 +17,9 @@ def train(
     ] = None,
     run: Annotated[Path | None, typer.Option(help="run folder [default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run (the newest, without --run)")] = False,
+    inception_weights: Annotated[
+        str | None, typer.Option(help="file for FID, measured every inception_every steps", metavar="FILE")
+    ] = None,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be trained, and its cost")] = False,
     as_json: Json = False,
@@ -35,6 +38,8 @@ def train(
     changes = settings.parse_overrides(overrides or [])
     if data is not None:
         changes["data"] = data
+    if inception_weights is not None:
+        changes["inception_weights"] = inception_weights
     chosen = torch.device(torch_device(device))
     if resume:
         if config is not None:
@@ -58,7 +63,8 @@ def train(
     result = train_run(folder, resolved, device=chosen, cache=path.parent / ".cache", resume=resume)
     state = "trained" if result.finished else "stopped, saved"
     swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
-    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}", as_json)
+    fid = f", FID {result.scores['fid']:.1f}" if result.scores and "fid" in result.scores else ""
+    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}{fid}", as_json)
     if not result.finished:
         raise Stopped
 

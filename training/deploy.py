@@ -83,6 +83,7 @@ class TorchBackend(Backend):
             latent=Latent(config.latent_dim),
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
+            source={"config": config.to_dict()},
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)

@@ -19,6 +19,7 @@ from wgan.training.interrupt import StopRequest
 from wgan.training.progress import Progress
 from wgan.training.report import write_report
 from wgan.training.run import RunFolder
+from wgan.training.scoring import Stopped
 from wgan.training.session import Session
 from wgan.training.tensorboard import TensorBoard
 
@@ -35,6 +36,7 @@ class Trained:
     seconds: float
     images_per_second: float
     swd: float | None
+    scores: dict[str, Any] | None  # FID and its like, where they were measured
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -113,8 +115,13 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
         if len(broken) > SHOWN_BROKEN:
             progress.note(f"skipped {len(broken) - SHOWN_BROKEN:,} more: {cache}/*.broken.txt names them all")
 
-        def look(validate: bool) -> None:
-            """A sample grid of this step and, if asked for, its distance to real images."""
+        def measuring(done: int, total: int, what: str) -> None:
+            if stop.requested:
+                raise Stopped
+            progress.doing(done, total, what)
+
+        def look(validate: bool, score: bool = False) -> None:
+            """A sample grid of this step and, if asked for, its distances to real images."""
             session.check_finite()
             generator = session.trainer.deployable()
             board.image("samples", session.sample_grid(generator), session.step)
@@ -123,7 +130,17 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
                 if session.step == 0:
                     found["floor_levels"] = session.floor()
                 keep({"kind": "validation", "step": session.step, **found})
+            if score and (scores := session.score(generator, measuring)):
+                keep({"kind": "inception", "step": session.step, **scores})
 
+        for line in session.scoring.notes:
+            progress.note(line)
+            keep({"kind": "event", "step": first, "message": line})
+        if session.scoring.unfinished:
+            with clock.paused():
+                look(validate=False, score=True)
+                if session.is_best:
+                    session.save()
         if first == 0:
             with clock.paused():
                 look(validate=True)  # the untrained generator, to compare with
@@ -143,12 +160,13 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
                 images = step * config.reals_per_step
                 keep({"kind": "train", "step": step, "images": images, **values, "seconds": clock.seconds})
                 swd = {} if session.swd is None else {"swd": session.swd}
-                progress.update(step, values | swd)
+                progress.update(step, values | swd | (session.scoring.last or {}))
 
             with clock.paused():
                 validating = step % config.validate_every == 0 or last
-                if validating or step % config.sample_every == 0:
-                    look(validating)
+                scoring = session.scoring.due(step)
+                if validating or scoring or step % config.sample_every == 0:
+                    look(validating, scoring)
                 if last or session.is_best or step % config.checkpoint_every == 0:
                     session.save()
 
@@ -166,4 +184,5 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
         seconds=time.monotonic() - began,
         images_per_second=(session.step - first) * config.reals_per_step / trained,
         swd=session.swd,
+        scores=session.scoring.last,
     )

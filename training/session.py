@@ -14,11 +14,14 @@ from wgan.serve.files import atomic_write
 from wgan.serve.images import encode_png, grid
 from wgan.serve.progress import counter
 from wgan.training import checkpoint
+from wgan.training.best import SWD, Best
 from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.stream import BatchStream
+from wgan.training.inception import ProgressFn
 from wgan.training.networks import Generator, parameter_count
 from wgan.training.run import RunFolder
+from wgan.training.scoring import Scoring
 from wgan.training.trainer import Trainer
 from wgan.training.validation import GRID, Validation, generate, pick
 
@@ -58,12 +61,14 @@ class Session:
 
     def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path):
         self.run, self.config, self.device = run, config, device
+        self.scoring = Scoring(config, device)
         self.data, reference = open_data(config, cache)
+        self.scoring.prepare(self.data, cache)
         self.reals = BatchStream(self.data, batch_size=config.batch_size, seed=config.seed, device=device)
         self.trainer = Trainer(config, device)
         self._validation = Validation(reference, config.latent_dim, device)
         self.swd: float | None = None  # of the last validation
-        self.best_swd: float | None = None
+        self.best = Best(self.scoring.measure or SWD)
         self.is_best = False  # this step's generator is the best so far, and not saved yet
 
     @property
@@ -88,7 +93,9 @@ class Session:
             raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
         self.trainer.load_state_dict(state)
         self.reals.restore(state["stream"])
-        self.swd, self.best_swd = state["swd"], state["best_swd"]
+        self.swd = state["swd"]
+        self.scoring.restore(state["scoring"])
+        self.best.restore(state["best"])
 
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
@@ -102,7 +109,8 @@ class Session:
                 "data": self.data.digest,
                 "stream": self.reals.state(),
                 "swd": self.swd,
-                "best_swd": self.best_swd,
+                "scoring": self.scoring.state(),
+                "best": self.best.state(),
             },
         )
         if self.is_best:
@@ -120,8 +128,14 @@ class Session:
         """The distance to real images, as a record; notes whether it is the smallest so far."""
         found = self._validation(generator)
         self.swd = float(found["swd"])
-        if self.best_swd is None or self.swd < self.best_swd:
-            self.best_swd, self.is_best = self.swd, True
+        self.is_best |= self.best.offer(SWD, self.swd)
+        return found
+
+    def score(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
+        """FID and its like as a record, None if stopped; notes whether the distance is the smallest so far."""
+        found = self.scoring(generator, progress)
+        if found is not None and self.scoring.measure is not None:
+            self.is_best |= self.best.offer(self.scoring.measure, self.scoring.distance)
         return found
 
     def check_finite(self) -> None:

@@ -1,6 +1,7 @@
 """Looks at the deployable generator: a grid from fixed seeds, and its distance to real images."""
 
 import time
+from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +26,12 @@ def generate(generator: nn.Module, first: int, count: int, latent_dim: int, devi
         z = torch.from_numpy(latents(start, min(BATCH, first + count - start), latent_dim))
         parts.append(to_uint8(generator(z.to(device)).float().cpu().numpy()))
     return np.concatenate(parts)
+
+
+def validation_batches(generator: nn.Module, count: int, latent_dim: int, device: torch.device) -> Iterator[np.ndarray]:
+    """The images that are compared with real ones, uint8 (n, H, W, C) at a time."""
+    for done in range(0, count, BATCH):
+        yield generate(generator, VALIDATION_ROWS + done, min(BATCH, count - done), latent_dim, device)
 
 
 def pick(images: np.ndarray, count: int, seed: int) -> np.ndarray:
