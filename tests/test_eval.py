@@ -67,7 +67,8 @@ def test_an_artifact_is_measured_with_the_weights_of_a_file(
     ]  # fmt: skip
     assert float(lines[2].split()[2]) == pytest.approx(found["frechet_distance"], rel=0.02)
     assert lines[2].endswith("10 generated, 10 real images")
-    assert " ± " in lines[3]
+    assert float(lines[3].split()[-1]) == pytest.approx(1e3 * found["kernel_distance"], rel=0.05)
+    assert " ± " in lines[4]
     assert lines[6:] == [f"Inception weights: {found['inception_weights']}", found["note"]]
     assert len(list((here / "runs" / ".cache").glob("inception-*.npz"))) == 1
 

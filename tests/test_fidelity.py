@@ -13,7 +13,7 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from wgan.serve.cli import main
-from wgan.serve.errors import ConfigError
+from wgan.serve.errors import ConfigError, DatasetError
 from wgan.training import checkpoint, fidelity, inception, scoring
 from wgan.training import run as runs
 from wgan.training.best import Best
@@ -128,6 +128,22 @@ def test_a_damaged_real_side_is_computed_again(tmp_path: Path, damage: bytes | N
     assert torch.equal(found.features, wanted.features)
     real_side(data, 50, 0, network, tmp_path)
     assert network.images == 100
+
+
+def test_one_real_image_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="pictures has 1 usable image: Inception features need at least 2"):
+        real_side(image_set(pictures(1)), 100, 0, Small(), tmp_path)
+
+
+@pytest.mark.gpu
+def test_cuda_measures_what_the_cpu_does(tmp_path: Path, inception_weights: Path) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        network = Inception(inception_weights, torch.device(device))
+        real = real_side(image_set(pictures(40)), 40, 0, network, tmp_path / device)
+        found.append(Fidelity(network, real)(batches(pictures(30, 1)), 30))
+    for name in ("frechet_distance", "kernel_distance", "classifier_score"):
+        assert found[1][name] == pytest.approx(found[0][name], rel=1e-2), name
 
 
 def test_features_are_kept_of_images_from_all_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wgan.serve.errors import DatasetError
 from wgan.serve.files import atomic_write
 from wgan.training.data import ImageSet
 from wgan.training.inception import BATCH, Inception, ProgressFn
@@ -124,9 +125,12 @@ def real_side(
     """The summary of at most ``count`` of the images, drawn by ``seed``: from ``cache``, or computed into it.
 
     Raises:
+        DatasetError: one image alone has no covariance.
         OutputError: the cache cannot be written.
     """
     chosen = pick(np.arange(len(images)), count, seed)
+    if len(chosen) < 2:
+        raise DatasetError(f"{images.name} has {len(chosen)} usable image: Inception features need at least 2")
     recipe = (VERSION, images.digest, images.images.shape[1:], len(chosen), seed, inception.sha256, KEPT)
     path = cache / f"inception-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:32]}.npz"
     found = _load(path, len(chosen), inception.device)

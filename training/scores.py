@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 SUBSETS, SUBSET_SIZE = 100, 1000  # of the kernel distance, as usual
+_BLOCK = 1024  # images whose scatter is added at once: small batches would be bound by the memory of the sum
 SPLITS = 10  # of the Inception Score, as usual
 
 
@@ -32,12 +33,19 @@ class Moments:
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = 0  # of those that are in the mean and the scatter
         self._mean = self._scatter = torch.zeros(0, dtype=torch.float64)
+        self._waiting: list[Tensor] = []
 
     def add(self, features: Tensor) -> None:
         """Takes in ``features`` (N, F) of any float type."""
-        batch = features.double()
+        self._waiting.append(features)
+        if sum(map(len, self._waiting)) >= _BLOCK:
+            self._merge()
+
+    def _merge(self) -> None:
+        batch = torch.cat(self._waiting).double()
+        self._waiting = []
         if not self.count:
             self._mean = batch.new_zeros(batch.shape[1])
             self._scatter = batch.new_zeros(batch.shape[1], batch.shape[1])
@@ -53,6 +61,8 @@ class Moments:
         Raises:
             ValueError: fewer than two images have no covariance.
         """
+        if self._waiting:
+            self._merge()
         if self.count < 2:
             raise ValueError(f"{self.count} images have no covariance")
         return Gaussian(self._mean.cpu(), (self._scatter / (self.count - 1)).cpu())
@@ -73,7 +83,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     return max(0.0, float(means + a.covariance.trace() + b.covariance.trace() - 2 * overlap))
 
 
-def kernel_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> tuple[float, float]:
+def kernel_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> tuple[float, float | None]:
     """Squared maximum mean discrepancy under the kernel (xᵀy/F + 1)³: mean and deviation over random subsets.
 
     Bińkowski et al. 2018, section 4 and equation 4: unbiased, so it is around zero, and may be below it, for two
@@ -82,16 +92,18 @@ def kernel_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> tuple[float
     Args:
         real: (N, F).
         fake: (M, F).
-        seed: of the subsets: 100 of 1,000 images of each side, or of as many as the smaller side has.
+        seed: of the subsets: 100 of 1,000 images of each side, or of as many as the smaller side has. Where one
+            subset is all there is, there is no deviation.
     """
     size = min(SUBSET_SIZE, len(real), len(fake))
     dice = np.random.RandomState(seed)  # draws as torch-fidelity does: equal subsets give equal figures
     found = []
-    for _ in range(SUBSETS):
+    whole = size == len(real) == len(fake)
+    for _ in range(1 if whole else SUBSETS):
         x, y = (side[torch.from_numpy(dice.choice(len(side), size, replace=False))].double() for side in (real, fake))
         within = sum(_off_diagonal(_kernel(side, side)) for side in (x, y))
         found.append(float(within - 2 * _kernel(x, y).mean()))
-    return float(np.mean(found)), float(np.std(found))
+    return float(np.mean(found)), None if whole else float(np.std(found))
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:

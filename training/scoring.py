@@ -51,7 +51,7 @@ class Scoring:
             summary = real_side(real, count, config.seed, self._inception, cache, progress)
         self._fidelity = Fidelity(self._inception, summary)
         if reason := self._fidelity.no_fid(count):
-            self.notes.append(f"{reason}; the Fréchet distance measured so chooses the best checkpoint")
+            self.notes.append(f"{reason}; it is called a Fréchet distance, and chooses the best checkpoint")
 
     @property
     def measure(self) -> str | None:
