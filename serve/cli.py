@@ -1,4 +1,4 @@
-"""The command line: `wgan train | export | verify | sample | demo`.
+"""The command line: `wgan train | export | verify | sample | eval | demo`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
 2 something the user can mend (one line), 130 interrupted.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
+from wgan.serve.commands_eval import evaluate
 from wgan.serve.commands_export import export, verify
 from wgan.serve.commands_sample import sample
 from wgan.serve.commands_train import demo, train
@@ -28,8 +29,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, export, verify, sample, demo):
+for command in (train, export, verify, sample):
     app.command()(command)
+app.command("eval")(evaluate)
+app.command()(demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,7 +41,7 @@ def sample(
         raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
     path, kind = find_artifact(model, run, backend)
     began = time.perf_counter()
-    with _open(path, kind, device) as opened:
+    with open_model(path, kind, device) as opened:
         loaded = time.perf_counter()
         if kind != "torch" and not opened.metadata.proven:
             say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
@@ -70,7 +70,12 @@ def sample(
     emit(result, f"{n} images ({seeds}) with {where}, {n / seconds:,.0f} images/s: {out}", as_json)
 
 
-def _open(path: Path, kind: str, device: str) -> "Backend":
+def open_model(path: Path, kind: str, device: str) -> "Backend":
+    """An artifact or a checkpoint, as `runs.find_artifact` found it, ready to run.
+
+    Raises:
+        WganError: as the backends raise it.
+    """
     if kind == "torch":
         need_training()
         from wgan.training.deploy import TorchBackend

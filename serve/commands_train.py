@@ -17,6 +17,9 @@ def train(
     ] = None,
     run: Annotated[Path | None, typer.Option(help="run folder [default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run (the newest, without --run)")] = False,
+    inception_weights: Annotated[
+        str | None, typer.Option(help="file for FID, measured every inception_every steps", metavar="FILE")
+    ] = None,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be trained, and its cost")] = False,
     as_json: Json = False,
@@ -37,6 +40,8 @@ def train(
     if data is not None:
         changes["data"] = data
     chosen = own_device(torch.device(torch_device(device)))
+    if inception_weights is not None:
+        changes["inception_weights"] = inception_weights
     if resume:
         if config is not None:
             raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
@@ -74,7 +79,8 @@ def train(
             return
     state = "trained" if result.finished else "stopped, saved"
     swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
-    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}", as_json)
+    fid = f", FID {result.scores['fid']:.1f}" if result.scores and "fid" in result.scores else ""
+    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}{fid}", as_json)
     if not result.finished:
         raise Stopped
 

@@ -59,9 +59,11 @@ def class_number(backend: Backend, name: str | None) -> int | None:
 
 
 def sample(
-    backend: Backend, first: int, count: int, batch_size: int, label: int | None = None
+    backend: Backend, first: int, count: int, batch_size: int, label: int | np.ndarray | None = None
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """The images of seeds ``first`` … ``first+count-1``.
+
+    ``label``: one for all, int64 (count,) for each, or None for the classes in turn.
 
     Yields:
         (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
@@ -72,8 +74,11 @@ def sample(
     for start in range(first, first + count, batch_size):
         wanted = min(batch_size, first + count - start)
         z = latents(start, wanted, backend.metadata.latent.dim)
-        labels = labels_for(backend, start, wanted, label)
+        if isinstance(label, np.ndarray):
+            here: np.ndarray | None = label[start - first :][:wanted]
+        else:
+            here = labels_for(backend, start, wanted, label)
         missing = max(0, backend.steady_batch - wanted)
-        filled = None if labels is None else np.pad(labels, (0, missing))
+        filled = None if here is None else np.pad(here, (0, missing))
         images = backend.run(np.pad(z, ((0, missing), (0, 0))), filled)
-        yield start, to_uint8(images[:wanted]), labels
+        yield start, to_uint8(images[:wanted]), here

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.make import make_generator
+from tests.make import make_generator, save_inception_weights
 from wgan.export import exporter
 from wgan.training.deploy import TrainedGenerator
 
@@ -29,3 +29,11 @@ def tiny_export(generator: TrainedGenerator, tmp_path_factory: pytest.TempPathFa
     list(exporter.export(generator, folder, ["torchscript", "onnx", "trt"], max_batch=96))
     list(exporter.export(generator, folder, ["onnx"], precision="fp16", max_batch=96))
     return folder
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in a file that torch-fidelity's Inception loads. Never the official ones."""
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    save_inception_weights(path)
+    return path

@@ -1,5 +1,8 @@
 """A generator to test with. Without pytest, so that scripts/gpu_check.py can use it too."""
 
+from pathlib import Path
+from unittest.mock import patch
+
 import torch
 
 from wgan.training.config import Config
@@ -20,3 +23,20 @@ def make_generator(seed: int = 0, classes: tuple[str, ...] | None = None, **chan
     module.settle_spectral_norms()
     calibrate(module, [(torch.randn(256, config.latent_dim), labels)])
     return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64, classes=classes)
+
+
+def save_inception_weights(path: Path, seed: int = 0) -> None:
+    """A file of the right names and shapes, with random weights under which images differ."""
+    from torch_fidelity import feature_extractor_inceptionv3 as library
+
+    network = library.FeatureExtractorInceptionV3
+    with (
+        patch.object(library, "load_state_dict_from_url", lambda *_, **__: {}),
+        patch.object(network, "load_state_dict", lambda *_: None),
+    ):
+        made = network("any", ["2048"])
+    torch.manual_seed(seed)
+    for name, parameter in made.named_parameters():
+        if name.endswith("conv.weight"):
+            torch.nn.init.kaiming_normal_(parameter)
+    torch.save(made.state_dict(), path)

@@ -187,16 +187,17 @@ def test_asking_for_cuda_where_there_is_none_never_falls_back(run: Path, capsys:
         assert main(["sample", "-n", "1", "--backend", backend, "--device", "cuda"]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert "CUDA" in line or "GPU" in line
-    assert main(["sample", "-n", "1", "--backend", "trt"]) == 2
-    assert "NVIDIA GPU" in capsys.readouterr().err
+    for words in (["sample", "-n", "1"], ["eval", "--inception-weights", "none"]):
+        assert main([*words, "--backend", "trt"]) == 2
+        assert "NVIDIA GPU" in capsys.readouterr().err
 
 
 def test_help_fits_80_columns_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("train", "export", "verify", "sample", "demo"))
+    assert all(name in shown for name in ("train", "export", "verify", "sample", "eval", "demo"))
     assert "..." not in shown.partition("Commands:")[2]
-    for command in ("train", "export", "verify", "sample", "demo"):
+    for command in ("train", "export", "verify", "sample", "eval", "demo"):
         assert main([command, "--help"]) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 

@@ -107,6 +107,26 @@ def test_notes_appear_as_they_are_written_on_both():
         assert "kept [bold]run[/bold] 3" in without_control(stream.getvalue())
 
 
+def test_what_takes_long_between_two_steps_is_shown_while_it_lasts(clock):
+    log = io.StringIO()
+    with Progress(10, stream=log) as shown:
+        shown.update(1, VALUES)
+        for done in range(0, 60, 3):
+            clock[0] += 3
+            shown.doing(done, 57, "Inception, generated images")
+    lines = log.getvalue().splitlines()
+    assert lines[1:] == [f"Inception, generated images: {done} of 57" for done in (9, 21, 33, 45)]
+    terminal = Terminal()
+    with Progress(10, stream=terminal) as shown:
+        shown.doing(2048, 10_000, "Inception, generated images")
+        shown._live.refresh()
+        assert "Inception, generated images: 2,048 of 10,000" in without_control(terminal.getvalue())
+        shown.doing(10_000, 10_000, "Inception, generated images")
+        before = len(terminal.getvalue())
+        shown._live.refresh()
+        assert "Inception" not in terminal.getvalue()[before:]
+
+
 def test_a_dumb_terminal_is_treated_as_a_log(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     terminal = Terminal()

@@ -17,6 +17,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 # The command as README.md has it, without its comment → the script that has it as a line, or the test of it.
 CLI = "tests/test_cli.py::"
+EVAL = "tests/test_eval.py::"
+FIDELITY = "tests/test_fidelity.py::"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -25,6 +27,11 @@ RUN_BY: dict[str, str] = {
     "bash scripts/test.sh": ".ci/run",
     'pip install ".[onnx-cpu]" -c constraints.txt': PACKAGING + "test_a_slim_install_is_small_and_has_no_torch",
     "wgan demo": DEMO,
+    "wgan eval --backend trt --inception-weights weights.pth": CLI
+    + "test_asking_for_cuda_where_there_is_none_never_falls_back",
+    "wgan eval --model generator.fp16.onnx --data photos": EVAL
+    + "test_an_artifact_is_measured_with_the_weights_of_a_file",
+    "wgan eval -n 10000": EVAL + "test_without_weights_there_is_swd_and_one_line_that_says_why",
     "wgan export --format all": ROAD,
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
@@ -35,6 +42,9 @@ RUN_BY: dict[str, str] = {
     "wgan train --config demo steps=200": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
     "wgan train --data photos": ROAD,
     "wgan train --dry-run": CLI + "test_dry_run_shows_the_cost_and_makes_nothing",
+    "wgan train --inception-weights weights.pth inception_every=2000": FIDELITY
+    + "test_a_run_from_the_command_line_uses_the_file",
+    "wgan train inception_every=2000": FIDELITY + "test_without_weights_one_line_says_so_and_swd_chooses",
     "wgan train --resume": CLI + "test_ctrl_c_saves_first_and_the_run_goes_on",
     "wgan verify": ROAD,
 }

@@ -185,6 +185,20 @@ def test_the_floor_is_shown_where_it_was_measured(run):
     assert "closer by floor 32 × 32 120 40.0 3.0 × 12.5" in text
 
 
+def test_figures_by_inception_features_are_shown_by_what_they_may_be_called(run):
+    made = {"images": 10000, "real_images": 8192, "inception_weights": "6726825d" + "0" * 56}
+    with (run / "metrics.jsonl").open("a") as file:
+        for step, fid in ((100, 181.2), (200, 35.25)):
+            scores = {"fid": fid, "kid": 0.0125, "kid_std": 0.0011, "inception_score": 2.31}
+            file.write(json.dumps({"kind": "inception", "step": step, **scores, **made}) + "\n")
+    text = Page(read(run)).text
+    assert "FID 181 → 35.2" in text
+    assert "measure value FID 35.2 KID × 10³ 12.5 ± 1.10 Inception Score 2.31" in text
+    assert "At step 200: 10,000 generated images against 8,192 real ones" in text
+    assert "the weights 6726825d…" in text
+    assert "Fréchet distance" not in text
+
+
 def test_parity_is_one_row_an_artifact_with_figures_gates_and_verdict(run):
     damaged = {**ONNX, "file": "generator.ts", "parity": {**PARITY, "passed": False, "finite": False}}
     text = Page(read(run, [ONNX, damaged, PLAN])).text.replace("\u00a0", " ")

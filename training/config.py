@@ -120,6 +120,9 @@ class Config:
     sample_every: int = setting(500, "steps between sample grids", low=1, high=100_000_000)
     validate_every: int = setting(2000, "steps between sliced Wasserstein distances", low=1, high=100_000_000)
     validate_images: int = setting(1024, "images in a validation", low=16, high=100_000)
+    inception_every: int = setting(0, "steps between FID, KID and Inception Score; 0: never", low=0, high=100_000_000)
+    inception_images: int = setting(10_000, "images in those; a FID needs 2,048", low=2, high=1_000_000)
+    inception_weights: str = setting("auto", "`auto`: torch-fidelity's own, downloaded once; or a file")
     checkpoint_every: int = setting(500, "steps between checkpoints", low=1, high=100_000_000)
     keep_checkpoints: int = setting(3, "newest checkpoints kept, beside the best", low=1, high=10_000)
 
@@ -127,6 +130,11 @@ class Config:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
         _check_together(self)
+        if self.inception_weights != "auto" and not self.inception_every:
+            raise ConfigError(
+                f"inception_weights={self.inception_weights} is never used with inception_every=0: "
+                "add inception_every=2000, or inception_weights=auto"
+            )
 
     def replace(self, **changes: Any) -> "Config":
         """A copy with some settings changed, checked again."""

@@ -110,6 +110,7 @@ class TorchBackend(Backend):
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
             classes=generator.classes,
+            source={"config": config.to_dict()},
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)

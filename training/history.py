@@ -3,6 +3,8 @@
     {"kind": "train", "step", "images", "wasserstein", "penalty", "grad_norm", "critic_loss",
      "generator_loss", "images_per_second", "seconds"}
     {"kind": "validation", "step", "swd", "swd_levels": {"64": …}, "seconds"}
+    {"kind": "inception", "step", "fid", "kid", "kid_std", "inception_score", "inception_score_std", "images",
+     "real_images", "inception_weights": SHA-256, "seconds"}   (other names where it is no FID: see `fidelity.py`)
     {"kind": "event", "step", "message"}
 
 A float that is not finite is written as null: NaN is not JSON.

@@ -60,6 +60,10 @@ class Journal:
         """Where the run is; ``values`` as in metrics.jsonl."""
         self._progress.update(step, values)
 
+    def doing(self, done: int, total: int, what: str) -> None:
+        """How far a measurement of the run is."""
+        self._progress.doing(done, total, what)
+
     def note_broken(self, broken: tuple[str, ...], cache: Path) -> None:
         """Names the images that were skipped."""
         for reason in broken[:SHOWN_BROKEN]:

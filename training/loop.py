@@ -19,6 +19,7 @@ from wgan.training.interrupt import StopRequest
 from wgan.training.journal import Journal
 from wgan.training.report import write_report
 from wgan.training.run import RunFolder
+from wgan.training.scoring import Stopped
 from wgan.training.session import Session
 
 
@@ -32,6 +33,7 @@ class Trained:
     seconds: float
     images_per_second: float
     swd: float | None
+    scores: dict[str, Any] | None  # FID and its like, where they were measured
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -115,8 +117,13 @@ def train(
             journal.keep({"kind": "event", "step": first, "message": "resumed"})
         journal.note_broken(session.data.broken, cache)
 
-        def look(validate: bool) -> None:
-            """A sample grid of this step and, if asked for, its distance to real images."""
+        def measuring(done: int, total: int, what: str) -> None:
+            if stop.requested:
+                raise Stopped
+            journal.doing(done, total, what)
+
+        def look(validate: bool, score: bool = False) -> None:
+            """A sample grid of this step and, if asked for, its distances to real images."""
             session.check_finite()
             if not world.first:
                 return
@@ -127,7 +134,17 @@ def train(
                 if session.step == 0:
                     found["floor_levels"] = session.floor()
                 journal.keep({"kind": "validation", "step": session.step, **found})
+            if score and (scores := session.score(generator, measuring)):
+                journal.keep({"kind": "inception", "step": session.step, **scores})
 
+        for line in session.scoring.notes:
+            journal.note(line)
+            journal.keep({"kind": "event", "step": first, "message": line})
+        if world.agreed(session.scoring.unfinished):
+            with clock.paused():
+                look(validate=False, score=True)
+                if world.agreed(session.is_best):
+                    session.save()
         if first == 0:
             with clock.paused():
                 look(validate=True)  # the untrained generator, to compare with
@@ -148,12 +165,13 @@ def train(
                 images = session.trainer.images
                 journal.keep({"kind": "train", "step": step, "images": images, **values, "seconds": clock.seconds})
                 swd = {} if session.swd is None else {"swd": session.swd}
-                journal.update(step, values | swd)
+                journal.update(step, values | swd | (session.scoring.last or {}))
 
             with clock.paused():
                 validating = step % config.validate_every == 0 or last
-                if validating or step % config.sample_every == 0:
-                    look(validating)
+                scoring = world.agreed(session.scoring.due(step))
+                if validating or scoring or step % config.sample_every == 0:
+                    look(validating, scoring)
                 if last or step % config.checkpoint_every == 0 or world.agreed(session.is_best):
                     session.save()
             stopped = world.any(stop.requested)
@@ -173,4 +191,5 @@ def train(
         seconds=time.monotonic() - began,
         images_per_second=(session.step - first) * config.reals_per_step / trained,
         swd=session.swd,
+        scores=session.scoring.last,
     )

@@ -18,11 +18,12 @@ _SHOWN: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("penalty", "penalty", lambda value: f"{value:.3g}"),
     ("grad_norm", "grad norm", lambda value: f"{value:.2f}"),
     ("swd", "SWD", lambda value: f"{value:.1f}"),
+    ("fid", "FID", lambda value: f"{value:.1f}"),
 )
 
 
 class Progress:
-    """Step, time left, images/s, Wasserstein estimate, penalty, gradient norm at x̂ and last SWD.
+    """Step, time left, images/s, Wasserstein estimate, penalty, gradient norm at x̂, last SWD and last FID.
 
     Args:
         total_steps: where the run ends.
@@ -33,7 +34,8 @@ class Progress:
     def __init__(self, total_steps: int, *, first_step: int = 0, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
         self._total, self._step = total_steps, first_step
-        self._values: dict[str, float] = {}
+        self._values: dict[str, Any] = {}
+        self._doing = ""
         self._rate = Rate(first_step)
         self._live: Live | None = None
         self._printed_at, self._printed_step = -math.inf, -1
@@ -61,13 +63,20 @@ class Progress:
         elif self._step != self._printed_step:
             self._print_line()
 
-    def update(self, step: int, values: Mapping[str, float]) -> None:
+    def update(self, step: int, values: Mapping[str, Any]) -> None:
         """``step`` steps are done; ``values`` (keys as in `metrics.jsonl`) replace those shown so far."""
         self._step = step
         self._values.update(values)
         self._rate.update(step)
         if self._live is None and time.monotonic() - self._printed_at >= INTERVAL:
             self._print_line()
+
+    def doing(self, done: int, total: int, what: str) -> None:
+        """What goes on between two steps, where that takes long."""
+        self._doing = f"{what}: {done:,} of {total:,}" if done < total else ""
+        if self._live is None and self._doing and time.monotonic() - self._printed_at >= INTERVAL:
+            self._printed_at = time.monotonic()
+            print(self._doing, file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
         """Prints ``text`` above the bar."""
@@ -102,5 +111,6 @@ class Progress:
             ProgressBar(total=self._total, completed=self._step, width=20),
             Text(" · ".join(self._pace()), style="dim", overflow="ellipsis", no_wrap=True),
         )
-        figures = Text(" · ".join(self._figures()) or "waiting for the first step", overflow="ellipsis", no_wrap=True)
+        words = self._doing or " · ".join(self._figures()) or "waiting for the first step"
+        figures = Text(words, overflow="ellipsis", no_wrap=True)
         return Group(first, figures)

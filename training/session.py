@@ -16,13 +16,16 @@ from wgan.serve.images import encode_png, grid
 from wgan.serve.latents import latents
 from wgan.serve.progress import counter
 from wgan.training import checkpoint
+from wgan.training.best import SWD, Best
 from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
+from wgan.training.inception import ProgressFn
 from wgan.training.labels import shares_of
-from wgan.training.networks import Generator, parameter_count
+from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.run import RunFolder
+from wgan.training.scoring import Scoring
 from wgan.training.trainer import Trainer
 from wgan.training.validation import GRID, Validation, generate, pick
 
@@ -79,6 +82,7 @@ class Session:
     def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path, world: World | None = None):
         self.run, self.config, self.device, self.world = run, config, device, world or World()
         _check_shares(config, self.world)
+        self.scoring = Scoring(config, device, active=self.world.first)
         with self.world.first_alone():  # it decodes the images, the others find them decoded
             self.data, reference = open_data(config, cache)
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
@@ -86,11 +90,12 @@ class Session:
         shares: tuple[float, ...] = ()
         if self.classes is not None and self.data.labels is not None:
             shares = shares_of(self.data.labels, len(self.classes))
+        self.scoring.prepare(self.data, cache, shares)
         self.trainer = Trainer(config, device, shares, self.world)
         labels = reference.labels if config.conditional else None
         self._validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
-        self.best_swd: float | None = None
+        self.best = Best(self.scoring.measure or SWD)
         self.is_best = False  # this step's generator is the best so far, and not saved yet
 
     @property
@@ -121,7 +126,9 @@ class Session:
             raise CheckpointError(f"the classes of {self.config.data} are not those of {path}: start a new run")
         self.trainer.load_state_dict(state)
         self.reals.restore(state["stream"])
-        self.swd, self.best_swd = state["swd"], state["best_swd"]
+        self.swd = state["swd"]
+        self.scoring.restore(state["scoring"])
+        self.best.restore(state["best"])
 
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
@@ -142,7 +149,8 @@ class Session:
                 "data": self.data.digest,
                 "stream": self.reals.state(),
                 "swd": self.swd,
-                "best_swd": self.best_swd,
+                "scoring": self.scoring.state(),
+                "best": self.best.state(),
             },
         )
         if self.is_best:
@@ -159,10 +167,20 @@ class Session:
         """The distance to real images, as a record; notes whether it is the smallest so far."""
         found = self._validation(generator)
         self.swd = float(found["swd"])
-        grown = not generator.stage.fading and generator.stage.resolution == self.config.image_size
-        if grown and (self.best_swd is None or self.swd < self.best_swd):
-            self.best_swd, self.is_best = self.swd, True
+        self._offer(generator, SWD, self.swd)
         return found
+
+    def score(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
+        """FID and its like as a record, None if stopped; notes whether the distance is the smallest so far."""
+        found = self.scoring(generator, progress)
+        if found is not None and self.scoring.measure is not None:
+            self._offer(generator, self.scoring.measure, self.scoring.distance)
+        return found
+
+    def _offer(self, generator: Generator, measure: str, value: float) -> None:
+        """Only what can be exported can be the best."""
+        if generator.stage == Stage(self.config.image_size):
+            self.is_best |= self.best.offer(measure, value)
 
     def check_finite(self) -> None:
         """Stops a run that has diverged, before anything of it is saved."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from wgan.serve.errors import BackendUnavailable
 
-_NOT_CURVES = {"step", "images", "seconds"}
+_NOT_CURVES = {"step", "images", "real_images", "seconds"}
 
 
 class TensorBoard:

@@ -1,6 +1,7 @@
 """Looks at the deployable generator: a grid from fixed seeds, and its distance to real images."""
 
 import time
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
 from wgan.training.config import Config
+from wgan.training.labels import labels_at
 from wgan.training.metrics import sliced_wasserstein
 from wgan.training.networks import Generator
 from wgan.training.networks.layers import doubled
@@ -41,6 +43,16 @@ def pick(total: int, count: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
 
 
+def validation_batches(
+    generator: Generator, count: int, config: Config, shares: Sequence[float]
+) -> Iterator[np.ndarray]:
+    """The images that are compared with real ones, uint8 (n, H, W, C) at a time, ``shares`` of each class."""
+    for done in range(0, count, BATCH):
+        rows = np.arange(VALIDATION_ROWS + done, VALIDATION_ROWS + min(done + BATCH, count))
+        labels = labels_at(rows, shares) if shares else None
+        yield generate(generator, latents(int(rows[0]), len(rows), config.latent_dim), labels, config.image_size)
+
+
 class Validation:
     """Sliced Wasserstein distance of a generator's images to a fixed set of real ones, label for label."""
 
@@ -55,6 +67,11 @@ class Validation:
         return {"swd": fmean(levels.values()), "swd_levels": levels, "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:
-        """Each level's distance of uint8 images (N, H, W, C) to the reference, times 1000, by its resolution."""
-        found = sliced_wasserstein(self.reference, images, device=self.device)
-        return {str(size): value for size, value in found.levels.items()}
+        """As `level_distances`, to the reference."""
+        return level_distances(self.reference, images, self.device)
+
+
+def level_distances(reference: np.ndarray, images: np.ndarray, device: torch.device) -> dict[str, float]:
+    """Each level's distance of uint8 images (N, H, W, C) to the reference, times 1000, by its resolution."""
+    found = sliced_wasserstein(reference, images, device=device)
+    return {str(size): value for size, value in found.levels.items()}

@@ -37,6 +37,7 @@ def render(run: RunData) -> str:
         sections.history(run),
         sections.curves(run),
         sections.distance(run),
+        sections.inception(run),
         parity(run.artifacts),
         sections.speed(run),
         sections.configuration(run),

@@ -26,6 +26,7 @@ class RunData:
     info: Values  # run.json
     train: Sequence[Values]  # records of metrics.jsonl, by kind
     validation: Sequence[Values]  # in the order of their steps
+    inception: Sequence[Values]
     events: Sequence[Values]
     samples: Sequence[tuple[int, Path]]  # (step, grid), in the order of their steps
     real: Path | None
@@ -43,7 +44,7 @@ class RunData:
 def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""
     records = [record for record in _records(run / "metrics.jsonl") if number(record.get("step")) is not None]
-    kinds: dict[str, list[Values]] = {"train": [], "validation": [], "event": []}
+    kinds: dict[str, list[Values]] = {"train": [], "validation": [], "inception": [], "event": []}
     for record in sorted(records, key=lambda record: float(record["step"])):
         kinds.get(str(record.get("kind")), []).append(record)
     rows = _json(run / "sampling.json").get("rows")
@@ -55,6 +56,7 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
         info=_json(run / "run.json"),
         train=kinds["train"],
         validation=kinds["validation"],
+        inception=kinds["inception"],
         events=kinds["event"],
         samples=_samples(run / "samples"),
         real=real if real.is_file() else None,

@@ -5,9 +5,17 @@ from typing import Any
 from wgan.serve.progress import duration
 from wgan.training.report.curves import Line, chart
 from wgan.training.report.data import RunData, Values, levels, mapping, number
-from wgan.training.report.html import bars, figure, note, pairs, picture, row, section, table, text
+from wgan.training.report.html import bars, count, figure, note, pairs, picture, row, section, table, text
 
 STRIP = 8  # grids in the history
+_SCORES = (  # heading, key of a record, scale
+    ("FID", "fid", 1.0),
+    ("Fréchet distance (no FID: other weights, or too few images)", "frechet_distance", 1.0),
+    ("KID × 10³", "kid", 1e3),
+    ("kernel distance × 10³", "kernel_distance", 1e3),
+    ("Inception Score", "inception_score", 1.0),
+    ("classifier score", "classifier_score", 1.0),
+)
 _PAD = 2  # pixels between the cells of a grid
 
 
@@ -40,6 +48,10 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
     if distances:
         change = f"{figure(distances[0])} → " if len(distances) > 1 else ""
         found.append(("Sliced Wasserstein × 10³", f"{change}<b>{figure(distances[-1])}</b>"))
+    frechet = [value for record in run.inception if (value := number(record.get("fid"))) is not None]
+    if frechet:
+        change = f"{figure(frechet[0])} → " if len(frechet) > 1 else ""
+        found.append(("FID", f"{change}<b>{figure(frechet[-1])}</b>"))
     passed = [mapping(artifact.get("parity")).get("passed") for artifact in run.artifacts]
     if passed:
         found.append(("Artifacts equal to PyTorch", f"<b>{passed.count(True)}</b> of {len(passed)}"))
@@ -94,6 +106,8 @@ def curves(run: RunData) -> str:
     charts = [
         chart("Wasserstein estimate", "E[D(x)] − E[D(x̃)]", [Line("", points(run.train, "wasserstein"))]),
         chart("Sliced Wasserstein distance", "× 10³, lower is closer", distances),
+        chart("FID", "lower is closer", [Line("", points(run.inception, "fid"))]),
+        chart("Fréchet distance", "no FID; lower is closer", [Line("", points(run.inception, "frechet_distance"))]),
         chart("Gradient penalty", "E[(‖∇D(x̂)‖ − 1)²]", [Line("", points(run.train, "penalty"))]),
         chart("Gradient norm at x̂", "wanted: 1", [Line("", points(run.train, "grad_norm"))], reference=1.0),
     ]
@@ -129,6 +143,28 @@ def distance(run: RunData) -> str:
         explain += " The floor is real images against other real images: no generator can be expected below it."
         heads.append("floor")
     return section("Distance to the real images", note(explain), table(heads, rows))
+
+
+def inception(run: RunData) -> str:
+    """The newest figures by Inception features, and what they were made with."""
+    if not run.inception:
+        return ""
+    last = run.inception[-1]
+    rows = []
+    for name, key, scale in _SCORES:
+        value, deviation = number(last.get(key)), number(last.get(f"{key}_std"))
+        if value is not None:
+            spread = "" if deviation is None else f" ± {figure(scale * deviation)}"
+            rows.append(row([name], [f"<b>{figure(scale * value)}</b>{spread}"]))
+    if not rows:
+        return ""
+    images, real, weights = (last.get(key) for key in ("images", "real_images", "inception_weights"))
+    explain = (
+        f"At step {count(last['step'])}: {count(images)} generated images against {count(real)} real ones, "
+        f"features of Inception with the weights {str(weights)[:8]}…. Lower is closer for distances, higher is "
+        "better for scores."
+    )
+    return section("By Inception features", note(text(explain)), table(["measure", "value"], rows))
 
 
 def _mean(values: dict[int, float]) -> float | None:
