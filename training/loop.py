@@ -13,8 +13,9 @@ import torch
 
 from wgan.serve.errors import ConfigError
 from wgan.serve.files import atomic_write, writing
+from wgan.training.advice import Adviser
 from wgan.training.config import Config
-from wgan.training.history import History
+from wgan.training.history import History, read, seconds
 from wgan.training.interrupt import StopRequest
 from wgan.training.progress import Progress
 from wgan.training.report import write_report
@@ -42,10 +43,14 @@ class Trained:
 
 
 class Clock:
-    """Seconds spent on training alone: what is looked at and saved in between does not count."""
+    """Seconds spent on training alone: what is looked at and saved in between does not count.
 
-    def __init__(self) -> None:
-        self._began, self._away = time.monotonic(), 0.0
+    Args:
+        before: seconds to go on from: those of a run before it was resumed.
+    """
+
+    def __init__(self, before: float = 0.0) -> None:
+        self._began, self._away = time.monotonic() - before, 0.0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -98,12 +103,19 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
     ):
         history.rewind(first)
         progress.note(f"{'going on in' if first else 'training into'} {run.path} on {device}")
-        clock = Clock()
-        logged_at, logged_step = 0.0, first
+        past = read(run.metrics)
+        adviser = Adviser(config, past)
+        before = seconds(past)
+        clock = Clock(before)
+        logged_at, logged_step = before, first
 
         def keep(record: dict[str, Any]) -> None:
             history.append(record)
             board.record(record)
+            for advice in adviser.see(record):
+                progress.note(f"advice at step {advice['step']:,}: {advice['message']}")
+                history.append(advice)
+                board.record(advice)
 
         if first:
             keep({"kind": "event", "step": first, "message": "resumed"})
@@ -164,6 +176,6 @@ def train(run: RunFolder, config: Config, *, device: torch.device, cache: Path, 
         step=session.step,
         finished=session.step >= config.steps,
         seconds=time.monotonic() - began,
-        images_per_second=(session.step - first) * config.reals_per_step / trained,
+        images_per_second=(session.step - first) * config.reals_per_step / (trained - before),
         swd=session.swd,
     )

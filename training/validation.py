@@ -11,6 +11,7 @@ from torch import nn
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
 from wgan.training.metrics import sliced_wasserstein
+from wgan.training.relative import Relative
 
 GRID = 64  # images in a sample grid, seeds 0 to 63
 VALIDATION_ROWS = 2**41  # rows of the latent table that are compared with real images
@@ -40,12 +41,15 @@ class Validation:
 
     def __init__(self, reference: np.ndarray, latent_dim: int, device: torch.device):
         self.reference, self.latent_dim, self.device = reference, latent_dim, device
+        self._relative = Relative(reference, device)
 
     def __call__(self, generator: nn.Module) -> dict[str, Any]:
-        """A record for the history: the mean distance and each level's, times 1000."""
+        """A record for the history: the mean distance and each level's, times 1000, diversity and sharpness."""
         began = time.monotonic()
-        levels = self.distance(generate(generator, VALIDATION_ROWS, len(self.reference), self.latent_dim, self.device))
-        return {"swd": fmean(levels.values()), "swd_levels": levels, "seconds": time.monotonic() - began}
+        images = generate(generator, VALIDATION_ROWS, len(self.reference), self.latent_dim, self.device)
+        levels = self.distance(images)
+        found = {"swd": fmean(levels.values()), "swd_levels": levels, **self._relative(images)}
+        return {**found, "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:
         """Each level's distance of uint8 images (N, H, W, C) to the reference, times 1000, by its resolution."""
