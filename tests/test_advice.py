@@ -1,5 +1,6 @@
 """A run says what it sees: each symptom of section 7 in a real run made to show it, and nothing in a healthy one."""
 
+import html
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from wgan.serve.progress import duration
 from wgan.training import run as runs
 from wgan.training.advice import Adviser
 from wgan.training.advice.remedies import recommended
@@ -327,11 +329,14 @@ def test_a_resumed_run_says_the_same_at_the_same_steps(
     assert said[0] == said[1]
     assert said[0]
 
-    # and its seconds go on
+    # and its seconds go on, in the report too
     seconds = [r["seconds"] for r in read(folder.metrics) if r["kind"] == "train"]
     assert seconds == sorted(seconds)
     assert seconds[-1] > 0.9 * json.loads(folder.timings.read_text())["training"]
     assert seconds[-1] < sum(part.seconds for part in parts)
+    report = (folder.path / "report.html").read_text("utf-8")
+    assert f"trained for {duration(seconds[-1])} " in report
+    assert report.count(html.escape(said[0][0]["message"])) == 1
     records = {r["step"]: r for r in read(folder.metrics) if r["kind"] == "train"}
     for step, done in ((150, 10), (160, 5), (330, 10), (340, 7)):  # of a resumed part's first window, its own steps
         window = records[step]["seconds"] - records[step - 10]["seconds"]

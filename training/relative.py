@@ -22,7 +22,8 @@ class Relative:
     """Figures of sets of images, each divided by that of the real ones.
 
     Args:
-        real: uint8 (N, H, W, C), H = W even, N ≥ 2; the first 512 are used.
+        real: uint8 (N, H, W, C), H = W even; the first 512 are used. Where they are one image or all
+            flat, there is nothing to be set beside, and the figure is 1.
         device: where to compute.
     """
 
@@ -57,4 +58,4 @@ class Relative:
 
 def _mean_distance(points: Tensor) -> float:
     # exact differences: the faster matrix product would give equal images a distance
-    return F.pdist(points).mean().item()
+    return F.pdist(points).mean().item() if len(points) > 1 else 0.0

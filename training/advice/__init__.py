@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wgan.training.advice.remedies import recommended
-from wgan.training.advice.rules import RULES, Rule
+from wgan.training.advice.rule import Rule
+from wgan.training.advice.rules import RULES
 from wgan.training.advice.signs import Signs
 from wgan.training.config import Config
 

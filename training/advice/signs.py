@@ -125,7 +125,8 @@ class Signs:
         look = Look(step, *values[1:])
         if step == 0:
             self.untrained = look
-            floors = [value for value in record.get("floor_levels", {}).values() if _is_number(value)]
+            levels = record.get("floor_levels")
+            floors = [value for value in levels.values() if _is_number(value)] if isinstance(levels, Mapping) else []
             self.floor = sum(floors) / len(floors) if floors else None
             return False
         if self._seen <= WARM_UP:
