@@ -83,6 +83,13 @@ def test_nothing_is_said_of_a_healthy_run(said: Any) -> None:
     assert said(HEALTHY) == []
 
 
+def test_nothing_is_said_over_the_record_of_a_longer_one() -> None:
+    """Kept from `wgan train --config demo image_size=32 base_channels=8 faces_count=2048 validate_every=55`."""
+    records = read(Path(__file__).with_name("healthy_run.jsonl"))
+    assert [r["step"] for r in records][-1] == 1100
+    assert spoken(records, Config(image_size=32)) == []
+
+
 def test_without_a_penalty_worth_the_name_the_gradient_is_far_from_1(said: Any) -> None:
     ((step, rule, message), *_) = said(SMALL.replace(n_critic=1, lambda_gp=0.01, lr_g=1e-3))
     assert (step, rule) == (300, "gradient")
