@@ -110,3 +110,13 @@ def test_only_a_grown_generator_can_be_the_best_or_be_exported(tmp_path: Path) -
 def test_steps_that_never_reach_the_full_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="progressive: 32 px are reached after 128 real images, 7 steps see 112"):
         train(runs.begin(tmp_path / "run"), GROWING.replace(steps=7), device=CPU, cache=tmp_path / "cache")
+
+
+def test_no_advice_is_given_on_images_that_are_still_small() -> None:
+    from wgan.training.advice.signs import Signs
+
+    signs = Signs(GROWING)  # at full size after 8 steps
+    look = {"kind": "validation", "swd": 90.0, "diversity": 0.1, "sharpness": 0.1}
+    assert not any(signs.add(look | {"step": step}) for step in range(8))
+    assert signs.untrained is None
+    assert not signs.looks

@@ -93,6 +93,7 @@ def test_tensorboard_gets_curves_pictures_and_events_and_forgets_what_was_undone
         board.record({"kind": "validation", "step": 3, "swd": 9.0, "swd_levels": {"16": 5.0}})
         board.image("samples", np.zeros((8, 8, 3), np.uint8), 3)
         board.record({"kind": "event", "step": 3, "message": "saved"})
+        board.record({"kind": "event", "step": 3, "rule": "gradient", "message": "try lambda_gp=10"})
     with TensorBoard(tmp_path, purge_step=3) as board:
         board.record({"kind": "train", "step": 3, "wasserstein": 30.0})
     found = EventAccumulator(str(tmp_path)).Reload()
@@ -100,6 +101,8 @@ def test_tensorboard_gets_curves_pictures_and_events_and_forgets_what_was_undone
     assert "train/penalty" not in found.Tags()["scalars"]
     assert set(found.Tags()["scalars"]) >= {"validation/swd", "validation/swd_levels/16"}
     assert found.Tags()["images"] == ["samples"]
+    for tag, said in (("event", b"saved"), ("advice", b"try lambda_gp=10")):
+        assert [e.tensor_proto.string_val for e in found.Tensors(f"{tag}/text_summary")] == [[said]]
 
 
 def test_a_missing_tensorboard_is_one_line_that_names_the_extra(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -161,6 +162,54 @@ def test_pictures_are_embedded_as_they_are(run):
     assert embedded[0].tobytes() == newest.tobytes()
     assert embedded[1].getpixel((0, 1)) == (7, 7, 7)
     assert embedded[2].size == (42, 42)  # four cells of 8 pixels and what is around them
+
+
+def test_the_strip_holds_every_grid_or_sixty_from_the_first_to_the_last(run):
+    for step in range(300, 7000, 100):
+        picture(run / f"samples/step-{step:08d}.png", step % 256)
+    source = read(run)
+    strip = source[source.index("strip") : source.index("Curves")]
+    shown = [int(step.replace(",", "")) for step in re.findall(r"<figcaption>([\d,]+)</figcaption>", strip)]
+    assert (len(shown), shown[0], shown[-1]) == (60, 0, 6900)
+    assert shown == sorted(set(shown))
+    assert max(b - a for a, b in pairwise(shown)) == 200
+    assert "60 of 70 grids, evenly spread" in Page(source).text
+    for path in sorted(run.glob("samples/step-*.png"))[30:]:
+        path.unlink()
+    assert read(run).count("data:image/jpeg") == 30
+    assert "evenly spread" not in Page(read(run)).text
+
+
+def test_large_grids_become_small_pictures(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "image_size": 256}))
+    noise = np.random.default_rng(0).integers(0, 256, (1100, 1100, 3), np.uint8)
+    Image.fromarray(noise).save(run / "samples/step-00000100.png")
+    data = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', read(run))[1]
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (272, 272)
+    assert len(data) < 100_000
+
+
+def test_advice_is_listed_and_marked_on_the_curves_not_among_the_notes(run):
+    before = read(run)
+    assert "Advice" not in Page(before).titles
+    assert 'class="mark"' not in before
+    event = {"kind": "event", "step": 1150, "rule": "collapse", "message": "too <few> modes: try --resume lambda_gp=20"}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({**event, "step": 150}) + "\n" + json.dumps(event) + "\n")
+    source = read(run)
+    text = Page(source).text.replace("\u00a0", " ")
+    assert "step 150 collapse too <few> modes: try --resume lambda_gp=20 step 1,150 collapse" in text
+    assert text[text.index("Notes") :].count("step") == 1
+    curve = re.search(r"<figure class=\"chart\">.*?</figure>", source, re.DOTALL)[0]
+    assert curve.count('class="mark"') == 2
+
+
+def test_a_mark_stands_at_its_step():
+    source = chart("Loss", "", [Line("", [(0, 0.0), (100, 1.0)])], marks=[50])
+    (x0, _), (x1, _) = points(source)
+    mark = float(re.search(r'class="mark" x1="([\d.]+)"', source)[1])
+    assert mark == pytest.approx((x0 + x1) / 2, abs=0.2)
 
 
 def test_the_heading_says_what_where_and_how_far(run):

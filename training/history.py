@@ -2,17 +2,18 @@
 
     {"kind": "train", "step", "images", "wasserstein", "penalty", "grad_norm", "critic_loss",
      "generator_loss", "images_per_second", "seconds"}
-    {"kind": "validation", "step", "swd", "swd_levels": {"64": …}, "seconds"}
+    {"kind": "validation", "step", "swd", "swd_levels": {"64": …}, "diversity", "sharpness", "seconds"}
     {"kind": "inception", "step", "fid", "kid", "kid_std", "inception_score", "inception_score_std", "images",
      "real_images", "inception_weights": SHA-256, "seconds"}   (other names where it is no FID: see `fidelity.py`)
-    {"kind": "event", "step", "message"}
+    {"kind": "event", "step", "message"}, with "rule" if it is advice
 
-A float that is not finite is written as null: NaN is not JSON.
+A float that is not finite is written as null: NaN is not JSON. The seconds of training go on where a
+resumed run left off; those of a validation are its own.
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,12 @@ def read(path: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     return [record for line in lines if (record := _parse(line)) is not None]
+
+
+def seconds(records: Sequence[Mapping[str, Any]]) -> float:
+    """How long the run of these records had trained at the last of them."""
+    found = [record.get("seconds") for record in records if record.get("kind") == "train"]
+    return max((value for value in found if isinstance(value, int | float)), default=0.0)
 
 
 class History:

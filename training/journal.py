@@ -9,7 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from wgan.training.history import History
+from wgan.training.advice import Adviser
+from wgan.training.config import Config
+from wgan.training.history import History, read, seconds
 from wgan.training.progress import Progress
 from wgan.training.tensorboard import TensorBoard
 
@@ -22,12 +24,12 @@ class Journal:
     Args:
         metrics: the run's metrics.jsonl.
         board: folder for TensorBoard.
-        steps: where the run ends.
+        config: of the run: where it ends, and what advice on it can change.
         first_step: where it starts; what was recorded beyond it is dropped.
         silent: neither write nor print anything.
     """
 
-    def __init__(self, metrics: Path, board: Path, *, steps: int, first_step: int, silent: bool = False):
+    def __init__(self, metrics: Path, board: Path, config: Config, *, first_step: int, silent: bool = False):
         self._open = ExitStack()
         stream = io.StringIO() if silent else sys.stderr
         self._history: History | None = None
@@ -38,14 +40,21 @@ class Journal:
                 self._history.rewind(first_step)
                 purge = first_step + 1 if first_step else None
                 self._board = opening.enter_context(TensorBoard(board, purge_step=purge))
-            self._progress = opening.enter_context(Progress(steps, first_step=first_step, stream=stream))
+            self._progress = opening.enter_context(Progress(config.steps, first_step=first_step, stream=stream))
             self._open = opening.pop_all()
+        past = [] if silent else read(metrics)
+        self.seconds = seconds(past)  # that the run was trained for before
+        self._adviser = Adviser(config, past)
 
     def keep(self, record: dict[str, Any]) -> None:
-        """Writes one record."""
-        if self._history is not None and self._board is not None:
-            self._history.append(record)
-            self._board.record(record)
+        """Writes one record, and says and writes what advice it gives rise to."""
+        if self._history is None or self._board is None:
+            return
+        for each in (record, *self._adviser.see(record)):
+            self._history.append(each)
+            self._board.record(each)
+            if "rule" in each:
+                self.note(f"advice at step {each['step']:,}: {each['message']}")
 
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """One picture, uint8 (H, W, C)."""

@@ -41,10 +41,14 @@ class Trained:
 
 
 class Clock:
-    """Seconds spent on training alone: what is looked at and saved in between does not count."""
+    """Seconds spent on training alone: what is looked at and saved in between does not count.
 
-    def __init__(self) -> None:
-        self._began, self._away = time.monotonic(), 0.0
+    Args:
+        before: seconds to go on from: those of a run before it was resumed.
+    """
+
+    def __init__(self, before: float = 0.0) -> None:
+        self._began, self._away = time.monotonic() - before, 0.0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -105,14 +109,13 @@ def train(
         session.describe()
     prepared = time.monotonic() - began
 
-    journal = Journal(
-        run.metrics, run.path / "tensorboard", steps=config.steps, first_step=first, silent=not world.first
-    )
+    journal = Journal(run.metrics, run.path / "tensorboard", config, first_step=first, silent=not world.first)
     with writing(run.path), journal, StopRequest(journal.note, patient=world.size > 1) as stop:
         others = f" in {world.size} processes" if world.size > 1 else ""
         journal.note(f"{'going on in' if first else 'training into'} {run.path} on {device}{others}")
-        clock = Clock()
-        logged_at, logged_step = 0.0, first
+        before = journal.seconds
+        clock = Clock(before)
+        logged_at, logged_step = before, first
         if first:
             journal.keep({"kind": "event", "step": first, "message": "resumed"})
         journal.note_broken(session.data.broken, cache)
@@ -189,7 +192,7 @@ def train(
         step=session.step,
         finished=session.step >= config.steps,
         seconds=time.monotonic() - began,
-        images_per_second=(session.step - first) * config.reals_per_step / trained,
+        images_per_second=(session.step - first) * config.reals_per_step / (trained - before),
         swd=session.swd,
         scores=session.scoring.last,
     )

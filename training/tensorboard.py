@@ -31,7 +31,7 @@ class TensorBoard:
         """What a record of `metrics.jsonl` says: `train/wasserstein`, `validation/swd_levels/64`, …"""
         kind, step = record["kind"], record["step"]
         if kind == "event":
-            self._writer.add_text("event", str(record["message"]), step)
+            self._writer.add_text("advice" if "rule" in record else "event", str(record["message"]), step)
             return
         for name, value in record.items():
             named = {f"{name}/{key}": item for key, item in value.items()} if isinstance(value, dict) else {}

@@ -15,6 +15,7 @@ from wgan.training.labels import labels_at
 from wgan.training.metrics import sliced_wasserstein
 from wgan.training.networks import Generator
 from wgan.training.networks.layers import doubled
+from wgan.training.relative import Relative
 
 GRID = 64  # images in a sample grid, seeds 0 to 63
 VALIDATION_ROWS = 2**41  # rows of the latent table that are compared with real images
@@ -58,13 +59,16 @@ class Validation:
 
     def __init__(self, reference: np.ndarray, labels: np.ndarray | None, config: Config, device: torch.device):
         self.reference, self.labels, self.config, self.device = reference, labels, config, device
+        self._relative = Relative(reference, device)
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
-        """A record for the history: the mean distance and each level's, times 1000."""
+        """A record for the history: the mean distance and each level's, times 1000, diversity and sharpness."""
         began = time.monotonic()
         z = latents(VALIDATION_ROWS, len(self.reference), self.config.latent_dim)
-        levels = self.distance(generate(generator, z, self.labels, self.config.image_size))
-        return {"swd": fmean(levels.values()), "swd_levels": levels, "seconds": time.monotonic() - began}
+        images = generate(generator, z, self.labels, self.config.image_size)
+        levels = self.distance(images)
+        found = {"swd": fmean(levels.values()), "swd_levels": levels, **self._relative(images)}
+        return {**found, "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:
         """As `level_distances`, to the reference."""

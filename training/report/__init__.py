@@ -35,6 +35,7 @@ def render(run: RunData) -> str:
         sections.header(run),
         sections.samples(run),
         sections.history(run),
+        sections.advice(run),
         sections.curves(run),
         sections.distance(run),
         sections.inception(run),

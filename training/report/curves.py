@@ -24,8 +24,10 @@ class Line:
     points: Sequence[Point]
 
 
-def chart(title: str, unit: str, lines: Sequence[Line], *, reference: float | None = None) -> str:
-    """A figure with title, unit, axes, a legend where there is more than one line, and an optional level.
+def chart(
+    title: str, unit: str, lines: Sequence[Line], *, reference: float | None = None, marks: Sequence[float] = ()
+) -> str:
+    """A figure with title, unit, axes, a legend where there is more than one line, an optional level and marked steps.
 
     Returns nothing where no line has a finite point.
     """
@@ -63,6 +65,9 @@ def chart(title: str, unit: str, lines: Sequence[Line], *, reference: float | No
     if reference is not None:
         ((_, y),) = place([(x_low, reference)])
         parts.append(f'<line class="reference" x1="{LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    for mark in marks:
+        ((x, _),) = place([(mark, y_low)])
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:g}" y2="{bottom:g}"/>')
     for colour, raw, smooth in curves:
         if smooth != raw:
             parts.append(_path(place(raw), f"raw {colour}"))

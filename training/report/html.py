@@ -13,6 +13,7 @@ from PIL import Image
 from wgan.training.report.data import number
 
 MISSING = "–"
+_THUMBNAIL = 272  # pixels: twice what the page shows them at
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -120,13 +121,14 @@ def picture(path: Path, *, alt: str, caption: str, crop: int | None = None) -> s
         path: an image of any format that Pillow reads.
         alt: what it shows.
         caption: the line beneath.
-        crop: keep this many pixels at the top left, square, as a small JPEG.
+        crop: keep this many pixels at the top left, square, as a JPEG of at most 272 pixels: about 20 kB.
     """
     try:
         with Image.open(path) as image:
             shown: Image.Image = image
             if crop is not None:
                 shown = image.convert("RGB").crop((0, 0, min(crop, image.width), min(crop, image.height)))
+                shown.thumbnail((_THUMBNAIL, _THUMBNAIL))
             buffer = io.BytesIO()
             kind = "png" if crop is None else "jpeg"
             shown.save(buffer, kind, **({} if crop is None else {"quality": 88}))

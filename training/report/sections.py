@@ -7,7 +7,7 @@ from wgan.training.report.curves import Line, chart
 from wgan.training.report.data import RunData, Values, levels, mapping, number
 from wgan.training.report.html import bars, count, figure, note, pairs, picture, row, section, table, text
 
-STRIP = 8  # grids in the history
+STRIP = 60  # grids in the strip: about a megabyte
 _SCORES = (  # heading, key of a record, scale
     ("FID", "fid", 1.0),
     ("Fréchet distance (no FID: other weights, or too few images)", "frechet_distance", 1.0),
@@ -16,6 +16,7 @@ _SCORES = (  # heading, key of a record, scale
     ("Inception Score", "inception_score", 1.0),
     ("classifier score", "classifier_score", 1.0),
 )
+_FRECHET = "frechet_distance"
 _PAD = 2  # pixels between the cells of a grid
 
 
@@ -77,7 +78,7 @@ def samples(run: RunData) -> str:
 
 
 def history(run: RunData) -> str:
-    """How the same seeds have changed: a corner of at most eight grids, evenly spread."""
+    """How the same seeds have changed: a corner of every grid, or of sixty evenly spread."""
     last = len(run.samples) - 1
     if last < 1:
         return ""
@@ -85,10 +86,21 @@ def history(run: RunData) -> str:
     chosen = [run.samples[round(i * last / (shown - 1))] for i in range(shown)]
     cell = number(run.config.get("image_size"))
     crop = int(_PAD + 4 * (cell + _PAD)) if cell else 10_000
-    parts = [picture(path, alt=f"Step {step}", caption=f"{step:,}", crop=crop) for step, path in chosen]
-    inside = "".join(parts)
-    strip = f'<div class="scroll strip" tabindex="0">\n{inside}</div>\n' if inside else ""
-    return section("The same seeds over training", strip)
+    inside = "".join(picture(path, alt=f"Step {step}", caption=f"{step:,}", crop=crop) for step, path in chosen)
+    if not inside:
+        return ""
+    said = note(f"{shown} of {last + 1} grids, evenly spread; all are in samples/.") if shown <= last else ""
+    return section("The same seeds over training", said, f'<div class="scroll strip" tabindex="0">\n{inside}</div>\n')
+
+
+def advice(run: RunData) -> str:
+    """What the run said of itself, and when."""
+    lines = [
+        row([f"step\u00a0{event['step']:,}", text(event["rule"]), text(event.get("message", ""))])
+        for event in run.events
+        if "rule" in event
+    ]
+    return section("Advice", table(["when", "rule", "what was seen, and what to try"], lines, words=3)) if lines else ""
 
 
 def curves(run: RunData) -> str:
@@ -103,16 +115,29 @@ def curves(run: RunData) -> str:
     for size_ in sizes:
         by_step = [(float(r["step"]), levels(r, "swd_levels").get(size_, float("nan"))) for r in run.validation]
         distances.append(Line(f"{size_} px", by_step))
+    beside = [Line(name, points(run.validation, name)) for name in ("diversity", "sharpness")]
+    marks = sorted({float(event["step"]) for event in run.events if "rule" in event})
     charts = [
-        chart("Wasserstein estimate", "E[D(x)] − E[D(x̃)]", [Line("", points(run.train, "wasserstein"))]),
-        chart("Sliced Wasserstein distance", "× 10³, lower is closer", distances),
-        chart("FID", "lower is closer", [Line("", points(run.inception, "fid"))]),
-        chart("Fréchet distance", "no FID; lower is closer", [Line("", points(run.inception, "frechet_distance"))]),
-        chart("Gradient penalty", "E[(‖∇D(x̂)‖ − 1)²]", [Line("", points(run.train, "penalty"))]),
-        chart("Gradient norm at x̂", "wanted: 1", [Line("", points(run.train, "grad_norm"))], reference=1.0),
+        chart(title, unit, lines, reference=reference, marks=marks)
+        for title, unit, lines, reference in (
+            ("Wasserstein estimate", "E[D(x)] − E[D(x̃)]", [Line("", points(run.train, "wasserstein"))], None),
+            ("Sliced Wasserstein distance", "× 10³, lower is closer", distances, None),
+            ("FID", "lower is closer", [Line("", points(run.inception, "fid"))], None),
+            (
+                "Fréchet distance",
+                "no FID; lower is closer",
+                [Line("", points(run.inception, "frechet_distance"))],
+                None,
+            ),
+            ("Gradient penalty", "E[(‖∇D(x̂)‖ − 1)²]", [Line("", points(run.train, "penalty"))], None),
+            ("Gradient norm at x̂", "wanted: 1", [Line("", points(run.train, "grad_norm"))], 1.0),
+            ("Generator loss", "−E[D(x̃)]", [Line("", points(run.train, "generator_loss"))], None),
+            ("Samples beside the data", "1: as varied, as sharp", beside, 1.0),
+        )
     ]
     inside = "".join(charts)
-    return section("Curves", f'<div class="charts">\n{inside}</div>\n' if inside else "")
+    said = note("Upright lines: where advice was given.") if inside and marks else ""
+    return section("Curves", said, f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
 
 def distance(run: RunData) -> str:
@@ -202,5 +227,9 @@ def configuration(run: RunData) -> str:
 
 def events(run: RunData) -> str:
     """What happened on the way."""
-    lines = [row([f"step {text(event['step'])}", text(event.get("message", ""))]) for event in run.events]
+    lines = [
+        row([f"step\u00a0{event['step']:,}", text(event.get("message", ""))])
+        for event in run.events
+        if "rule" not in event
+    ]
     return section("Notes", table(["when", "what"], lines, words=2) if lines else "")

@@ -42,7 +42,7 @@ img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
 figcaption { font-size: 14px; margin-top: 8px; }
 .scroll { overflow-x: auto; }
 .strip { display: flex; gap: 12px; }
-.strip figure { flex: 1 0 118px; max-width: 200px; }
+.strip figure { flex: 0 0 auto; width: 136px; }
 .strip img { width: 100%; }
 .chart figcaption { margin: 0 0 6px; }
 .chart figcaption b { color: var(--ink); font-size: 15px; font-weight: 620; margin-right: 6px; }
@@ -54,6 +54,7 @@ figcaption { font-size: 14px; margin-top: 8px; }
 .chart .mid { text-anchor: middle; }
 .rule { stroke: var(--rule); }
 .axis { stroke: var(--soft); }
+.mark { stroke: var(--c2); stroke-width: 1.5; stroke-dasharray: 2 3; }
 .reference { stroke: var(--soft); stroke-dasharray: 4 4; }
 polyline { fill: none; stroke: var(--c); stroke-width: 1.75; stroke-linejoin: round; stroke-linecap: round; }
 polyline.c0 { stroke-width: 2.25; }

@@ -1,0 +1,44 @@
+"""Recommended settings as text: those that a resumed run can take, and those that need a new one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wgan.training.config import FIELDS, Config
+
+Remedy = Mapping[str, Any]  # setting → its new value
+
+DOCUMENTED_RATE = 1e-4  # section 3.2
+HIGHEST_RATE = 1e-3  # above it, Adam unsettles a WGAN-GP of the document's shape
+
+
+def lower(rate: float) -> float:
+    """Half the learning rate, as in section 7.1."""
+    return min(rate / 2, HIGHEST_RATE)
+
+
+def higher(rate: float) -> float:
+    """Twice the learning rate, carefully (section 7.4); at least the document's."""
+    return max(DOCUMENTED_RATE, min(2 * rate, HIGHEST_RATE))
+
+
+def spectral(config: Config) -> str:
+    """The critic's weights normalised, where no network's are (section 7.1)."""
+    return "critic" if config.spectral_norm == "none" else config.spectral_norm
+
+
+def recommended(remedy: Remedy, config: Config) -> str:
+    """`--resume lr_g=5e-05 n_critic=10, or a new run with spectral_norm=critic`.
+
+    Values that are out of a setting's range, or that the run has already, are left out.
+    """
+    words: dict[bool, list[str]] = {False: [], True: []}
+    current = config.to_dict()
+    for name, value in remedy.items():
+        limits = FIELDS[name].metadata
+        beyond = limits.get("high") is not None and not limits["low"] <= value <= limits["high"]
+        if not beyond and current.get(name) != value:
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            words[limits["fixed"]].append(f"{name}={shown}")
+    ways = [f"--resume {' '.join(words[False])}"] if words[False] else []
+    ways += [f"a new run with {' '.join(words[True])}"] if words[True] else []
+    return "try " + ", or ".join(ways) if ways else "no setting is left to change, look at the data"
