@@ -1,6 +1,7 @@
 """A generator that can be run: one small interface, whatever the runtime."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -35,18 +36,26 @@ class Backend(ABC):
             float32 (N, C, H, W) in [-1, 1].
 
         Raises:
-            BackendError: wrong shape, more than the artifact's maximum batch, or the runtime failed.
+            BackendError: wrong shape, or the runtime failed.
         """
         latent, image = self.metadata.latent, self.metadata.image
         if z.ndim != 2 or z.shape[1] != latent.dim or z.dtype != np.float32 or not len(z):
             raise BackendError(f"latents must be float32 (N, {latent.dim}), not {z.dtype} {z.shape}")
-        if self.metadata.max_batch and len(z) > self.metadata.max_batch:
-            raise BackendError(f"{self.path} takes {self.metadata.max_batch} images at a time, not {len(z)}")
         images = self._infer(np.ascontiguousarray(z))
         wanted = (len(z), image.channels, image.height, image.width)
         if images.shape != wanted or images.dtype != np.float32:
             raise BackendError(f"{self.path} gave {images.dtype} {images.shape}, its metadata says float32 {wanted}")
         return images
+
+    def stream(self, batches: Iterable[tuple[np.ndarray, ...]]) -> Generator[np.ndarray, None, None]:
+        """`run` for each batch's arguments, in order; a backend may work on one while the caller has another.
+
+        Yields:
+            The images of each, which may be overwritten when the next are asked for. The batches may be asked
+            for ahead. Take all, or close the generator, before anything else runs on this backend.
+        """
+        for arguments in batches:
+            yield self.run(*arguments)
 
     @abstractmethod
     def _infer(self, z: np.ndarray) -> np.ndarray: ...

@@ -1,6 +1,7 @@
 """Seeds to batches to 8-bit images, in order, whatever the backend."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 
@@ -37,9 +38,14 @@ def sample(backend: Backend, first: int, count: int, batch_size: int) -> Iterato
     A batch smaller than the runtime's `steady_batch` is filled up and cut again, so that an image's bits
     do not depend on how many were made beside it.
     """
-    for start in range(first, first + count, batch_size):
+
+    def draw(start: int) -> tuple[np.ndarray, ...]:
         wanted = min(batch_size, first + count - start)
         z = latents(start, wanted, backend.metadata.latent.dim)
-        missing = max(0, backend.steady_batch - wanted)
-        images = backend.run(np.pad(z, ((0, missing), (0, 0))))
-        yield start, to_uint8(images[:wanted])
+        return (np.pad(z, ((0, max(0, backend.steady_batch - wanted)), (0, 0))),)
+
+    starts = range(first, first + count, batch_size)
+    # the backend may compute the next batch while this one's pixels are made and written
+    with closing(backend.stream(map(draw, starts))) as stream:
+        for start, images in zip(starts, stream, strict=True):
+            yield start, to_uint8(images[: min(batch_size, first + count - start)])
