@@ -94,7 +94,8 @@ def build_engine(
     if builds_for_absent_gpus(api):
         config.num_compute_capabilities = len(targets)
         for index, target in enumerate(targets):
-            config.set_compute_capability(_members(api)[target], index)
+            # a GPU that is here but in no list, such as Hopper: the builder is asked for it all the same
+            config.set_compute_capability(_members(api).get(target, api.ComputeCapability.CURRENT), index)
     else:
         if options.version_compatible:
             config.set_flag(api.BuilderFlag.VERSION_COMPATIBLE)
@@ -142,13 +143,12 @@ def _targets(api: Any, options: BuildOptions, gpu: Gpu | None) -> tuple[str, ...
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"{option} is TensorRT's; {api.__name__}, which would build here, lacks it{instead}")
     known = _members(api)
-    default = (gpu.compute_capability,) if gpu else tuple(name for name in RTX_TARGETS if name in known)
-    targets = options.compute_capabilities or default
-    for target in targets:
+    for target in options.compute_capabilities:
         if target not in known:
             names = ", ".join(sorted(known, key=float))
             raise ConfigError(f"{api.__name__} {api.__version__} builds for compute capability {names}, not {target}")
-    return targets
+    default = (gpu.compute_capability,) if gpu else tuple(name for name in RTX_TARGETS if name in known)
+    return options.compute_capabilities or default
 
 
 def _members(api: Any) -> dict[str, Any]:

@@ -60,24 +60,22 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
             return f"{built}, {here}: a version-compatible engine runs on later versions, not on earlier ones"
     elif version != api.__version__:
         return f"{built}, {here}"
+    if hasattr(api.Runtime, "get_engine_validity"):
+        return _header_fault(opened.data, api, f"{built}, {here}")
     if engine.get("hardware_compatible") is True:
-        if float(gpu.compute_capability) < 8.0:
-            return f"was built for every GPU from compute capability 8.0 on, {here}"
-    elif gpu.compute_capability not in targets:
-        return f"{built}, {here}"
-    return _header_fault(opened.data, api, here)
+        wanted = "was built for every GPU from compute capability 8.0 on"
+        return None if float(gpu.compute_capability) >= 8.0 else f"{wanted}, {here}"
+    return None if gpu.compute_capability in targets else f"{built}, {here}"
 
 
-def _header_fault(plan: bytes, api: Any, here: str) -> str | None:
-    """What the runtime finds in the engine's header (TensorRT-RTX): the driver's version and the memory too."""
-    if not hasattr(api.Runtime, "get_engine_validity"):
-        return None
+def _header_fault(plan: bytes, api: Any, where: str) -> str | None:
+    """What TensorRT-RTX finds in an engine's header: it knows which targets this GPU can run, and the driver."""
     validity, found = api.Runtime(collecting_logger(api)).get_engine_validity(plan)
     if validity != api.EngineValidity.INVALID:
         return None
     known = api.EngineInvalidityDiagnostics.__members__.items()
     faults = [name for name, bit in known if int(found) & int(bit)]
-    return f"is not valid here ({', '.join(faults) or 'no reason given'}), {here}"
+    return f"{where}: {', '.join(faults) or 'no reason given'}"
 
 
 def remedy(path: Path) -> str:

@@ -28,10 +28,11 @@ class TimingCache:
         content = b""
         with suppress(OSError):
             content = self.path.read_bytes()
-        cache = config.create_timing_cache(content)
+        self._cache = config.create_timing_cache(content)  # must outlive the build
         # False: what another GPU or version wrote is refused
-        if cache is None or not config.set_timing_cache(cache, False):
-            config.set_timing_cache(config.create_timing_cache(b""), False)
+        if self._cache is None or not config.set_timing_cache(self._cache, False):
+            self._cache = config.create_timing_cache(b"")
+            config.set_timing_cache(self._cache, False)
 
     def save(self) -> None:
         """Keeps what the build has added."""

@@ -115,9 +115,7 @@ class TrtBackend(Backend):
             while flying:
                 yield self._images(*flying.popleft())
         finally:
-            if flying and self._engine is not None:  # given up on the way: the slots must be free for the next
-                with suppress(BackendError):
-                    self._drain()
+            # what is still in flight if this was given up on does no harm: the streams keep what follows behind it
             self._in_use.release()
 
     def _submit(self, slot: "_Slot", inputs: dict[str, np.ndarray]) -> None:

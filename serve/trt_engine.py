@@ -125,7 +125,6 @@ class TrtEngine:
             self._captured.move_to_end(count)
             self._captured[count][1].launch(self._stream)
         elif count in self._recent:
-            self._recent.remove(count)
             self._capture(count)
         else:
             self._recent.append(count)
