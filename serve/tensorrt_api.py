@@ -82,19 +82,24 @@ def progress_monitor(api: Any, report: Callback) -> Any:
                 self._phases[name] = (parent, max(steps, 1), 0)
 
         def step_complete(self, name: str, step: int) -> bool:
-            try:
-                with self._lock:
-                    parent, steps, _ = self._phases[name]
-                    self._phases[name] = (parent, steps, step + 1)
-                    self._percent = max(self._percent, int(100 * self._fraction(name)))
-                    report(self._percent, 100, name)
-            except BaseException as error:
-                self.stopped = error
+            with self._lock:
+                parent, steps, _ = self._phases[name]
+                self._phases[name] = (parent, steps, step + 1)
+                self._tell(self._fraction(name), name)
             return self.stopped is None
 
         def phase_finish(self, name: str) -> None:
             with self._lock:
-                self._phases.pop(name, None)
+                parent, _, _ = self._phases.pop(name)
+                if parent is None and self.stopped is None:  # perhaps with steps left out
+                    self._tell(1.0, name)
+
+        def _tell(self, fraction: float, name: str) -> None:
+            self._percent = max(self._percent, int(100 * fraction))
+            try:
+                report(self._percent, 100, name)
+            except BaseException as error:
+                self.stopped = error
 
         def _fraction(self, name: str | None) -> float:
             """How much of the whole build is done, seen from a phase: it is a part of a step of its parent."""
