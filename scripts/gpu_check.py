@@ -235,6 +235,8 @@ def trt() -> Figures:
                         whole = images if whole is None else whole
                         if (difference := float(np.abs(images - whole).max())) > 1e-5:
                             raise AssertionError(f"{precision}: with graphs {graphs} images differ by {difference}")
+                    if backend.notice is not None:
+                        raise AssertionError(backend.notice)
                     for size, batches in ((1, 400), (64, 100), (256, 40)):
                         part = z[:size]
                         rates = {

@@ -53,6 +53,8 @@ def sample(
                 output.write(first, images)
         where = f"{opened.name} on {opened.device}"
         digest = opened.digest
+        if opened.notice is not None:
+            say(opened.notice)
     seconds = time.perf_counter() - loaded
     result = {
         "out": str(out),

@@ -1,5 +1,6 @@
 """Does an engine fit this machine? Asked before it is loaded; one that does not is built anew from its ONNX file."""
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,16 +14,22 @@ from wgan.serve.metadata import Metadata
 from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt
 from wgan.serve.tensorrt_build import BuildOptions, build_engine
 
+TRUST = "WGAN_TRUST_ENGINES"  # set to 1 where version-compatible engines come from a trusted place alone
 OPTIMUM, MAX_BATCH = 64, 256  # of an engine that is built where none was before
 SAME_ON_BOTH = ("latent", "image", "classes", "precision")  # of the engine and the ONNX file beside it
 
 
 def check_fits(opened: Artifact, api: Any, gpu: Gpu) -> None:
-    """Refuses an engine that cannot run here.
+    """Refuses an engine that cannot run here, or that would run code which nobody has allowed.
 
     Raises:
         BackendUnavailable: names what it was built for, what is here, and the command that mends it.
     """
+    if (opened.metadata.engine or {}).get("version_compatible") is True and os.environ.get(TRUST) != "1":
+        raise BackendUnavailable(
+            f"{opened.path} is version-compatible: it brings code that runs on the CPU; "
+            f"if you trust where it comes from, set {TRUST}=1"
+        )
     reason = misfit(opened, api, gpu)
     if reason is not None:
         raise BackendUnavailable(f"{opened.path} {reason}; {remedy(opened.path)}")
@@ -50,8 +57,9 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
     engine: Mapping[str, Any] = opened.metadata.engine or {}
     built_for = engine.get("compute_capabilities")
     targets = [str(target) for target in built_for] if isinstance(built_for, list) else []
-    version = str(engine.get("version"))
-    built = f"was built by {engine.get('runtime')} {version} for compute capability {', '.join(targets) or 'unknown'}"
+    version = str(engine.get("version") or "of an unknown version")
+    runtime = engine.get("runtime") or "a TensorRT"
+    built = f"was built by {runtime} {version} for compute capability {', '.join(targets) or 'unknown'}"
     here = f"here is {api.__name__} {api.__version__} on {gpu}"
     if engine.get("runtime") != api.__name__:
         return f"{built}, {here}"

@@ -6,7 +6,7 @@ What runs beside what, in `stream`:
     compute  engine 1  |  engine 2  |  engine 3                                    …
     copies                 images 1  |  images 2                                   …
 
-The engine's stream also takes the latents in, a few KB. Images, a thousand times as much, leave on a second
+The engine's stream also takes the latents in, a few KB. Images, a hundred times as much, leave on a second
 stream: on one stream a copy would hold up the next batch. Each of two slots has pinned memory on the host
 and a copy of the images on the GPU, which costs a few µs there and keeps the engine's own buffers, and so
 its CUDA graphs, in one place. A slot is used again when the caller has come back from its images.
@@ -126,6 +126,7 @@ class TrtBackend(Backend):
             pinned[...] = array
             cuda.copy_in(engine.inputs[name].address, pinned, self._compute)
         engine.enqueue(count)
+        self.notice = engine.notice
         cuda.copy_within(slot.staging, engine.output.address, engine.output.bytes(count), self._compute)
         cuda("cudaEventRecord", slot.computed, self._compute)
         cuda("cudaStreamWaitEvent", self._copies, slot.computed, 0)

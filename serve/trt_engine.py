@@ -52,6 +52,7 @@ class TrtEngine:
     def __init__(self, api: Any, artifact: Artifact, cuda: Cuda, stream: Any, *, graphs: bool = True):
         self._api, self._cuda, self._stream, self._path = api, cuda, stream, artifact.path
         self._graphs = graphs
+        self.notice: str | None = None  # what a user should know of how it runs
         self._logger = collecting_logger(api)
         host_code = (artifact.metadata.engine or {}).get("version_compatible") is True
         self._runtime, self._engine = open_engine(api, self._logger, artifact.data, host_code)
@@ -137,7 +138,12 @@ class TrtEngine:
             self._captured.popitem(last=False)[1][1].close()
         context = self._new_context()
         self._run(context, count)
-        self._captured[count] = context, self._cuda.capture(self._stream, lambda: self._execute(context))
+        try:
+            self._captured[count] = context, self._cuda.capture(self._stream, lambda: self._execute(context))
+        except BackendError as error:
+            # the batch itself is on its way: what is lost is speed, and that is said
+            self._graphs, self.notice = False, f"{self._path} runs without CUDA graphs: {error}"
+            self._cuda("cudaStreamSynchronize", self._stream)  # this context goes now
 
     def _run(self, context: Any, count: int) -> None:
         for tensor in self.inputs.values():
