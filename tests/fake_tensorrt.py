@@ -5,6 +5,7 @@ uses nothing that the real ones lack.
 """
 
 import enum
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -82,31 +83,35 @@ class IExecutionContext:
     def execute_async_v3(self, stream_handle: int) -> bool:
         if self._engine._api._fails("execute_async_v3"):
             return False
-        tensors = self._engine._tensors
+        tensors, cuda = self._engine._tensors, self._cuda
         if set(self._addresses) != set(tensors):
             raise Misuse("runs before every tensor has an address")
         if self._needs_workspace and self._workspace is None:
             raise Misuse("runs without its workspace")
-        if self._cuda.capturing(stream_handle) and self._settled != self._shapes:
+        if cuda.capturing(stream_handle) and self._settled != self._shapes:
             raise Misuse("is captured before a run has settled its shapes")
-        shapes, addresses, state = dict(self._shapes), dict(self._addresses), self._state
-        captured = self._cuda.capturing(stream_handle)
+        captured = cuda.capturing(stream_handle)
+        shapes, addresses, workspace, state = dict(self._shapes), dict(self._addresses), self._workspace, self._state
         self._settled = shapes
+        compute, alive = self._engine._api._compute, weakref.ref(self)
 
         def work() -> None:
-            if captured and state != self._state:
+            context = alive()
+            if context is None:
+                raise Misuse("runs after its context was let go of")
+            if captured and state != context._state:
                 raise Misuse("a graph runs after its context was changed")
-            if self._workspace is not None:
-                self._cuda.device_view(*self._workspace)[...] = 0xFF
+            if workspace is not None:
+                cuda.device_view(*workspace)[...] = 0xFF
             inputs = {}
             for name, shape in shapes.items():
                 dtype = np.dtype(tensors[name][1])
                 size = int(np.prod(shape)) * dtype.itemsize
-                inputs[name] = self._cuda.device_view(addresses[name], size).view(dtype).reshape(shape)
-            images = np.ascontiguousarray(self._engine._api._compute(**inputs))
-            self._cuda.device_view(addresses["image"], images.nbytes)[...] = images.reshape(-1).view(np.uint8)
+                inputs[name] = cuda.device_view(addresses[name], size).view(dtype).reshape(shape)
+            images = np.ascontiguousarray(compute(**inputs))
+            cuda.device_view(addresses["image"], images.nbytes)[...] = images.reshape(-1).view(np.uint8)
 
-        self._cuda.queue(stream_handle, work)
+        cuda.queue(stream_handle, work)
         return True
 
 

@@ -243,6 +243,7 @@ def test_a_failure_of_any_cuda_call_is_told_and_frees_everything(opens: Open) ->
         assert f"CUDA: {name} failed with cudaErrorInjected" in told
         # without a graph the images are right all the same
         assert ("runs without CUDA graphs" in told) is (name in CAPTURE)
+        assert name not in CAPTURE or "cudaStreamBeginCapture" not in runtime.calls[k:]  # not tried again
         assert runtime.held() == {}, name
 
 
@@ -321,6 +322,16 @@ def test_inputs_that_the_engine_does_not_take_are_refused(opens: Open) -> None:
 def test_an_engine_that_is_not_what_its_metadata_says_is_refused(opens: Open, tensors: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError, match=r"no generator of wgan|metadata says|only N may be dynamic"):
         opens(FakeRuntime("late"), tensors)
+
+
+def test_an_engine_of_another_largest_batch_is_refused(opens: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        fake_tensorrt.ICudaEngine, "get_tensor_profile_shape", lambda *_: [(1, DIM), (2, DIM), (4, DIM)]
+    )
+    with pytest.raises(
+        ArtifactError, match=r"takes z of \(4, 6\) at most, its metadata says \(8, 6\): export it again"
+    ):
+        opens(FakeRuntime("late"))
 
 
 def test_buffers_have_the_types_that_the_engine_names(opens: Open) -> None:
