@@ -18,7 +18,7 @@ from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.metadata import PRECISIONS, ImageSpec, Latent, Metadata
-from wgan.serve.tensorrt_build import BuildOptions, build_engine
+from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
@@ -93,7 +93,7 @@ def export(
             payload = to_onnx(module, config.latent_dim, shape, opset)
             extra["opset"] = opset
         if kind == "trt":
-            engine = build_engine(payload, precision, min(parity.OPTIMUM, max_batch), max_batch, engine_options)
+            engine = build_engine(payload, precision, min(OPTIMUM, max_batch), max_batch, engine_options)
             payload = engine.plan
             extra |= {"max_batch": max_batch, "engine": engine.description}
         metadata = Metadata(

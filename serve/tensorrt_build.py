@@ -14,6 +14,7 @@ from wgan.serve.tensorrt_api import builds_for_absent_gpus, collecting_logger, l
 from wgan.serve.tensorrt_readback import network_types, read_back
 from wgan.serve.timing_cache import TimingCache
 
+OPTIMUM = 64  # the batch that engines are tuned for
 # TensorRT-RTX builds for GPUs that are not there. Not 7.5: it has no float32 matrix product there.
 RTX_TARGETS = ("8.0", "8.6", "8.9", "12.0")
 

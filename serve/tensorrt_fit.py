@@ -1,6 +1,7 @@
 """Does an engine fit this machine? Asked before it is loaded; one that does not is built anew from its ONNX file."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +13,10 @@ from wgan.serve.errors import ArtifactError, BackendUnavailable
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import Metadata
 from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt
-from wgan.serve.tensorrt_build import BuildOptions, build_engine
+from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 
 TRUST = "WGAN_TRUST_ENGINES"  # set to 1 where version-compatible engines come from a trusted place alone
-OPTIMUM, MAX_BATCH = 64, 256  # of an engine that is built where none was before
+MAX_BATCH = 256  # of an engine that is built where none was before
 SAME_ON_BOTH = ("latent", "image", "classes", "precision")  # of the engine and the ONNX file beside it
 
 
@@ -59,7 +60,8 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
     targets = [str(target) for target in built_for] if isinstance(built_for, list) else []
     version = str(engine.get("version") or "of an unknown version")
     runtime = engine.get("runtime") or "a TensorRT"
-    built = f"was built by {runtime} {version} for compute capability {', '.join(targets) or 'unknown'}"
+    on = f" ({engine['gpu']})" if isinstance(engine.get("gpu"), str) else ""
+    built = f"was built by {runtime} {version} for compute capability {', '.join(targets) or 'unknown'}{on}"
     here = f"here is {api.__name__} {api.__version__} on {gpu}"
     if engine.get("runtime") != api.__name__:
         return f"{built}, {here}"
@@ -91,7 +93,7 @@ def remedy(path: Path) -> str:
     onnx = onnx_beside(path)
     if not onnx.is_file():
         return f"put {onnx.name} beside it and add --rebuild, or run `wgan export --format trt` on this machine"
-    return f"`wgan sample --model {path} -n 1 --rebuild` builds it anew from {onnx.name} beside it"
+    return f"`wgan sample --model {shlex.quote(str(path))} -n 1 --rebuild` builds it anew from {onnx.name} beside it"
 
 
 def onnx_beside(path: Path) -> Path:
