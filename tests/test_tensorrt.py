@@ -1,6 +1,7 @@
 """TensorRT as far as a machine without a GPU can show it: engines really are built, and read back where that goes."""
 
 import importlib.util
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from tests.make import make_generator
 from wgan.export import exporter
@@ -69,6 +72,42 @@ def test_a_float16_engine_holds_its_weights_in_float16() -> None:
     fp32, fp16 = (len(build_engine(graph(generator, precision), precision, 16, 64).plan) for precision in PRECISIONS)
     count = sum(parameter.numel() for parameter in fold_batchnorm(generator.module).parameters())
     assert fp32 - fp16 == pytest.approx(2 * count, rel=0.1)
+
+
+class Conditional(nn.Module):
+    """Labels in, and pixels out as bytes if asked for."""
+
+    def __init__(self, pixels: bool):
+        super().__init__()
+        self.pixels = pixels
+        self.embed, self.project = nn.Embedding(5, 8), nn.Linear(16 + 8, 32 * 4 * 4)
+        self.upsample = nn.ConvTranspose2d(32, 3, 4, 2, 1)
+
+    def forward(self, z: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        x = self.project(torch.cat([z, self.embed(label)], 1)).reshape(-1, 32, 4, 4)
+        image = torch.tanh(self.upsample(x))
+        return ((image + 1) * 127.5).permute(0, 2, 3, 1).to(torch.uint8) if self.pixels else image
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, about its older exporter
+@pytest.mark.parametrize(("pixels", "type_of_image"), [(False, "FLOAT"), (True, "UINT8")])
+def test_a_conditional_graph_is_built_with_a_profile_for_both_inputs(pixels: bool, type_of_image: str) -> None:
+    file, names = io.BytesIO(), ["z", "label", "image"]
+    example = (torch.zeros(2, 16), torch.zeros(2, dtype=torch.int64))
+    torch.onnx.export(
+        Conditional(pixels).eval(),
+        example,
+        file,
+        dynamo=False,
+        opset_version=11,
+        input_names=names[:2],
+        output_names=names[2:],
+        dynamic_axes={name: {0: "N"} for name in names},
+    )
+    built = build_engine(file.getvalue(), "fp32", 16, 64).description
+    assert built["types"] == {"z": "FLOAT", "label": "INT64", "image": type_of_image}
+    assert built["profile"]["label"] == {"min": [1], "opt": [16], "max": [64]}
+    assert built["profile"]["z"] == {"min": [1, 16], "opt": [16, 16], "max": [64, 16]}
 
 
 def test_a_gpu_that_the_builder_does_not_know_is_said(generator: TrainedGenerator) -> None:
