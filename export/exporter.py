@@ -13,12 +13,12 @@ import torch
 from wgan.export import parity
 from wgan.export.fold import at_precision, fold
 from wgan.export.onnx import to_onnx
-from wgan.export.tensorrt import build_engine
 from wgan.export.torchscript import to_torchscript
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.metadata import PRECISIONS, ImageSpec, Latent, Metadata
+from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
@@ -62,8 +62,11 @@ def export(
     precision: str = "fp32",
     opset: int = 11,
     max_batch: int = 256,
+    engine_options: BuildOptions | None = None,
 ) -> Iterator[Exported]:
     """Writes the asked-for artifacts and the reference they were measured against, one after the other.
+
+    ``engine_options`` says what a TensorRT engine may run on beside this machine.
 
     Raises:
         ConfigError: an unknown format or precision, or a batch out of range.
@@ -90,7 +93,7 @@ def export(
             payload = to_onnx(module, config.latent_dim, shape, opset, conditional=conditional)
             extra["opset"] = opset
         if kind == "trt":
-            engine = build_engine(payload, config.latent_dim, min(parity.OPTIMUM, max_batch), max_batch)
+            engine = build_engine(payload, precision, min(OPTIMUM, max_batch), max_batch, engine_options)
             payload = engine.plan
             extra |= {"max_batch": max_batch, "engine": engine.description}
         metadata = Metadata(

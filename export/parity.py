@@ -13,9 +13,9 @@ from torch import nn
 from wgan.serve.backend import Backend
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
+from wgan.serve.tensorrt_build import OPTIMUM
 
 ROWS = 2**42  # of the latent table, far from users' seeds
-OPTIMUM = 64  # the batch that engines are tuned for
 PEAK = 2.0  # of images in [-1, 1]
 
 GATES: dict[tuple[str, str], dict[str, float]] = {

@@ -184,6 +184,71 @@ def sampling() -> Figures:
     return each_artifact(measure, ("fp32", "fp16"))
 
 
+def images_per_second(generate: Callable[[int], object], batches: int, size: int) -> int:
+    """The rate of ``generate(batches)``, after one that warms up."""
+    generate(4)
+    began = time.perf_counter()
+    generate(batches)
+    return round(batches * size / (time.perf_counter() - began))
+
+
+@check("trt")
+def trt() -> Figures:
+    """A TensorRT engine for real: built, read back, and run with and without CUDA graphs, alone and overlapped.
+
+    `alone` waits for each batch before its pixels are made, `overlapped` makes them while the next is computed.
+    """
+    require("onnx", "typer", "cuda")
+    import numpy as np
+
+    from tests.make import make_generator
+    from wgan.export import exporter
+    from wgan.serve import artifact
+    from wgan.serve.errors import BackendUnavailable
+    from wgan.serve.images import to_uint8
+    from wgan.serve.latents import latents
+    from wgan.serve.trt_backend import TrtBackend
+
+    generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in ("fp32", "fp16"):
+            builds = []
+            for _ in range(2):  # the second has the timing cache
+                began = time.perf_counter()
+                try:
+                    (made,) = exporter.export(generator, Path(folder), ["trt"], precision=precision)
+                except BackendUnavailable as error:
+                    raise Skipped(str(error)) from None
+                builds.append(round(time.perf_counter() - began, 1))
+            engine = dict(made.metadata.engine or {})
+            keys = ("runtime", "version", "compute_capabilities", "types_from", "half_layers")
+            figures[f"{precision} engine"] = {"export_s": builds, **{key: engine[key] for key in keys}}
+            if engine["types_from"] != "engine" or not made.passed:
+                raise AssertionError(f"{made.path.name} was not run where it was built: {figures}, {made.failures}")
+            z = latents(0, 600, generator.config.latent_dim)
+            whole: Any = None
+            for graphs in (True, False):
+                with TrtBackend(artifact.read(made.path), "cuda", graphs=graphs) as backend:
+                    for _ in range(3):  # plain, captured, launched
+                        images = backend.run(z)
+                        whole = images if whole is None else whole
+                        if (difference := float(np.abs(images - whole).max())) > 1e-5:
+                            raise AssertionError(f"{precision}: with graphs {graphs} images differ by {difference}")
+                    if backend.notice is not None:
+                        raise AssertionError(backend.notice)
+                    for size, batches in ((1, 400), (64, 100), (256, 40)):
+                        part = z[:size]
+                        rates = {
+                            "engine": lambda n, part=part: [None for _ in backend.stream([(part, None)] * n)],
+                            "alone": lambda n, part=part: [to_uint8(backend.run(part)) for _ in range(n)],
+                            "overlapped": lambda n, part=part: list(map(to_uint8, backend.stream([(part, None)] * n))),
+                        }
+                        name = f"{precision} batch {size} graphs {'on' if graphs else 'off'}, images/s"
+                        figures[name] = {key: images_per_second(work, batches, size) for key, work in rates.items()}
+    return figures
+
+
 @check("tests")
 def tests() -> Figures:
     """The tests marked gpu."""

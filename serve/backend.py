@@ -1,6 +1,7 @@
 """A generator that can be run: one small interface, whatever the runtime."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,8 @@ from wgan.serve.errors import BackendError
 from wgan.serve.metadata import Metadata
 from wgan.serve.torch_device import check_name
 
+Batch = tuple[np.ndarray, np.ndarray | None]  # latents (N, Z), and labels (N,) where there are classes
+
 
 class Backend(ABC):
     """An open generator. A context manager; `close` frees what it holds."""
@@ -19,6 +22,8 @@ class Backend(ABC):
     device: str  # what it really runs on: cpu or cuda
     # from this batch size on, an image's bits do not depend on the batch (measured, see the tests)
     steady_batch: int = 1
+    # what a user should know of how it runs, once it has run
+    notice: str | None = None
 
     def __init__(self, metadata: Metadata, digest: str, path: Path):
         self.metadata = metadata
@@ -36,29 +41,38 @@ class Backend(ABC):
             float32 (N, C, H, W) in [-1, 1].
 
         Raises:
-            BackendError: wrong shape, more than the artifact's maximum batch, or the runtime failed.
+            BackendError: wrong shape, or the runtime failed.
         """
-        latent, image = self.metadata.latent, self.metadata.image
-        if z.ndim != 2 or z.shape[1] != latent.dim or z.dtype != np.float32 or not len(z):
-            raise BackendError(f"latents must be float32 (N, {latent.dim}), not {z.dtype} {z.shape}")
-        self._check_labels(labels, len(z))
-        if self.metadata.max_batch and len(z) > self.metadata.max_batch:
-            raise BackendError(f"{self.path} takes {self.metadata.max_batch} images at a time, not {len(z)}")
+        self._check(z, labels)
+        image = self.metadata.image
         images = self._infer(np.ascontiguousarray(z), None if labels is None else np.ascontiguousarray(labels))
         wanted = (len(z), image.channels, image.height, image.width)
         if images.shape != wanted or images.dtype != np.float32:
             raise BackendError(f"{self.path} gave {images.dtype} {images.shape}, its metadata says float32 {wanted}")
         return images
 
-    def _check_labels(self, labels: np.ndarray | None, count: int) -> None:
-        classes = self.metadata.classes
+    def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:
+        """`run` for each batch, in order; a backend may work on one while the caller has another.
+
+        Yields:
+            The images of each, which may be overwritten when the next are asked for. The batches may be asked
+            for ahead. Take all, or close the generator, before anything else runs on this backend.
+        """
+        for z, labels in batches:
+            yield self.run(z, labels)
+
+    def _check(self, z: np.ndarray, labels: np.ndarray | None) -> None:
+        """Refuses inputs that this generator does not take."""
+        dim, classes = self.metadata.latent.dim, self.metadata.classes
+        if z.ndim != 2 or z.shape[1] != dim or z.dtype != np.float32 or not len(z):
+            raise BackendError(f"latents must be float32 (N, {dim}), not {z.dtype} {z.shape}")
         if classes is None:
             if labels is not None:
                 raise BackendError(f"{self.path} has no classes: labels mean nothing to it")
             return
-        if labels is None or labels.shape != (count,) or labels.dtype != np.int64:
+        if labels is None or labels.shape != (len(z),) or labels.dtype != np.int64:
             found = "none" if labels is None else f"{labels.dtype} {labels.shape}"
-            raise BackendError(f"{self.path} needs labels int64 ({count},), not {found}")
+            raise BackendError(f"{self.path} needs labels int64 ({len(z)},), not {found}")
         if labels.min() < 0 or labels.max() >= len(classes):
             raise BackendError(f"labels of {self.path} go from 0 to {len(classes) - 1}")
 

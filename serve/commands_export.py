@@ -15,12 +15,27 @@ def export(
     precision: Annotated[str, typer.Option(help="fp32 or fp16")] = "fp32",
     opset: Annotated[int, typer.Option(help="ONNX operator set")] = 11,
     max_batch: Annotated[int, typer.Option(help="largest batch that an engine takes and parity tries")] = 256,
+    version_compatible: Annotated[
+        bool, typer.Option("--version-compatible", help="trt: an engine for later TensorRT versions too")
+    ] = False,
+    hardware_compatible: Annotated[
+        bool, typer.Option("--hardware-compatible", help="trt: an engine for every GPU from 8.0 on")
+    ] = False,
+    compute_capability: Annotated[
+        str | None, typer.Option(help="trt-rtx: the GPUs it is for, as in 8.6,12.0; none need be here")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
     as_json: Json = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
+    from wgan.serve.errors import ConfigError
     from wgan.serve.runs import newest_run
+    from wgan.serve.tensorrt_build import BuildOptions, parse_capabilities
 
+    capabilities = parse_capabilities(compute_capability) if compute_capability is not None else ()
+    options = BuildOptions(version_compatible, hardware_compatible, capabilities)
+    if options != BuildOptions() and format not in ("trt", "all"):
+        raise ConfigError(f"--format {format} has no options of an engine: use --format trt")
     need_training()
     from wgan.export import exporter
     from wgan.export.show import parity_table
@@ -36,7 +51,13 @@ def export(
     kinds = list(exporter.ENDINGS) if format == "all" else [format]
     done = []
     for artifact in exporter.export(
-        load_generator(source), target, kinds, precision=precision, opset=opset, max_batch=max_batch
+        load_generator(source),
+        target,
+        kinds,
+        precision=precision,
+        opset=opset,
+        max_batch=max_batch,
+        engine_options=options,
     ):
         say(f"wrote {artifact.path}")
         done.append(artifact)

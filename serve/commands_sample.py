@@ -27,6 +27,9 @@ def sample(
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
     out: Annotated[Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar")] = Path("samples"),
     device: Device = "auto",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Generate images on any backend, by seed."""
@@ -40,6 +43,8 @@ def sample(
     if not 0 <= seed <= 2**63 - n:
         raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
     path, kind = find_artifact(model, run, backend)
+    if rebuild:
+        _rebuild(path, kind)
     began = time.perf_counter()
     with open_model(path, kind, device) as opened:
         loaded = time.perf_counter()
@@ -52,6 +57,8 @@ def sample(
                 output.write(first, images, labels)
         where = f"{opened.name} on {opened.device}"
         digest = opened.digest
+        if opened.notice is not None:
+            say(opened.notice)
     seconds = time.perf_counter() - loaded
     result = {
         "out": str(out),
@@ -68,6 +75,15 @@ def sample(
     }
     seeds = f"seed {seed}" if n == 1 else f"seeds {seed} to {seed + n - 1}"
     emit(result, f"{n} images ({seeds}) with {where}, {n / seconds:,.0f} images/s: {out}", as_json)
+
+
+def _rebuild(path: Path, kind: str) -> None:
+    if kind != "trt":
+        raise ConfigError(f"--rebuild is for TensorRT engines, not for {path}")
+    from wgan.serve.tensorrt_fit import rebuild_if_needed
+
+    built = rebuild_if_needed(path)
+    say(f"built {path} for this machine" if built else f"{path} fits this machine: not built again")
 
 
 def open_model(path: Path, kind: str, device: str) -> "Backend":

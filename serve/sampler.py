@@ -1,10 +1,11 @@
 """Seeds to batches to 8-bit images, in order, whatever the backend."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 
-from wgan.serve.backend import Backend
+from wgan.serve.backend import Backend, Batch
 from wgan.serve.errors import ConfigError
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
@@ -71,14 +72,22 @@ def sample(
     A batch smaller than the runtime's `steady_batch` is filled up and cut again, so that an image's bits
     do not depend on how many were made beside it.
     """
-    for start in range(first, first + count, batch_size):
+
+    def draw(start: int) -> Batch:
         wanted = min(batch_size, first + count - start)
         z = latents(start, wanted, backend.metadata.latent.dim)
+        missing = ((0, max(0, backend.steady_batch - wanted)),)
+        filled = None if (here := of(start, wanted)) is None else np.pad(here, missing)
+        return np.pad(z, (*missing, (0, 0))), filled
+
+    def of(start: int, wanted: int) -> np.ndarray | None:
         if isinstance(label, np.ndarray):
-            here: np.ndarray | None = label[start - first :][:wanted]
-        else:
-            here = labels_for(backend, start, wanted, label)
-        missing = max(0, backend.steady_batch - wanted)
-        filled = None if here is None else np.pad(here, (0, missing))
-        images = backend.run(np.pad(z, ((0, missing), (0, 0))), filled)
-        yield start, to_uint8(images[:wanted]), here
+            return label[start - first :][:wanted]
+        return labels_for(backend, start, wanted, label)
+
+    starts = range(first, first + count, batch_size)
+    # the backend may compute the next batch while this one's pixels are made and written
+    with closing(backend.stream(map(draw, starts))) as stream:
+        for start, images in zip(starts, stream, strict=True):
+            wanted = min(batch_size, first + count - start)
+            yield start, to_uint8(images[:wanted]), of(start, wanted)

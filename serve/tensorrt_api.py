@@ -2,10 +2,12 @@
 
 import importlib
 import importlib.util
+import threading
 from types import ModuleType
 from typing import Any
 
 from wgan.serve.errors import BackendUnavailable
+from wgan.serve.progress import Callback
 
 MODULES = {"tensorrt": "trt", "tensorrt_rtx": "trt-rtx"}  # and the extra that installs each
 
@@ -31,8 +33,18 @@ def load_tensorrt(name: str | None = None) -> ModuleType:
     raise BackendUnavailable(what, extra=MODULES[name or "tensorrt"])
 
 
+def builds_for_absent_gpus(api: Any) -> bool:
+    """Whether this is TensorRT-RTX, whose builder takes compute capabilities and needs no GPU."""
+    return hasattr(api, "ComputeCapability")
+
+
+def makes_own_graphs(api: Any) -> bool:
+    """Whether the runtime captures CUDA graphs itself, which TensorRT-RTX does for each shape it has compiled."""
+    return hasattr(api, "CudaGraphStrategy")
+
+
 def collecting_logger(api: Any) -> Any:
-    """A TensorRT logger that keeps errors in ``.errors`` and prints nothing."""
+    """A TensorRT logger that keeps errors in ``.errors`` and prints nothing; ``.reason`` is the last one."""
 
     class Collector(api.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -44,4 +56,73 @@ def collecting_logger(api: Any) -> Any:
             if int(severity) <= 1:
                 self.errors.append(" ".join(message.split()))
 
+        @property
+        def reason(self) -> str:
+            return self.errors[-1] if self.errors else "no reason given"
+
     return Collector()
+
+
+def progress_monitor(api: Any, report: Callback) -> Any:
+    """A TensorRT progress monitor that reports a build as ``report(percent, 100, phase)``, never going back.
+
+    `stopped` holds what stopped the build: an exception, Ctrl-C too, must not pass through the builder.
+    """
+
+    class Monitor(api.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            api.IProgressMonitor.__init__(self)
+            self.stopped: BaseException | None = None
+            self._phases: dict[str, tuple[str | None, int, int]] = {}  # name → parent, steps, steps done
+            self._percent = 0
+            self._lock = threading.Lock()  # the builder's own threads call
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            with self._lock:
+                self._phases[name] = (parent, max(steps, 1), 0)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            with self._lock:
+                parent, steps, _ = self._phases[name]
+                self._phases[name] = (parent, steps, step + 1)
+                self._tell(self._fraction(name), name)
+            return self.stopped is None
+
+        def phase_finish(self, name: str) -> None:
+            with self._lock:
+                parent, _, _ = self._phases.pop(name)
+                if parent is None and self.stopped is None:  # perhaps with steps left out
+                    self._tell(1.0, name)
+
+        def _tell(self, fraction: float, name: str) -> None:
+            self._percent = max(self._percent, int(100 * fraction))
+            try:
+                report(self._percent, 100, name)
+            except BaseException as error:
+                self.stopped = error
+
+        def _fraction(self, name: str | None) -> float:
+            """How much of the whole build is done, seen from a phase: it is a part of a step of its parent."""
+            inside = 0.0
+            while name in self._phases:
+                name, steps, done = self._phases[name]
+                inside = min(1.0, (done + inside) / steps)
+            return inside
+
+    return Monitor()
+
+
+def open_engine(api: Any, logger: Any, plan: bytes, host_code: bool) -> tuple[Any, Any]:
+    """A plan's runtime, which must outlive the engine, and the engine; None for an engine that does not load.
+
+    Args:
+        api: the TensorRT module.
+        logger: what takes the reason.
+        plan: the engine.
+        host_code: whether the plan may bring code that runs on the CPU: a version-compatible engine holds
+            the runtime of the version that built it.
+    """
+    runtime = api.Runtime(logger)
+    if host_code:
+        runtime.engine_host_code_allowed = True
+    return runtime, runtime.deserialize_cuda_engine(plan)

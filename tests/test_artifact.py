@@ -171,7 +171,7 @@ def test_metadata_survives_the_round_trip(tiny_export: Path) -> None:
 def test_a_plan_is_left_as_any_tool_reads_it(tiny_export: Path) -> None:
     engine = artifact.read(tiny_export / "generator.plan").metadata.engine
     assert engine is not None
-    assert engine["profile"] == {"min": [1, 16], "opt": [64, 16], "max": [96, 16]}
+    assert engine["profile"] == {"z": {"min": [1, 16], "opt": [64, 16], "max": [96, 16]}}
 
 
 def test_backends_open_only_what_is_whole(tiny_export: Path, tmp_path: Path) -> None:

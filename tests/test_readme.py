@@ -19,6 +19,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 CLI = "tests/test_cli.py::"
 EVAL = "tests/test_eval.py::"
 FIDELITY = "tests/test_fidelity.py::"
+TENSORRT = "tests/test_tensorrt.py::"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -37,6 +38,9 @@ RUN_BY: dict[str, str] = {
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
     "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
     "wgan sample --backend trt -n 64": CLI + "test_asking_for_cuda_where_there_is_none_never_falls_back",
+    "wgan sample --backend trt --model generator.plan -n 64 --rebuild": TENSORRT + "test_rebuild_on_the_command_line",
+    "wgan export --format trt --compute-capability 8.6,12.0": TENSORRT
+    + "test_export_for_gpus_that_are_not_here_on_the_command_line",
     "wgan sample -n 1000 --seed 5000 --out images.npy": CLI + "test_sample_writes_arrays",
     "wgan train": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
     "wgan train --config demo steps=200": CLI + "test_train_without_options_is_the_documents_preset_on_faces",

@@ -1,25 +1,42 @@
-"""TensorRT as far as a machine without a GPU can show it: engines are built, and what runs them exists."""
+"""TensorRT as far as a machine without a GPU can show it: engines really are built, and read back where that goes."""
 
 import importlib.util
+import io
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from tests.make import make_generator
 from wgan.export import exporter
-from wgan.export.tensorrt import build_engine
-from wgan.serve import artifact, tensorrt_api
+from wgan.export.fold import at_precision, fold
+from wgan.export.onnx import to_onnx
+from wgan.serve import artifact, tensorrt_api, tensorrt_build, tensorrt_fit, tensorrt_readback, timing_cache
+from wgan.serve.artifact import Artifact
 from wgan.serve.backend import open_backend
-from wgan.serve.errors import BackendUnavailable, ExportError
-from wgan.serve.tensorrt_api import load_tensorrt
+from wgan.serve.cli import main
+from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError
+from wgan.serve.gpu import Gpu, first_gpu
+from wgan.serve.metadata import PRECISIONS
+from wgan.serve.tensorrt_api import load_tensorrt, progress_monitor
+from wgan.serve.tensorrt_build import RTX_TARGETS, BuildOptions, Built, build_engine, parse_capabilities
+from wgan.serve.tensorrt_fit import rebuild_if_needed
+from wgan.serve.tensorrt_readback import half_layers, read_back
 from wgan.training.deploy import TrainedGenerator
 
-RUN_PATH = {
-    "Runtime": ["deserialize_cuda_engine"],
-    "ICudaEngine": ["create_execution_context"],
-    "IExecutionContext": ["set_tensor_address", "set_input_shape", "execute_async_v3"],
-}
-CUDA = ["cudaMalloc", "cudaFree", "cudaMemcpyAsync", "cudaStreamCreate", "cudaStreamSynchronize", "cudaStreamDestroy"]
+GPU = Gpu("NVIDIA GeForce RTX 3060", "8.6")
+needs_no_gpu = pytest.mark.skipif(first_gpu() is not None, reason="shows what happens where there is no GPU")
+
+
+def graph(generator: TrainedGenerator, precision: str = "fp32") -> bytes:
+    module = at_precision(fold(generator.module), precision)
+    size = generator.config.image_size
+    return to_onnx(module, generator.config.latent_dim, (3, size, size), 11)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -29,24 +46,399 @@ def test_an_engine_of_each_precision_is_built(generator: TrainedGenerator, tmp_p
     found = artifact.read(made.path).metadata
     assert found.max_batch == 32
     assert found.engine is not None
-    assert found.engine["profile"] == {"min": [1, 16], "opt": [32, 16], "max": [32, 16]}
+    assert found.engine["profile"] == {"z": {"min": [1, 16], "opt": [32, 16], "max": [32, 16]}}
     assert found.engine["version"] == load_tensorrt(found.engine["runtime"]).__version__
+    assert found.engine["types"] == {"z": "FLOAT", "image": "FLOAT"}
+    if first_gpu() is None:
+        assert found.engine["compute_capabilities"] == list(RTX_TARGETS)
+        assert found.engine["types_from"] == "network"
+
+
+@needs_no_gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("targets", [("8.0",), ("8.6",), ("8.9", "12.0"), ("12.1",), ("8.6", "8.9", "12.0", "12.1")])
+def test_engines_are_built_for_gpus_that_are_not_here(
+    generator: TrainedGenerator, precision: str, targets: tuple[str, ...]
+) -> None:
+    options = BuildOptions(compute_capabilities=targets)
+    built = build_engine(graph(generator, precision), precision, 16, 64, options)
+    assert built.description["compute_capabilities"] == list(targets)
+    assert built.description["gpu"] is None
+    assert len(built.plan) > 10_000
+
+
+def test_a_float16_engine_holds_its_weights_in_float16() -> None:
+    generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
+    fp32, fp16 = (len(build_engine(graph(generator, precision), precision, 16, 64).plan) for precision in PRECISIONS)
+    count = sum(parameter.numel() for parameter in fold(generator.module).parameters())
+    assert fp32 - fp16 == pytest.approx(2 * count, rel=0.1)
+
+
+class Conditional(nn.Module):
+    """Labels in, and pixels out as bytes if asked for."""
+
+    def __init__(self, pixels: bool):
+        super().__init__()
+        self.pixels = pixels
+        self.embed, self.project = nn.Embedding(5, 8), nn.Linear(16 + 8, 32 * 4 * 4)
+        self.upsample = nn.ConvTranspose2d(32, 3, 4, 2, 1)
+
+    def forward(self, z: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        x = self.project(torch.cat([z, self.embed(label)], 1)).reshape(-1, 32, 4, 4)
+        image = torch.tanh(self.upsample(x))
+        return ((image + 1) * 127.5).permute(0, 2, 3, 1).to(torch.uint8) if self.pixels else image
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, about its older exporter
+@pytest.mark.parametrize(("pixels", "type_of_image"), [(False, "FLOAT"), (True, "UINT8")])
+def test_a_conditional_graph_is_built_with_a_profile_for_both_inputs(pixels: bool, type_of_image: str) -> None:
+    file, names = io.BytesIO(), ["z", "label", "image"]
+    example = (torch.zeros(2, 16), torch.zeros(2, dtype=torch.int64))
+    torch.onnx.export(
+        Conditional(pixels).eval(),
+        example,
+        file,
+        dynamo=False,
+        opset_version=11,
+        input_names=names[:2],
+        output_names=names[2:],
+        dynamic_axes={name: {0: "N"} for name in names},
+    )
+    built = build_engine(file.getvalue(), "fp32", 16, 64).description
+    assert built["types"] == {"z": "FLOAT", "label": "INT64", "image": type_of_image}
+    assert built["profile"]["label"] == {"min": [1], "opt": [16], "max": [64]}
+    assert built["profile"]["z"] == {"min": [1, 16], "opt": [16, 16], "max": [64, 16]}
+
+
+def test_a_gpu_that_the_builder_does_not_know_is_said(generator: TrainedGenerator) -> None:
+    with pytest.raises(ConfigError, match=r"builds for compute capability 7\.5, .*12\.\d.*, not 9\.9$"):
+        build_engine(b"", "fp32", 16, 64, BuildOptions(compute_capabilities=("9.9",)))
+    with pytest.raises(ExportError, match="FP32 GEMM is not supported"):
+        build_engine(graph(generator), "fp32", 16, 64, BuildOptions(compute_capabilities=("7.5",)))
+    fp16 = build_engine(graph(generator, "fp16"), "fp16", 16, 64, BuildOptions(compute_capabilities=("7.5",)))
+    assert fp16.description["compute_capabilities"] == ["7.5"]
+
+
+def test_compute_capabilities_are_read_from_the_command_line() -> None:
+    assert parse_capabilities("8.6, 12.0,8.6") == ("8.6", "12.0")
+    for bad in ("", "86", "sm_86", "8.6,", "8.66", "0.1"):
+        with pytest.raises(ConfigError, match="is not of the form 8.6"):
+            parse_capabilities(bad)
+
+
+def test_a_graph_of_another_precision_than_asked_for_is_refused(generator: TrainedGenerator) -> None:
+    for precision, other, has in (("fp32", "fp16", "HALF"), ("fp16", "fp32", "FLOAT")):
+        with pytest.raises(ExportError, match=rf"asked for {precision}, but .* are: \d+ {has}$"):
+            build_engine(graph(generator, other), precision, 16, 64)
 
 
 def test_a_file_that_is_no_onnx_is_one_line() -> None:
     with pytest.raises(ExportError, match="cannot parse the ONNX file") as caught:
-        build_engine(b"nonsense", 16, 8, 8)
+        build_engine(b"nonsense", "fp32", 8, 8)
     assert "\n" not in str(caught.value)
 
 
-def test_all_that_the_run_path_calls_exists() -> None:
-    api = load_tensorrt()
-    for name, methods in RUN_PATH.items():
-        assert all(hasattr(getattr(api, name), method) for method in methods), name
-    from cuda.bindings import runtime
+def test_what_tensorrt_rtx_lacks_is_refused() -> None:
+    if load_tensorrt().__name__ != "tensorrt_rtx":
+        pytest.skip("TensorRT is installed, which has both")
+    with pytest.raises(ConfigError, match="^--version-compatible is TensorRT's; tensorrt_rtx"):
+        build_engine(b"", "fp32", 8, 8, BuildOptions(version_compatible=True))
+    with pytest.raises(ConfigError, match="^--hardware-compatible is .*: name GPUs with --compute-capability"):
+        build_engine(b"", "fp32", 8, 8, BuildOptions(hardware_compatible=True))
 
-    assert all(hasattr(runtime, name) for name in CUDA)
-    assert {"cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"} <= set(dir(runtime.cudaMemcpyKind))
+
+# The other branch of the builder: TensorRT-RTX without what tells it apart is TensorRT as far as the calls go.
+
+
+class LikeTensorrt:
+    """The module tensorrt_rtx without the names that TensorRT lacks."""
+
+    def __init__(self) -> None:
+        self._real = load_tensorrt("tensorrt_rtx")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("ComputeCapability", "CudaGraphStrategy"):
+            raise AttributeError(name)
+        return getattr(self._real, name)
+
+
+@pytest.fixture
+def like_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LikeTensorrt:
+    api = LikeTensorrt()
+    monkeypatch.setattr(tensorrt_build, "load_tensorrt", lambda name=None: api)
+    monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: GPU)
+    monkeypatch.setattr(tensorrt_build, "TimingCache", lambda *_: SimpleNamespace(save=lambda: None))
+    monkeypatch.setattr(tensorrt_build, "read_back", lambda *arguments: {"loads_here": arguments[4]})
+    return api
+
+
+@needs_no_gpu
+def test_tensorrt_builds_for_the_gpu_that_is_here(generator: TrainedGenerator, like_tensorrt: LikeTensorrt) -> None:
+    built = build_engine(graph(generator), "fp32", 16, 64, BuildOptions(hardware_compatible=True)).description
+    assert built["compute_capabilities"] == ["8.6"]
+    assert built["gpu"] == GPU.name
+    assert built["hardware_compatible"] is True
+    assert built["loads_here"] is True
+
+
+@needs_no_gpu
+def test_a_version_compatible_engine_wants_the_lean_runtime(
+    generator: TrainedGenerator, like_tensorrt: LikeTensorrt
+) -> None:
+    # TensorRT-RTX has none, and says so only when the flag has reached it
+    with pytest.raises(ExportError, match="libnvinfer_lean"):
+        build_engine(graph(generator), "fp32", 16, 64, BuildOptions(version_compatible=True))
+
+
+def test_tensorrt_without_a_gpu_names_what_builds_without(
+    like_tensorrt: LikeTensorrt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: None)
+    with pytest.raises(BackendUnavailable, match=r"builds on the GPU it is for .*pip install 'wgan\[trt-rtx\]'"):
+        build_engine(b"", "fp32", 8, 8)
+
+
+class FakeConfig:
+    """The three calls of a builder's configuration that a timing cache needs."""
+
+    def __init__(self, accepts: bytes):
+        self.accepts = accepts
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> Any:
+        return SimpleNamespace(content=serialized_timing_cache, serialize=lambda: b"measured")
+
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
+        assert ignore_mismatch is False
+        self.cache = cache
+        return cache.content in (b"", self.accepts)
+
+    def get_timing_cache(self) -> Any:
+        return self.cache
+
+
+def test_a_timing_cache_is_kept_for_each_gpu_and_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    api = SimpleNamespace(__name__="tensorrt", __version__="10.9.0.34")
+    first = timing_cache.TimingCache(api, config := FakeConfig(b"measured"), str(GPU))
+    assert config.cache.content == b""
+    first.save()
+    kept = tmp_path / "wgan" / "timing-tensorrt-10.9.0.34-nvidia-geforce-rtx-3060-8.6.cache"
+    assert kept.read_bytes() == b"measured"
+    timing_cache.TimingCache(api, config := FakeConfig(b"measured"), str(GPU))
+    assert config.cache.content == b"measured"
+    kept.write_bytes(b"of another GPU")
+    timing_cache.TimingCache(api, config := FakeConfig(b"measured"), str(GPU))
+    assert config.cache.content == b""
+    shutil.rmtree(tmp_path / "wgan")
+    (tmp_path / "wgan").touch()  # no place to keep one: the build goes on
+    timing_cache.TimingCache(api, FakeConfig(b""), str(GPU)).save()
+
+
+def test_the_builder_has_all_that_only_tensorrt_is_asked_for() -> None:
+    api = load_tensorrt()
+    assert {"create_timing_cache", "set_timing_cache", "get_timing_cache"} <= set(dir(api.IBuilderConfig))
+    assert "serialize" in dir(api.ITimingCache)
+    assert "VERSION_COMPATIBLE" in dir(api.BuilderFlag)
+    assert "AMPERE_PLUS" in dir(api.HardwareCompatibilityLevel)
+    assert {"create_engine_inspector", "get_tensor_dtype", "num_io_tensors"} <= set(dir(api.ICudaEngine))
+    assert "get_engine_information" in dir(api.EngineInspector)
+    assert "JSON" in dir(api.LayerInformationFormat)
+    assert "engine_host_code_allowed" in dir(api.Runtime)
+
+
+# Progress
+
+
+def test_a_build_tells_how_far_it_is(generator: TrainedGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int, str]] = []
+    monkeypatch.setattr(
+        tensorrt_build, "progress_monitor", lambda api, _: progress_monitor(api, lambda *step: seen.append(step))
+    )
+    build_engine(graph(generator), "fp32", 16, 64)
+    percents = [done for done, _, _ in seen]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    assert len(set(percents)) > 5
+    assert {total for _, total, _ in seen} == {100}
+
+
+def test_ctrl_c_stops_a_build(generator: TrainedGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def interrupt(done: int, total: int, what: str) -> None:
+        calls.append(done)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tensorrt_build, "progress_monitor", lambda api, _: progress_monitor(api, interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(graph(generator), "fp32", 16, 64)
+    assert len(calls) < 10
+
+
+# Reading back
+
+
+LAYERS = {"Inputs": [{"Name": "z", "Format/Datatype": "Float"}], "Outputs": [{"Name": "a", "Format/Datatype": "Half"}]}
+ROW_MAJOR = {"Inputs": [], "Outputs": [{"Format/Datatype": "Row major linear FP16 format"}]}
+SINGLE = {"Outputs": [{"Format/Datatype": "Row major linear FP32"}]}
+
+
+@pytest.mark.parametrize(
+    ("layers", "count"),
+    [([LAYERS, ROW_MAJOR, SINGLE], 2), ([SINGLE], 0), (["names", "alone"], None), ([{"Outputs": [{}]}], None)],
+)
+def test_float16_layers_are_counted_whatever_a_version_calls_them(layers: list[Any], count: int | None) -> None:
+    assert half_layers(json.dumps({"Layers": layers})) == count
+    assert half_layers("no JSON") is None
+
+
+class LoadedEngine:
+    """What `read_back` asks of an engine."""
+
+    num_io_tensors = 2
+
+    def __init__(self, layers: list[Any], image: str = "FLOAT"):
+        self.information, self.types = json.dumps({"Layers": layers}), {"z": "FLOAT", "image": image}
+
+    def get_tensor_name(self, index: int) -> str:
+        return ("z", "image")[index]
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        return SimpleNamespace(name=self.types[name])
+
+    def create_engine_inspector(self) -> Any:
+        return SimpleNamespace(get_engine_information=lambda kind: self.information)
+
+
+def test_an_engine_that_loads_is_compared_with_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, asked = load_tensorrt(), {"z": "FLOAT", "image": "FLOAT"}
+
+    def reads(engine: LoadedEngine | None, precision: str) -> dict[str, Any]:
+        monkeypatch.setattr(tensorrt_readback, "open_engine", lambda *_: (None, engine))
+        return read_back(api, b"", asked, precision, True, False)
+
+    wanted = {"types": asked, "half_layers": 1, "types_from": "engine"}
+    assert reads(LoadedEngine([LAYERS, SINGLE]), "fp16") == wanted
+    assert reads(LoadedEngine(["unnamed"]), "fp16") == wanted | {"half_layers": None}
+    for engine, precision, says in (
+        (LoadedEngine([SINGLE]), "fp16", "asked for fp16, but 0 of"),
+        (LoadedEngine([LAYERS]), "fp32", "asked for fp32, but 1 of"),
+        (LoadedEngine([LAYERS], "HALF"), "fp16", "'image': 'HALF'"),
+        (None, "fp16", "does not load the engine that it has just built"),
+    ):
+        with pytest.raises(ExportError, match=says):
+            reads(engine, precision)
+
+
+def test_a_header_that_is_none_is_found_without_a_gpu() -> None:
+    with pytest.raises(ExportError, match="MALFORMED_ENGINE"):
+        read_back(load_tensorrt("tensorrt_rtx"), b"x" * 100, {}, "fp32", False, False)
+
+
+# Rebuilding
+
+
+@pytest.fixture
+def here(tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An export folder on a machine that seems to have a GPU; only the engine's load is left out."""
+    for path in tiny_export.glob("generator*"):
+        shutil.copy(path, tmp_path)
+    for module in (tensorrt_fit, tensorrt_build):
+        monkeypatch.setattr(module, "first_gpu", lambda: GPU)
+    monkeypatch.setattr(tensorrt_build, "read_back", lambda *_: {})
+    return tmp_path
+
+
+def from_elsewhere(plan: Path) -> Artifact:
+    """Makes an engine one of another version."""
+    found = artifact.read(plan)
+    artifact.write_sidecar(plan, found.metadata.replace(engine={**(found.metadata.engine or {}), "version": "1.0"}))
+    return found
+
+
+@needs_no_gpu
+def test_an_engine_that_does_not_fit_is_rebuilt_from_the_onnx_beside_it(here: Path) -> None:
+    plan = here / "generator.plan"
+    old = from_elsewhere(plan).metadata
+    assert rebuild_if_needed(plan) is True
+    new = artifact.read(plan).metadata
+    assert (new.engine or {})["version"] == load_tensorrt().__version__
+    assert (new.engine or {})["compute_capabilities"] == ["8.6"]
+    assert (new.max_batch, new.source, new.latent, new.image) == (old.max_batch, old.source, old.latent, old.image)
+    # it says that nobody has measured it, and nothing else
+    assert new.proven is False
+    assert new.parity is not None
+    assert new.parity["passed"] is None
+    assert "rebuilt where it runs from generator.onnx, whose own largest error is" in new.parity["reason"]
+
+
+@needs_no_gpu
+def test_an_engine_that_is_not_there_is_built(here: Path) -> None:
+    (here / "generator.plan").unlink()
+    (here / "generator.plan.json").unlink()
+    assert rebuild_if_needed(here / "generator.plan") is True
+    found = artifact.read(here / "generator.plan").metadata
+    assert found.max_batch == tensorrt_fit.MAX_BATCH
+    assert rebuild_if_needed(here / "generator.fp16.plan") is True
+    assert artifact.read(here / "generator.fp16.plan").metadata.precision == "fp16"
+
+
+@needs_no_gpu
+def test_an_engine_that_fits_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (here / "generator.plan").read_bytes()
+    monkeypatch.setattr(tensorrt_fit, "misfit", lambda *_: None)
+    monkeypatch.setattr(tensorrt_fit, "build_engine", lambda *_: Built(b"", {}))
+    assert rebuild_if_needed(here / "generator.plan") is False
+    assert (here / "generator.plan").read_bytes() == before
+
+
+@needs_no_gpu
+def test_what_cannot_be_rebuilt_is_said(here: Path, generator: TrainedGenerator) -> None:
+    plan, onnx = here / "generator.plan", here / "generator.onnx"
+    found = from_elsewhere(plan).metadata
+    other = found.replace(source={**found.source, "weights_sha256": "0" * 64}, engine={"version": "1.0"})
+    artifact.write_sidecar(plan, other)
+    with pytest.raises(ArtifactError, match=r"generator.onnx beside it are of different generators"):
+        rebuild_if_needed(plan)
+    onnx.unlink()
+    with pytest.raises(ArtifactError, match=r"--rebuild needs \S+generator.onnx: copy it there"):
+        rebuild_if_needed(plan)
+
+
+@needs_no_gpu
+def test_rebuild_on_the_command_line(
+    tiny_export: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from_elsewhere(here / "generator.plan")
+    monkeypatch.chdir(here)
+    assert main(["sample", "--backend", "trt", "--model", "generator.plan", "-n", "64", "--rebuild"]) == 2
+    built, line = capsys.readouterr().err.splitlines()
+    assert built == "built generator.plan for this machine"
+    assert "needs an NVIDIA GPU and its driver" in line
+    assert main(["sample", "-n", "1", "--model", "generator.onnx", "--rebuild"]) == 2
+    assert "--rebuild is for TensorRT engines" in capsys.readouterr().err
+    monkeypatch.setattr(tensorrt_fit, "first_gpu", lambda: None)
+    assert main(["sample", "-n", "1", "--model", "generator.plan", "--rebuild"]) == 2
+    assert "--rebuild builds for this machine's GPU and it shows none" in capsys.readouterr().err
+
+
+@needs_no_gpu
+def test_export_for_gpus_that_are_not_here_on_the_command_line(
+    tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = ["--checkpoint", str(tiny_export / exporter.REFERENCE), "--out", str(tmp_path)]
+    assert main(["export", "--format", "trt", "--compute-capability", "8.6,12.0", *source]) == 0
+    assert "not measured" in capsys.readouterr().out
+    found = artifact.read(tmp_path / "generator.plan").metadata
+    assert (found.engine or {})["compute_capabilities"] == ["8.6", "12.0"]
+    assert main(["export", "--format", "trt", "--version-compatible", *source]) == 2
+    assert "--version-compatible is TensorRT's" in capsys.readouterr().err
+    assert main(["export", "--format", "onnx", "--hardware-compatible", *source]) == 2
+    assert "--format onnx has no options of an engine" in capsys.readouterr().err
+
+
+# The runtime
 
 
 def test_without_tensorrt_the_line_says_what_to_install(
@@ -61,6 +453,16 @@ def test_without_tensorrt_the_line_says_what_to_install(
     with pytest.raises(BackendUnavailable, match="unknown TensorRT runtime 'os'"):
         load_tensorrt("os")  # metadata may name anything: it is never imported
     assert tensorrt_api.MODULES == {"tensorrt": "trt", "tensorrt_rtx": "trt-rtx"}
+
+
+def test_an_engine_of_the_other_tensorrt_can_be_rebuilt_with_this_one(here: Path) -> None:
+    if importlib.util.find_spec("tensorrt") is not None:
+        pytest.skip("both are installed")
+    plan = here / "generator.plan"
+    found = artifact.read(plan).metadata
+    artifact.write_sidecar(plan, found.replace(engine={"runtime": "tensorrt"}))
+    with pytest.raises(BackendUnavailable, match=r"wgan\[trt\]'; or, with tensorrt_rtx, `wgan sample .* --rebuild`"):
+        open_backend(plan)
 
 
 def test_an_engine_never_runs_on_the_cpu(tiny_export: Path) -> None:
