@@ -1,4 +1,4 @@
-"""The command line: `wgan train | export | verify | sample | demo`.
+"""The command line: `wgan train | export | verify | sample | doctor | demo`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
 2 something the user can mend (one line), 130 interrupted.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
+from wgan.serve.commands_doctor import doctor
 from wgan.serve.commands_export import export, verify
 from wgan.serve.commands_sample import sample
 from wgan.serve.commands_train import demo, train
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, export, verify, sample, demo):
+for command in (train, export, verify, sample, doctor, demo):
     app.command()(command)
 
 

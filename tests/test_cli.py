@@ -194,9 +194,9 @@ def test_asking_for_cuda_where_there_is_none_never_falls_back(run: Path, capsys:
 def test_help_fits_80_columns_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("train", "export", "verify", "sample", "demo"))
+    assert all(name in shown for name in ("train", "export", "verify", "sample", "doctor", "demo"))
     assert "..." not in shown.partition("Commands:")[2]
-    for command in ("train", "export", "verify", "sample", "demo"):
+    for command in ("train", "export", "verify", "sample", "doctor", "demo"):
         assert main([command, "--help"]) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 

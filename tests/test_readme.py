@@ -17,6 +17,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 # The command as README.md has it, without its comment → the script that has it as a line, or the test of it.
 CLI = "tests/test_cli.py::"
+DOCTOR = "tests/test_doctor.py::"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -25,6 +26,8 @@ RUN_BY: dict[str, str] = {
     "bash scripts/test.sh": ".ci/run",
     'pip install ".[onnx-cpu]" -c constraints.txt': PACKAGING + "test_a_slim_install_is_small_and_has_no_torch",
     "wgan demo": DEMO,
+    "wgan doctor": DOCTOR + "test_the_text_fits_80_columns_but_for_commands",
+    "wgan doctor --backend onnx --device cuda": DOCTOR + "test_asking_for_a_backend_decides_the_exit_code",
     "wgan export --format all": ROAD,
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
