@@ -52,27 +52,24 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
-    from wgan.serve.artifact import list_folder
-    from wgan.serve.errors import ArtifactError
     from wgan.serve.runs import newest_run
 
     need_training()
     from wgan.export import exporter
+    from wgan.export.folder import Refused, Row, verify_folder
     from wgan.export.show import parity_table
 
+    done: list[Row]
     if model is not None:
         done = [exporter.verify(model, device=device)]
     else:
-        folder = (run or newest_run()) / "export"
-        files = list_folder(folder)
-        if not files:
-            raise ArtifactError(f"nothing exported in {folder}: run `wgan export --format onnx` first")
-        done = [exporter.verify(path, device=device, required=False) for path in files]
-    passed = all(artifact.passed is not False for artifact in done)
+        done = verify_folder((run or newest_run()) / "export", device=device)
+    refused = any(isinstance(row, Refused) for row in done)
+    failed = any(not isinstance(row, Refused) and row.passed is False for row in done)
     emit(
-        {"passed": passed, "artifacts": [artifact.to_dict() for artifact in done]},
+        {"passed": not (failed or refused), "artifacts": [row.to_dict() for row in done]},
         parity_table(done),
         as_json,
     )
-    if not passed:
-        raise typer.Exit(1)
+    if failed or refused:
+        raise typer.Exit(1 if failed else 2)
