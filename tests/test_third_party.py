@@ -100,7 +100,12 @@ def test_torch_alone_runs_the_files(folder: Path, tmp_path: Path) -> None:
 
 
 # it would load torch if it could, for seconds
-POLYGRAPHY = "sys.modules['torch'] = None; from polygraphy.tools import main; sys.argv[0] = 'polygraphy'; sys.exit(main())"
+POLYGRAPHY = """
+sys.modules['torch'] = None
+from polygraphy.tools import main
+sys.argv[0] = 'polygraphy'
+sys.exit(main())
+"""
 
 
 @pytest.mark.parametrize("name", ONNX)
