@@ -9,31 +9,37 @@ from wgan.serve.console import Device, Json, Run, emit, need_training, say
 
 
 def export(
-    format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt or all")],
+    format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt, all or triton")],
     run: Run = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a file")] = "best",
     precision: Annotated[str, typer.Option(help="fp32 or fp16")] = "fp32",
     opset: Annotated[int, typer.Option(help="ONNX operator set")] = 11,
     max_batch: Annotated[int, typer.Option(help="largest batch that an engine takes and parity tries")] = 256,
     out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
+    triton_backend: Annotated[str, typer.Option(help="with triton: onnxruntime or tensorrt")] = "onnxruntime",
+    triton_device: Annotated[str, typer.Option(help="with triton: auto, cpu or cuda")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
     from wgan.serve.runs import newest_run
 
     need_training()
-    from wgan.export import exporter
+    from wgan.export import exporter, triton
     from wgan.export.show import parity_table
     from wgan.training.checkpoint import find
     from wgan.training.deploy import load_generator
     from wgan.training.report import write_report
 
+    serving = triton.Settings(triton_backend, triton_device, max_batch)
+    serving.check()
     # a checkpoint file and a folder to write to need no run
     alone = checkpoint not in ("best", "last") and run is None and out is not None
     folder = None if alone else run or newest_run()
     source = Path(checkpoint) if folder is None else find(folder, checkpoint)
     target = out or (folder or Path()) / "export"
     kinds = list(exporter.ENDINGS) if format == "all" else [format]
+    if format == "triton":
+        kinds = [triton.BACKENDS[triton_backend]]
     done = []
     for artifact in exporter.export(
         load_generator(source), target, kinds, precision=precision, opset=opset, max_batch=max_batch
@@ -42,7 +48,13 @@ def export(
         done.append(artifact)
     if folder is not None and target == folder / "export":
         write_report(folder)
-    emit({"artifacts": [artifact.to_dict() for artifact in done]}, parity_table(done), as_json)
+    result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
+    text = parity_table(done)
+    if format == "triton":
+        (model,) = (triton.write_repository(artifact.path, target / "triton", serving) for artifact in done)
+        result["triton"] = {"repository": str(model.parent), "model": model.name}
+        text += f"\nmodel repository: {model.parent} (model {model.name})"
+    emit(result, text, as_json)
 
 
 def verify(

@@ -31,6 +31,7 @@ RUN_BY: dict[str, str] = {
     "wgan export --format all": ROAD,
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
+    "wgan export --format triton": "tests/test_triton.py::test_the_command_makes_a_repository_of_the_proven_file",
     "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
     "wgan sample --backend trt -n 64": CLI + "test_asking_for_cuda_where_there_is_none_never_falls_back",
     "wgan sample -n 1000 --seed 5000 --out images.npy": CLI + "test_sample_writes_arrays",
