@@ -52,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader has gone; keep Python from failing again on its last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # a path that was asked for and cannot even be looked at: too long, or in a folder that is closed to us
+        return _fail(f"{error.filename}: {error.strerror}; name another path", 2, words)
     except Exception as error:
         # usage errors come from typer or, before 0.26, from click: known by their shape
         if hasattr(error, "format_message"):
