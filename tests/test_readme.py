@@ -18,6 +18,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 # The command as README.md has it, without its comment → the script that has it as a line, or the test of it.
 CLI = "tests/test_cli.py::"
 DOCTOR = "tests/test_doctor.py::"
+STRANGER = "tests/test_stranger.py::"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -33,6 +34,7 @@ RUN_BY: dict[str, str] = {
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
     "wgan export --format triton": "tests/test_triton.py::test_the_command_makes_a_repository_of_the_proven_file",
     "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
+    "wgan sample -n 64 --model theirs.onnx": STRANGER + "test_a_strangers_generator_makes_the_images_of_its_seeds",
     "wgan sample --backend trt -n 64": CLI + "test_asking_for_cuda_where_there_is_none_never_falls_back",
     "wgan sample -n 1000 --seed 5000 --out images.npy": CLI + "test_sample_writes_arrays",
     "wgan train": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
