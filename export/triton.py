@@ -74,7 +74,9 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         raise ExportError(f"{source} is not proven and is not served: {reason}")
     model = folder / source.stem.replace(".", "_")
     atomic_write(model / "1" / FILES[settings.backend], found.data)
-    if metadata.classes is not None:
+    if metadata.classes is None:
+        (model / "labels.txt").unlink(missing_ok=True)  # of another generator that had this name
+    else:
         lines = [" ".join(name.split()) for name in metadata.classes]
         atomic_write(model / "labels.txt", "".join(f"{name}\n" for name in lines).encode())
     # the last: a model without it is not loaded

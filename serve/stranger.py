@@ -45,13 +45,11 @@ class Stranger(OnnxBackend):
         try:
             self._input, batch, latent_dim = self._look_at_input()
             self._output = self._look_at_output()
-            # a file that fixes its batch runs that batch alone: smaller ones are filled up to it
-            self.steady_batch = batch or 1
-            images = self._infer(latents(0, batch or TRIAL, latent_dim))
-            image, low, high = self._look_at_images(images, batch or TRIAL)
-        except BaseException:
-            self.close()
-            raise
+        except UnicodeDecodeError:
+            raise self._refused("names its tensors in no text") from None
+        # a file that fixes its batch runs that batch alone: smaller ones are filled up to it
+        self.steady_batch = batch or 1
+        image, low, high = self._look_at_images(latents(0, batch or TRIAL, latent_dim))
         self.metadata = unknown.replace(latent=Latent(latent_dim), image=image, max_batch=batch)
         self.assumes = (
             f"{path} was not exported by wgan: assuming normal latents of {latent_dim} and NCHW images in [-1, 1] "
@@ -85,17 +83,22 @@ class Stranger(OnnxBackend):
         name: str = image.name
         return name
 
-    def _look_at_images(self, images: np.ndarray, batch: int) -> tuple[ImageSpec, float, float]:
+    def _look_at_images(self, z: np.ndarray) -> tuple[ImageSpec, float, float]:
+        """What the images of a few latents are, with the least and the largest value in them."""
+        try:
+            images = self._infer(z)
+        except BackendError as error:
+            raise self._refused(f"does not run {len(z)} latents at once ({str(error)[:60]}…)") from None
         shape = images.shape
         sides = all(1 <= side <= LARGEST_SIDE for side in shape[2:])
-        if len(shape) != 4 or shape[0] != batch or shape[1] not in (1, 3) or not sides:
-            raise self._refused(f"gives images of shape {shape} for {batch} latents")
+        if len(shape) != 4 or shape[0] != len(z) or shape[1] not in (1, 3) or not sides:
+            raise self._refused(f"gives images of shape {shape} for {len(z)} latents")
         low, high = float(images.min()), float(images.max())
         if not max(-low, high) <= BEYOND:  # NaN too
             raise self._refused(f"gives values from {low:.4g} to {high:.4g}, not in [-1, 1]")
         return ImageSpec(height=shape[2], width=shape[3], channels=shape[1]), low, high
 
-    def _infer(self, z: np.ndarray) -> np.ndarray:
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
         try:
             images: np.ndarray = self._session.run([self._output], {self._input: z})[0]
         except Exception as error:  # onnxruntime raises types of its own, some without a common base

@@ -36,10 +36,11 @@ def make(
     kind: int = TensorProto.FLOAT,
     label: bool = False,
     outputs: int = 1,
+    baked: bool = False,
 ) -> Path:
     """An ONNX generator, image = scale · tanh(noise W), as somebody else's tool might write it."""
     layout = (SIDE, SIDE, channels) if nhwc else (channels, SIDE, SIDE)
-    first = -1 if batch != 1 else 1
+    first = 2 if baked else -1
     constants = {
         "W": weights(channels),
         "target": np.array([first, *layout], np.int64),
@@ -135,6 +136,29 @@ def test_a_file_whose_tensors_lie_elsewhere_is_one_line(tmp_path: Path, capsys: 
     assert main(["sample", "--model", str(tmp_path / "split.onnx"), "-n", "1", "--out", str(tmp_path / "o")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "ONNX Runtime cannot load" in line
+
+
+def test_a_strangers_damaged_file_is_one_line_and_nothing_on_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = make(tmp_path / "theirs.onnx").read_bytes()
+    path = tmp_path / "damaged.onnx"
+    words = ["sample", "--model", str(path), "-n", "1", "--out", str(tmp_path / "o.npy")]
+    # a name that is no UTF-8, an operator that there is none, half a file
+    damaged = (content.replace(b"noise", b"n\xdaise"), content.replace(b"Tanh", b"Tonh"), content[: len(content) // 2])
+    for spoilt in damaged:
+        path.write_bytes(spoilt)
+        assert main(words) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert len(shown.err.splitlines()) == 1
+
+
+def test_a_batch_that_was_baked_in_unsaid_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = make(tmp_path / "theirs.onnx", baked=True)
+    assert main(["sample", "--model", str(path), "-n", "1", "--out", str(tmp_path / "o.npy")]) == 2
+    (line,) = capfd.readouterr().err.splitlines()  # the runtime's own log too
+    assert "does not run 4 latents at once (ONNX Runtime failed: " in line
 
 
 def test_a_batch_larger_than_a_fixed_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

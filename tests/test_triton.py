@@ -108,6 +108,9 @@ def test_the_classes_of_a_conditional_generator_are_a_file_of_lines(
     monkeypatch.setattr(artifact, "read", lambda path: named)
     model = triton.write_repository(found.path, tmp_path, triton.Settings())
     assert (model / "labels.txt").read_text() == "red\nblue hair\n"
+    monkeypatch.setattr(artifact, "read", lambda path: found)
+    triton.write_repository(found.path, tmp_path, triton.Settings())
+    assert not (model / "labels.txt").exists()
 
 
 @pytest.mark.parametrize(("most", "preferred"), [(1, [1]), (8, [8]), (64, [64]), (1000, [64, 1000])])
