@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from wgan.serve import doctor, doctor_text, gpu, machine, requirements, verdicts
+from wgan.serve.backend import open_backend
 from wgan.serve.cli import main
+from wgan.serve.errors import BackendError
 
 SLIM = {"wgan": "0.1.0", "numpy": "2.4.6", "packaging": "26.3", "pillow": "13.0.0", "rich": "15.0", "typer": "0.29.2"}
 FULL = SLIM | {"onnxruntime-gpu": "1.31.1", "torch": "2.15.0", "torchvision": "0.29.2", "onnx": "1.23.2",
@@ -316,3 +318,19 @@ assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert {row["what"] for row in json.loads(done.stdout)["backends"]} == {"onnx", "torchscript", "torch", "trt"}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("name", "what"), [("generator.onnx", "onnx"), ("generator.ts", "torchscript"), ("generator.plan", "trt")]
+)
+def test_on_a_gpu_the_verdict_is_what_happens(tiny_export: Path, name: str, what: str) -> None:
+    found = doctor.examine(Path("runs"))
+    assert found.driver is not None
+    assert found.driver.gpus
+    try:
+        open_backend(tiny_export / name, device="cuda").close()
+        opens = True
+    except BackendError:
+        opens = False
+    assert found.runs(what, "cuda") == opens
