@@ -76,7 +76,7 @@ def export(
     """
     for kind in kinds:
         if kind not in ENDINGS:
-            raise ConfigError(f"--format {kind} is not one of {', '.join(ENDINGS)}, all")
+            raise ConfigError(f"--format {kind} is not one of {', '.join(ENDINGS)}, all, triton")
     if precision not in PRECISIONS:
         raise ConfigError(f"--precision {precision} is not one of {', '.join(PRECISIONS)}")
     if not 1 <= max_batch <= 65_536:

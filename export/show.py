@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wgan.export.exporter import Exported
+from wgan.export.folder import Refused, Row
 
 COLUMNS = ("artifact", "on", "max", "mean", "p99.9", "PSNR", "8-bit", "parity")
 
 
-def parity_table(artifacts: Sequence[Exported]) -> str:
-    """One row an artifact, and a line below for each that fails or could not be run.
+def parity_table(artifacts: Sequence[Row]) -> str:
+    """One row an artifact, and a line below for each that fails, could not be run or is refused.
 
     Absolute errors of images in [-1, 1]; the worst image's PSNR in dB; the share of 8-bit pixels off by
     more than one level.
@@ -22,6 +22,10 @@ def parity_table(artifacts: Sequence[Exported]) -> str:
         table.add_column(name, justify="left" if name in ("artifact", "on", "parity") else "right", no_wrap=True)
     notes = []
     for artifact in artifacts:
+        if isinstance(artifact, Refused):
+            table.add_row(artifact.path.name, "-", "-", "-", "-", "-", "-", "refused")
+            notes.append(artifact.reason)
+            continue
         report = artifact.metadata.parity or {}
         if report.get("passed") is None:
             table.add_row(artifact.path.name, "-", "-", "-", "-", "-", "-", "not run")

@@ -22,6 +22,17 @@ class Artifact:
     data: bytes
 
 
+class Foreign(ArtifactError):
+    """A file of a known format that wgan did not write; ``data`` are its bytes, ``digest`` their SHA-256."""
+
+    def __init__(self, path: Path, kind: str, data: bytes, digest: str):
+        message = f"{path} carries no wgan metadata: it was not exported by wgan"
+        if kind == "torchscript":
+            message += "; a TorchScript file is a program that loading runs, so wgan loads its own alone"
+        super().__init__(message)
+        self.data, self.digest = data, digest
+
+
 def format_of(path: Path) -> str:
     """The artifact format that the file's ending means.
 
@@ -55,7 +66,7 @@ def read(path: Path) -> Artifact:
         with suppress(OSError):
             text = sidecar(path).read_bytes()
     if text is None:
-        raise ArtifactError(f"{path} carries no wgan metadata: it was not exported by wgan")
+        raise Foreign(path, kind, data, digest)
     metadata = parse(text, str(path))
     if metadata.format != kind:
         raise ArtifactError(f"{path} holds {metadata.format}, its ending says {kind}: rename it")

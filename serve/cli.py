@@ -1,4 +1,4 @@
-"""The command line: `wgan train | export | verify | sample | eval | demo`.
+"""The command line: `wgan train | export | verify | sample | eval | doctor | demo`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
 2 something the user can mend (one line), 130 interrupted.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
+from wgan.serve.commands_doctor import doctor
 from wgan.serve.commands_eval import evaluate
 from wgan.serve.commands_export import export, verify
 from wgan.serve.commands_sample import sample
@@ -32,6 +33,7 @@ app = typer.Typer(
 for command in (train, export, verify, sample):
     app.command()(command)
 app.command("eval")(evaluate)
+app.command()(doctor)
 app.command()(demo)
 
 
@@ -54,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader has gone; keep Python from failing again on its last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # a path that was asked for and cannot even be looked at: too long, or in a folder that is closed to us
+        return _fail(f"{error.filename}: {error.strerror}; name another path", 2, words)
     except Exception as error:
         # usage errors come from typer or, before 0.26, from click: known by their shape
         if hasattr(error, "format_message"):

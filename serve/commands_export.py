@@ -9,7 +9,7 @@ from wgan.serve.console import Device, Json, Run, emit, need_training, say
 
 
 def export(
-    format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt or all")],
+    format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt, all or triton")],
     run: Run = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a file")] = "best",
     precision: Annotated[str, typer.Option(help="fp32 or fp16")] = "fp32",
@@ -25,6 +25,8 @@ def export(
         str | None, typer.Option(help="trt-rtx: the GPUs it is for, as in 8.6,12.0; none need be here")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
+    triton_backend: Annotated[str, typer.Option(help="with triton: onnxruntime or tensorrt")] = "onnxruntime",
+    triton_device: Annotated[str, typer.Option(help="with triton: auto, cpu or cuda")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
@@ -37,18 +39,22 @@ def export(
     if options != BuildOptions() and format not in ("trt", "all"):
         raise ConfigError(f"--format {format} has no options of an engine: use --format trt")
     need_training()
-    from wgan.export import exporter
+    from wgan.export import exporter, triton
     from wgan.export.show import parity_table
     from wgan.training.checkpoint import find
     from wgan.training.deploy import load_generator
     from wgan.training.report import write_report
 
+    serving = triton.Settings(triton_backend, triton_device, max_batch)
+    serving.check()
     # a checkpoint file and a folder to write to need no run
     alone = checkpoint not in ("best", "last") and run is None and out is not None
     folder = None if alone else run or newest_run()
     source = Path(checkpoint) if folder is None else find(folder, checkpoint)
     target = out or (folder or Path()) / "export"
     kinds = list(exporter.ENDINGS) if format == "all" else [format]
+    if format == "triton":
+        kinds = [triton.BACKENDS[triton_backend]]
     done = []
     for artifact in exporter.export(
         load_generator(source),
@@ -63,7 +69,13 @@ def export(
         done.append(artifact)
     if folder is not None and target == folder / "export":
         write_report(folder)
-    emit({"artifacts": [artifact.to_dict() for artifact in done]}, parity_table(done), as_json)
+    result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
+    text = parity_table(done)
+    if format == "triton":
+        (model,) = (triton.write_repository(artifact.path, target / "triton", serving) for artifact in done)
+        result["triton"] = {"repository": str(model.parent), "model": model.name}
+        text += f"\nmodel repository: {model.parent} (model {model.name})"
+    emit(result, text, as_json)
 
 
 def verify(
@@ -73,27 +85,24 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
-    from wgan.serve.artifact import list_folder
-    from wgan.serve.errors import ArtifactError
     from wgan.serve.runs import newest_run
 
     need_training()
     from wgan.export import exporter
+    from wgan.export.folder import Refused, Row, verify_folder
     from wgan.export.show import parity_table
 
+    done: list[Row]
     if model is not None:
         done = [exporter.verify(model, device=device)]
     else:
-        folder = (run or newest_run()) / "export"
-        files = list_folder(folder)
-        if not files:
-            raise ArtifactError(f"nothing exported in {folder}: run `wgan export --format onnx` first")
-        done = [exporter.verify(path, device=device, required=False) for path in files]
-    passed = all(artifact.passed is not False for artifact in done)
+        done = verify_folder((run or newest_run()) / "export", device=device)
+    refused = any(isinstance(row, Refused) for row in done)
+    failed = any(not isinstance(row, Refused) and row.passed is False for row in done)
     emit(
-        {"passed": passed, "artifacts": [artifact.to_dict() for artifact in done]},
+        {"passed": not (failed or refused), "artifacts": [row.to_dict() for row in done]},
         parity_table(done),
         as_json,
     )
-    if not passed:
-        raise typer.Exit(1)
+    if failed or refused:
+        raise typer.Exit(1 if failed else 2)

@@ -48,7 +48,10 @@ def sample(
     began = time.perf_counter()
     with open_model(path, kind, device) as opened:
         loaded = time.perf_counter()
-        if kind != "torch" and not opened.metadata.proven:
+        assumes = getattr(opened, "assumes", None)  # of a file that is not ours
+        if assumes is not None:
+            say(assumes)
+        elif kind != "torch" and not opened.metadata.proven:
             say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
         text = {"model": opened.digest, "backend": f"{opened.name} on {opened.device}"}
         number = class_number(opened, label)
@@ -69,6 +72,7 @@ def sample(
         "device": where.rpartition(" ")[2],
         "model": str(path),
         "model_sha256": digest,
+        "assumes": assumes,
         "load_seconds": loaded - began,
         "seconds": seconds,
         "images_per_second": n / seconds,
@@ -97,6 +101,6 @@ def open_model(path: Path, kind: str, device: str) -> "Backend":
         from wgan.training.deploy import TorchBackend
 
         return TorchBackend(path, device)
-    from wgan.serve.backend import open_backend
+    from wgan.serve.stranger import open_any
 
-    return open_backend(path, device=device)
+    return open_any(path, device=device)

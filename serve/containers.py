@@ -8,6 +8,7 @@ TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 
 from wgan.serve.metadata import KEY
@@ -48,13 +49,15 @@ def _split_torchscript(data: bytes) -> tuple[bytes | None, str]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for name in sorted(archive.namelist()):
+                if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Damaged("TorchScript")  # torch writes no others
                 content = archive.read(name)  # checks the CRC
                 inner = name.split("/", 1)[-1]
                 if inner == f"extra/{KEY}.json":
                     text = content
                 else:
                     digest.update(f"{inner}\0{len(content)}\0".encode() + content)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError, RuntimeError):
         raise Damaged("TorchScript") from None
     return text, digest.hexdigest()
 

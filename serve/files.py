@@ -1,7 +1,8 @@
 """Files that are either whole or not there.
 
-Everything is written under a temporary name in the same folder, ``.name.<pid>.tmp``, and renamed when whole:
-a reader never sees half a file, and a crash leaves the old one. What the system refuses (no space, no
+Everything is written under a temporary name in the same folder and renamed when whole: a reader never sees half
+a file, and a crash leaves the old one. What a killed process left goes when the folder is next written to
+(`temporary`). What the system refuses (no space, no
 permission, no such folder) becomes an OutputError of one line.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wgan.serve.errors import OutputError
+from wgan.serve.temporary import create
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -37,28 +39,39 @@ class Replacement:
 
     def __init__(self, path: Path):
         self.path = path
-        self.tmp = temporary_name(path)
         with writing(path):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.tmp.touch()
+            self.tmp, descriptor = create(path)
+        self._lock: int | None = descriptor
+        if os.name == "nt":  # Windows renames no open file
+            self._unlock()
 
-    def commit(self) -> None:
-        """Put the file in place; it survives a power cut from here on. Raises OutputError."""
+    def commit(self, *, sync: bool = True) -> None:
+        """Put the file in place; with ``sync`` it survives a power cut from here on. Raises OutputError."""
         try:
             with writing(self.path):
-                _sync(self.tmp, os.O_RDWR)
+                if sync:
+                    _sync(self.tmp, os.O_RDWR)
                 self.tmp.replace(self.path)
         except BaseException:
             self.discard()
             raise
-        sync_folder(self.path.parent)
+        self._unlock()
+        if sync:
+            sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there."""
         with suppress(OSError):
             self.tmp.unlink()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 @contextmanager
@@ -85,11 +98,6 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> N
             file.write(content)
         else:
             content(file)
-
-
-def temporary_name(path: Path) -> Path:
-    """The name beside ``path`` that this process writes it under."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,5 +1,8 @@
 """ONNX Runtime, on the CPU or on CUDA, as asked and never another."""
 
+import sys
+from contextlib import redirect_stdout
+
 import numpy as np
 
 from wgan.serve.artifact import Artifact
@@ -30,13 +33,17 @@ class OnnxBackend(Backend):
             raise BackendUnavailable("--device cuda: this machine shows no CUDA device; use --device cpu")
         self.device = device
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors alone: its warnings are not for users
+        options.log_severity_level = 4  # nothing: warnings are not for users, errors come as exceptions
         # use_tf32=0: the same numbers as float32, which parity is measured against
         wanted = [(CUDA, {"use_tf32": "0"})] if device == "cuda" else []
         if device == "cuda" and hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()
+            with redirect_stdout(sys.stderr):  # what it misses it prints, and stdout is the result's
+                ort.preload_dlls()
         try:
-            self._session = ort.InferenceSession(artifact.data, options, providers=[*wanted, CPU])
+            # without its fallback: that prints to stdout and goes on with another provider
+            self._session = ort.InferenceSession(
+                artifact.data, options, providers=[*wanted, CPU], enable_fallback=False
+            )
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
             raise BackendError(f"ONNX Runtime cannot load {artifact.path}: {' '.join(str(error).split())}") from None
         # a provider that fails to load is dropped without an exception

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan.serve.errors import OutputError
-from wgan.serve.files import Replacement, sync_folder, temporary_name
+from wgan.serve.files import Replacement, sync_folder
 from wgan.serve.images import Pixels, encode_png, grid
 from wgan.serve.output import Labels, Output
 from wgan.serve.pipeline import Pipeline
@@ -51,15 +51,13 @@ class FolderOutput(Output):
     def _save(self, seeds: range, images: Pixels, labels: list[int | None]) -> None:
         for seed, image, label in zip(seeds, images, labels, strict=True):
             path = self.path / f"{stem(seed)}.png"
-            tmp = temporary_name(path)
+            file = Replacement(path)
             try:
-                with tmp.open("wb") as file:
-                    file.write(_encode(image, seed, label, self._text))
-                tmp.replace(path)
+                file.tmp.write_bytes(_encode(image, seed, label, self._text))
             except BaseException:
-                with suppress(OSError):
-                    tmp.unlink()
+                file.discard()
                 raise
+            file.commit(sync=False)
 
     def _finish(self) -> None:
         for _ in self._pipeline.finish():

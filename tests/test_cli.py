@@ -92,6 +92,46 @@ def test_verify_of_a_damaged_artifact_exits_1(run: Path, here: Path, capsys: pyt
     assert "max_abs" in shown
 
 
+def test_verify_finishes_its_table_whatever_is_wrong_with_a_file(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.test_parity import reweighted
+
+    export = run / "export"
+    export.joinpath("generator.fp16.onnx").write_bytes(b"half a file")
+    export.joinpath("generator.old.ts").mkdir()
+    assert main(["verify"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[-1] for line in lines[1:6]}
+    assert rows.pop("generator.plan") in ("run", "holds")  # "not run" without a GPU
+    assert rows == {
+        "generator.fp16.onnx": "refused",
+        "generator.old.ts": "refused",
+        "generator.onnx": "holds",
+        "generator.ts": "holds",
+    }
+    assert any("fp16.onnx is damaged or no ONNX file" in line for line in lines[6:])
+    assert any("old.ts cannot be read" in line for line in lines[6:])
+
+    assert main(["verify", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] is False
+    assert [entry["file"] for entry in found["artifacts"]] == sorted(entry["file"] for entry in found["artifacts"])
+    assert {entry["file"] for entry in found["artifacts"] if "error" in entry} == {
+        "generator.fp16.onnx",
+        "generator.old.ts",
+    }
+
+    # an artifact that is measured and found wrong outweighs one that could not be measured
+    shutil.move(reweighted(export, here, 1.01), export / "generator.onnx")
+    assert main(["verify"]) == 1
+    assert "FAILS" in capsys.readouterr().out
+
+    export.joinpath("generator.pt").unlink()
+    assert main(["verify"]) == 2
+    assert capsys.readouterr().out.count("no checkpoint") == 3
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -195,9 +235,9 @@ def test_asking_for_cuda_where_there_is_none_never_falls_back(run: Path, capsys:
 def test_help_fits_80_columns_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("train", "export", "verify", "sample", "eval", "demo"))
+    assert all(name in shown for name in ("train", "export", "verify", "sample", "eval", "doctor", "demo"))
     assert "..." not in shown.partition("Commands:")[2]
-    for command in ("train", "export", "verify", "sample", "eval", "demo"):
+    for command in ("train", "export", "verify", "sample", "eval", "doctor", "demo"):
         assert main([command, "--help"]) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 

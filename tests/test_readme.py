@@ -20,6 +20,8 @@ CLI = "tests/test_cli.py::"
 EVAL = "tests/test_eval.py::"
 FIDELITY = "tests/test_fidelity.py::"
 TENSORRT = "tests/test_tensorrt.py::"
+DOCTOR = "tests/test_doctor.py::"
+STRANGER = "tests/test_stranger.py::"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -33,10 +35,14 @@ RUN_BY: dict[str, str] = {
     "wgan eval --model generator.fp16.onnx --data photos": EVAL
     + "test_an_artifact_is_measured_with_the_weights_of_a_file",
     "wgan eval -n 10000": EVAL + "test_without_weights_there_is_swd_and_one_line_that_says_why",
+    "wgan doctor": DOCTOR + "test_the_text_fits_80_columns_but_for_commands",
+    "wgan doctor --backend onnx --device cuda": DOCTOR + "test_asking_for_a_backend_decides_the_exit_code",
     "wgan export --format all": ROAD,
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
+    "wgan export --format triton": "tests/test_triton.py::test_the_command_makes_a_repository_of_the_proven_file",
     "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
+    "wgan sample -n 64 --model theirs.onnx": STRANGER + "test_a_strangers_generator_makes_the_images_of_its_seeds",
     "wgan sample --backend trt -n 64": CLI + "test_asking_for_cuda_where_there_is_none_never_falls_back",
     "wgan sample --backend trt --model generator.plan -n 64 --rebuild": TENSORRT + "test_rebuild_on_the_command_line",
     "wgan export --format trt --compute-capability 8.6,12.0": TENSORRT

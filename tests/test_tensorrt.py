@@ -29,7 +29,7 @@ from wgan.serve.tensorrt_fit import rebuild_if_needed
 from wgan.serve.tensorrt_readback import half_layers, read_back
 from wgan.training.deploy import TrainedGenerator
 
-GPU = Gpu("NVIDIA GeForce RTX 3060", "8.6")
+GPU = Gpu("NVIDIA GeForce RTX 3060", (8, 6), 2**33)
 needs_no_gpu = pytest.mark.skipif(first_gpu() is not None, reason="shows what happens where there is no GPU")
 
 

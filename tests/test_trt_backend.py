@@ -33,7 +33,7 @@ IMAGE = {"image": (TensorIOMode.OUTPUT, np.float32, SHAPE)}
 PLAIN, CONDITIONAL = {**INPUTS, **IMAGE}, {**INPUTS, **LABEL, **IMAGE}
 SIZES = (8, 8, 8, 1, 8, 3, 3, 20, 8, 8, 17, 3, 5)
 WHEN = ["late", "soon", 0, 1, 2, 3]
-GPU = Gpu("Some GPU", "8.6")
+GPU = Gpu("Some GPU", (8, 6), 2**33)
 
 Open = Callable[..., TrtBackend]
 
@@ -375,7 +375,7 @@ def test_an_engine_from_elsewhere_is_refused_before_it_is_loaded(
 ) -> None:
     runtime = FakeRuntime()
     api = FakeTensorrt(runtime, truth, PLAIN, MOST, ("deserialize_cuda_engine", 1))
-    gpu = Gpu("Old GPU", "7.0") if "old" in changes else GPU
+    gpu = Gpu("Old GPU", (7, 0), 2**33) if "old" in changes else GPU
     pretend(monkeypatch, runtime)
     monkeypatch.setattr(tensorrt_fit, "load_tensorrt", lambda name=None: api)
     monkeypatch.setattr(trt_backend, "first_gpu", lambda: gpu)

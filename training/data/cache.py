@@ -7,12 +7,10 @@ file is written under a name of its own and then renamed: two builders at once e
 import hashlib
 import json
 import os
-import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -28,7 +26,6 @@ from wgan.training.data.sources import Source
 
 VERSION = 1
 CHUNK = 64  # images decoded ahead of the writer, and between calls of the progress function
-STALE = 3600.0  # seconds without a write, after which a temporary file has lost its builder
 PROBES, PROBE = 64, 2**20  # blocks, bytes
 
 ProgressFn = Callable[[int, int, str], None]  # done, total, what
@@ -56,7 +53,6 @@ def load_or_build(source: Source, shape: Shape, folder: Path, progress: Progress
     cached = _load(base)
     if cached is None:
         try:
-            _remove_stale(folder)
             _build(source, shape, base, progress)
         except OutputError as error:
             raise DatasetError(f"the image cache: {error}") from None
@@ -166,11 +162,3 @@ def _probe(path: Path) -> int:
             file.seek(start)
             crc = zlib.crc32(file.read(PROBE), crc)
     return crc
-
-
-def _remove_stale(folder: Path) -> None:
-    """What killed builders left: a living one writes all the time."""
-    for path in folder.glob(".*.tmp"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > STALE:
-                path.unlink()

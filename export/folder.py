@@ -1,0 +1,42 @@
+"""Every artifact of a folder measured, whatever is wrong with some of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wgan.export import exporter
+from wgan.serve.artifact import list_folder
+from wgan.serve.errors import ArtifactError, WganError
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that could not be measured, and why."""
+
+    path: Path
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"file": self.path.name, "path": str(self.path), "error": self.reason}
+
+
+Row = exporter.Exported | Refused
+
+
+def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
+    """`verify` for each artifact in a folder, by name.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    files = list_folder(folder)
+    if not files:
+        raise ArtifactError(f"nothing exported in {folder}: run `wgan export --format onnx` first")
+    rows: list[Row] = []
+    for path in files:
+        try:
+            rows.append(exporter.verify(path, device=device, required=False))
+        except WganError as error:
+            rows.append(Refused(path, str(error)))
+    return rows

@@ -1,0 +1,38 @@
+"""`wgan doctor`."""
+
+from typing import Annotated
+
+import typer
+
+from wgan.serve.console import Device, Json, emit
+from wgan.serve.errors import ConfigError
+
+
+def doctor(
+    backend: Annotated[
+        str | None, typer.Option(help="torch, torchscript, onnx or trt: exit code 1 if it cannot run")
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show what this machine can run, and how to mend the rest."""
+    from wgan.serve.doctor import examine
+    from wgan.serve.doctor_text import as_text
+    from wgan.serve.runs import BACKENDS, ROOT
+    from wgan.serve.torch_device import check_name
+
+    check_name(device)
+    if backend is not None and backend not in BACKENDS:
+        raise ConfigError(f"--backend {backend} is not one of {', '.join(BACKENDS)}")
+    if backend is None and device != "auto":
+        raise ConfigError("--device goes with --backend: name the backend that is to run on it")
+    found = examine(ROOT)
+    runs = None if backend is None else found.runs(backend, device)
+    result, text = found.to_dict(), as_text(found)
+    if backend is not None:
+        result |= {"asked": {"backend": backend, "device": device, "runs": runs}}
+        where = "here" if device == "auto" else f"here on {device}"
+        text += f"\n\n{backend} {'runs' if runs else 'does not run'} {where}"
+    emit(result, text, as_json)
+    if runs is False:
+        raise typer.Exit(1)

@@ -1,0 +1,90 @@
+"""`wgan doctor`: what this machine has and can run, what is wrong with it, and the command that mends each gap."""
+
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from wgan.serve import machine, verdicts
+from wgan.serve.gpu import Driver, query_driver
+from wgan.serve.requirements import Package, installed, installer, packages, uninstaller, unmet
+from wgan.serve.verdicts import Gap, Verdict
+
+TIGHT = 2_000_000_000  # bytes: checkpoints of one run and a cache of images
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found."""
+
+    wgan: str | None
+    python: str
+    platform: str
+    cpu: machine.Cpu
+    disk: machine.Disk
+    driver: Driver | None
+    packages: list[Package]
+    backends: list[Verdict]
+    troubles: list[Gap]
+
+    def runs(self, backend: str, device: str) -> bool:
+        """Whether a backend runs on a device, or for `auto` on any."""
+        return any(row.runs for row in self.backends if row.what == backend and device in ("auto", row.device))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        values = asdict(self)
+        values["disk"]["folder"] = str(self.disk.folder)
+        for entry, package in zip(values["packages"], self.packages, strict=True):
+            entry["fits"] = package.fits
+        return values
+
+
+def examine(folder: Path) -> Diagnosis:
+    """Looks at this machine, without importing torch.
+
+    Args:
+        folder: where runs are written; need not be there.
+    """
+    driver, disk, asked = query_driver(), machine.disk(folder), packages()
+    return Diagnosis(
+        wgan=installed("wgan"),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu=machine.cpu(),
+        disk=disk,
+        driver=driver,
+        packages=asked,
+        backends=verdicts.backends(driver),
+        troubles=_troubles(asked, disk, driver),
+    )
+
+
+def _troubles(asked: list[Package], disk: machine.Disk, driver: Driver | None) -> list[Gap]:
+    """What is wrong, though much may run in spite of it."""
+    install = installer()
+    found = []
+    if not asked:
+        found.append(Gap("wgan is run without being installed: its packages' bounds are unknown", f"{install} -e ."))
+    if installed("onnxruntime") and installed("onnxruntime-gpu"):
+        # both write the same files: whichever came last is there, and removing one breaks the other
+        again = "onnxruntime-gpu" if verdicts.gpu_gap(driver) is None else "onnxruntime"
+        both = "onnxruntime onnxruntime-gpu"
+        found.append(
+            Gap("onnxruntime and onnxruntime-gpu overwrite each other", f"{uninstaller()} {both} && {install} {again}")
+        )
+    for package in asked:
+        if not package.fits:
+            what = f"{package.name} {package.installed} is outside {package.wanted}, which wgan was tested with"
+            found.append(Gap(what, f"{install} '{package.name}{package.wanted}'"))
+    if wanted := unmet("torchvision", "torch"):
+        what = f"torchvision {installed('torchvision')} is made for torch {wanted}, not {installed('torch')}"
+        found.append(Gap(what, f"{install} --force-reinstall torchvision 'torch{wanted}'"))
+    gap = verdicts.gpu_gap(driver)
+    if gap is not None and (driver is not None or machine.nvidia_on_the_bus()):
+        found.append(gap)
+    if not disk.writable:
+        found.append(Gap(f"{disk.folder}/ cannot be written", "name another place with --run and --out"))
+    if disk.free < TIGHT:
+        found.append(Gap(f"{disk.free / 1e9:.1f} GB are free under {disk.folder}/", "free some space"))
+    return found

@@ -1,0 +1,71 @@
+"""A diagnosis as text for a terminal of 80 columns."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from wgan.serve.doctor import Diagnosis
+
+WIDTH = 80
+
+
+def as_text(found: Diagnosis) -> str:
+    """The machine, the backends, the packages, and what is to be mended."""
+    rows = [(row.what, row.device, "yes" if row.runs else "no", row.why) for row in found.backends]
+    parts = [_machine(found), _table(("backend", "on", "runs", ""), rows)]
+    listed = [
+        (package.name, package.installed or "-", package.wanted, package.extra or "base") for package in found.packages
+    ]
+    if listed:
+        parts.append(_table(("package", "installed", "tested with", "extra"), listed))
+    if found.troubles:
+        parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in found.troubles)]))
+    missing: dict[str, list[str]] = {}
+    said = {gap.fix for gap in found.troubles}
+    for row in found.backends:
+        if not row.runs and row.fix not in said:
+            missing.setdefault(str(row.fix), []).append(f"{row.what} on {row.device}")
+    if missing:
+        lines = [_gap(", ".join(names), fix) for fix, names in missing.items()]
+        parts.append("\n".join(["for what does not run:", *lines]))
+    return "\n\n".join(parts)
+
+
+def _machine(found: Diagnosis) -> str:
+    cpu, disk, driver = found.cpu, found.disk, found.driver
+    bfloat16 = {None: "bfloat16 unknown", "": "no bfloat16"}.get(cpu.bfloat16, f"bfloat16 by {cpu.bfloat16}")
+    lines = [
+        ("wgan", f"{found.wgan or '(not installed)'}, Python {found.python}, {found.platform}"),
+        ("CPU", f"{cpu.name}, {cpu.threads} threads, {bfloat16}"),
+        ("disk", f"{disk.folder}/: {disk.free / 1e9:,.0f} GB free{'' if disk.writable else ', not writable'}"),
+    ]
+    if driver is None:
+        lines.append(("driver", "none"))
+    else:
+        newest = f", runs CUDA up to {driver.cuda[0]}.{driver.cuda[1]}" if driver.cuda else ""
+        problem = f", does not start: {driver.problem}" if driver.problem else ""
+        lines.append(("driver", f"NVIDIA {driver.release or '(version unknown)'}{newest}{problem}"))
+        for gpu in driver.gpus:
+            major, minor = gpu.capability
+            lines.append(("GPU", f"{gpu.name}, compute capability {major}.{minor}, {gpu.memory / 2**30:.0f} GiB"))
+    wrapped = [textwrap.fill(f"{name:<8}{text}", WIDTH, subsequent_indent=" " * 8) for name, text in lines]
+    return "\n".join(wrapped)
+
+
+def _gap(why: str, fix: str) -> str:
+    # a command stays on one line, however long, so that it can be copied
+    return f"{textwrap.fill(why, WIDTH, initial_indent='  ', subsequent_indent='  ')}\n      {fix}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, width=WIDTH, color_system=None, highlight=False, markup=False).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

@@ -1,0 +1,67 @@
+"""What this machine is, whatever is installed on it: processor, disk, and a GPU that no driver shows."""
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")  # x86 first, then 64-bit Arm
+NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of what draws or computes
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor as this process may use it."""
+
+    name: str
+    threads: int
+    bfloat16: str | None  # the instructions that multiply bfloat16; "" if it has none, None if not known
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The disk under a folder, which need not be there yet."""
+
+    folder: Path
+    free: int  # bytes
+    writable: bool
+
+
+def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
+    """The processor."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    threads = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        lines = cpuinfo.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return Cpu(platform.processor() or platform.machine(), threads, None)
+    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    flags = (values.get("flags") or values.get("Features") or "").split()
+    found = next((flag for flag in BF16_FLAGS if flag in flags), "")
+    return Cpu(values.get("model name") or platform.machine(), threads, found if flags else None)
+
+
+def disk(folder: Path) -> Disk:
+    """Free space and whether one may write there."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return Disk(folder, shutil.disk_usage(there).free, there.is_dir() and os.access(there, os.W_OK | os.X_OK))
+
+
+def nvidia_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> bool:
+    """Whether a PCI device of NVIDIA's draws or computes, driver or not."""
+    for device in devices.glob("*"):
+        try:
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+        except OSError:
+            continue
+        if vendor == NVIDIA and kind.startswith(DISPLAY):
+            return True
+    return False
+
+
+def in_container(root: Path = Path("/")) -> bool:
+    """Whether a container engine started this."""
+    return any((root / mark).exists() for mark in (".dockerenv", "run/.containerenv"))

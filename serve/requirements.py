@@ -1,0 +1,88 @@
+"""Which packages wgan and its extras ask for, and which of them are installed."""
+
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+EXTRAS = ("onnx-cpu", "onnx", "trt", "trt-rtx", "train")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that wgan asks for, with the bounds it was tested within."""
+
+    name: str
+    wanted: str  # ">=1.23"
+    extra: str | None  # the first that brings it; None: the base
+    installed: str | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is missing or within its bounds; a version that follows no rule is let pass."""
+        try:
+            return self.installed is None or Version(self.installed) in SpecifierSet(self.wanted, prereleases=True)
+        except InvalidVersion:
+            return True
+
+
+def installed(name: str) -> str | None:
+    """The installed version of a package, without importing it."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def packages() -> list[Package]:
+    """All that the base and `EXTRAS` ask for on this platform, each once.
+
+    Empty where wgan runs without being installed.
+    """
+    found: dict[str, Package] = {}
+    for extra in (None, *EXTRAS):
+        for requirement in _asked_for("wgan", extra):
+            name = canonicalize_name(requirement.name)
+            if name not in found and name != "wgan":
+                found[name] = Package(name, str(requirement.specifier), extra, installed(name))
+    return list(found.values())
+
+
+def unmet(package: str, wanted: str) -> str | None:
+    """What an installed package says it needs of another, where that one's version is another."""
+    there = installed(wanted)
+    for requirement in _asked_for(package, None):
+        if canonicalize_name(requirement.name) == wanted and there is not None:
+            return None if Package(wanted, str(requirement.specifier), None, there).fits else str(requirement.specifier)
+    return None
+
+
+def installer() -> str:
+    """`pip install`, as it is called for this environment: one that uv made has no pip."""
+    return "pip install" if find_spec("pip") else "uv pip install"
+
+
+def uninstaller() -> str:
+    """The counterpart of `installer`; asks nothing."""
+    return "pip uninstall -y" if find_spec("pip") else "uv pip uninstall"
+
+
+def _asked_for(package: str, extra: str | None) -> list[Requirement]:
+    try:
+        lines = metadata.requires(package) or []
+        asked = [Requirement(line) for line in lines]
+    except (metadata.PackageNotFoundError, InvalidRequirement):
+        return []
+    return [entry for entry in asked if _applies(entry, extra)]
+
+
+def _applies(requirement: Requirement, extra: str | None) -> bool:
+    """Whether the extra, or for None the base, brings this requirement here."""
+    marker = requirement.marker
+    if extra is None:
+        return marker is None or marker.evaluate({"extra": ""})
+    return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})

@@ -1,0 +1,336 @@
+"""The doctor's findings on machines that are made up: packages, drivers and GPUs as each test says."""
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from wgan.serve import doctor, doctor_text, gpu, machine, requirements, verdicts
+from wgan.serve.backend import open_backend
+from wgan.serve.cli import main
+from wgan.serve.errors import BackendError
+
+SLIM = {"wgan": "0.1.0", "numpy": "2.4.6", "packaging": "26.3", "pillow": "13.0.0", "rich": "15.0", "typer": "0.29.2"}
+FULL = SLIM | {"onnxruntime-gpu": "1.31.1", "torch": "2.15.0", "torchvision": "0.29.2", "onnx": "1.23.2",
+               "pyyaml": "6.0.3", "tensorrt-rtx": "1.7.1", "cuda-bindings": "13.5.0"}  # fmt: skip
+MODULES = {"onnxruntime-gpu": "onnxruntime", "pyyaml": "yaml", "tensorrt-rtx": "tensorrt_rtx"}
+H100 = ("NVIDIA H100 80GB HBM3", (9, 0), 80 * 2**30)
+
+
+class FakeDriver:
+    """libcuda and libnvidia-ml as ctypes would call them."""
+
+    def __init__(self, gpus: list[tuple[str, tuple[int, int], int]], cuda: int = 13020, init: int = 0):
+        self.gpus, self.cuda, self.init = gpus, cuda, init
+
+    def cuInit(self, flags: int) -> int:
+        return self.init
+
+    def cuGetErrorName(self, status: int, out: Any) -> int:
+        names = {100: b"CUDA_ERROR_NO_DEVICE", 803: b"CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", 999: b"CUDA_ERROR_UNKNOWN"}
+        out._obj.value = names.get(status)
+        return 0 if status in names else 1
+
+    def cuDriverGetVersion(self, out: Any) -> int:
+        out._obj.value = self.cuda
+        return 0
+
+    def cuDeviceGetCount(self, out: Any) -> int:
+        out._obj.value = len(self.gpus)
+        return 0
+
+    def cuDeviceGet(self, out: Any, index: int) -> int:
+        out._obj.value = index
+        return 0
+
+    def cuDeviceGetName(self, out: Any, size: int, device: Any) -> int:
+        out.value = self.gpus[device.value][0].encode()
+        return 0
+
+    def cuDeviceGetAttribute(self, out: Any, attribute: int, device: Any) -> int:
+        out._obj.value = self.gpus[device.value][1][{75: 0, 76: 1}[attribute]]
+        return 0
+
+    def cuDeviceTotalMem_v2(self, out: Any, device: Any) -> int:
+        out._obj.value = self.gpus[device.value][2]
+        return 0
+
+    def nvmlInit_v2(self) -> int:
+        return 0
+
+    def nvmlShutdown(self) -> int:
+        return 0
+
+    def nvmlSystemGetDriverVersion(self, out: Any, size: int) -> int:
+        out.value = b"580.82.07"
+        return 0
+
+
+class FakeRuntime(SimpleNamespace):
+    """The module onnxruntime, whose CUDA provider starts or is dropped in silence."""
+
+    def __init__(self, cuda: bool = True, starts: bool = True):
+        provider = [verdicts.CUDA] if cuda else []
+        got = provider if starts else []
+
+        class Session:
+            def __init__(self, model: bytes, providers: list[str]):
+                assert providers == [verdicts.CUDA]
+
+            def get_providers(self) -> list[str]:
+                return [*got, "CPUExecutionProvider"]
+
+        super().__init__(
+            __version__="1.31.1",
+            cuda_version="13.0",
+            get_available_providers=lambda: [*provider, "CPUExecutionProvider"],
+            set_default_logger_severity=lambda level: None,
+            preload_dlls=lambda: print("Please follow https://onnxruntime.ai to install CUDA."),
+            InferenceSession=Session,
+        )
+
+
+Pretend = Callable[..., None]
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
+    """Makes this machine another: its packages, its driver, its ONNX Runtime."""
+    monkeypatch.chdir(tmp_path)
+    ours = importlib.metadata.requires("wgan")
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "version.py").write_text("cuda: Optional[str] = '13.2'\n")
+
+    def make(packages: dict[str, str], driver: FakeDriver | None = None, runtime: Any = None, pip: bool = True) -> None:
+        modules = {MODULES.get(name, name) for name in packages} | ({"pip"} if pip else set())
+
+        def version(name: str) -> str:
+            if name not in packages:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return packages[name]
+
+        def requires(name: str) -> list[str] | None:
+            version(name)
+            return {"wgan": ours, "torchvision": ["numpy", "torch==2.15.0"]}.get(name)
+
+        def find_spec(name: str) -> ModuleSpec | None:
+            spec = ModuleSpec(name, None, origin=str(tmp_path / name / "__init__.py"))
+            return spec if name in modules else None
+
+        def library(name: str) -> FakeDriver:
+            if driver is None:
+                raise OSError(name)
+            return driver
+
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        monkeypatch.setattr(importlib.metadata, "requires", requires)
+        monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+        monkeypatch.setattr(verdicts, "find_spec", find_spec)
+        monkeypatch.setattr(requirements, "find_spec", find_spec)
+        monkeypatch.setattr(ctypes, "CDLL", library)
+        monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: False)
+        monkeypatch.setitem(sys.modules, "onnxruntime", runtime or FakeRuntime())
+        api = SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7.1")
+        monkeypatch.setitem(sys.modules, "tensorrt_rtx", api)
+
+    return make
+
+
+def verdict(found: doctor.Diagnosis, what: str, device: str) -> verdicts.Verdict:
+    (row,) = (row for row in found.backends if (row.what, row.device) == (what, device))
+    return row
+
+
+def test_a_slim_machine_without_a_runtime_is_told_what_to_install(pretend: Pretend) -> None:
+    pretend(SLIM)
+    found = doctor.examine(Path("runs"))
+    assert not any(row.runs for row in found.backends)
+    fixes = {(row.what, row.device): row.fix for row in found.backends}
+    assert fixes["onnx", "cpu"] == "pip install 'wgan[onnx-cpu]'"
+    assert fixes["torchscript", "cpu"] == fixes["torch", "cpu"] == "pip install 'wgan[train]'"
+    assert fixes["trt", "cuda"] == "pip install 'wgan[trt-rtx]'"
+    assert found.troubles == []
+
+
+def test_an_environment_without_pip_is_told_uvs_command(pretend: Pretend) -> None:
+    pretend(SLIM, pip=False)
+    assert verdict(doctor.examine(Path("runs")), "onnx", "cpu").fix == "uv pip install 'wgan[onnx-cpu]'"
+
+
+def test_a_gpu_machine_with_everything_runs_everything(pretend: Pretend) -> None:
+    pretend(FULL, FakeDriver([H100]))
+    found = doctor.examine(Path("runs"))
+    assert all(row.runs for row in found.backends)
+    assert found.driver == gpu.Driver("580.82.07", (13, 2), (gpu.Gpu(*H100),))
+    assert verdict(found, "torch", "cuda").why == "torch 2.15.0, CUDA 13.2"
+    text = doctor_text.as_text(found)
+    assert "NVIDIA H100 80GB HBM3, compute capability 9.0, 80 GiB" in text
+    assert "NVIDIA 580.82.07, runs CUDA up to 13.2" in text
+
+
+def test_both_wheels_of_onnx_runtime_are_a_clash(pretend: Pretend) -> None:
+    pretend(FULL | {"onnxruntime": "1.31.1"}, FakeDriver([H100]))
+    (trouble,) = doctor.examine(Path("runs")).troubles
+    assert "overwrite each other" in trouble.why
+    assert trouble.fix == "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+    pretend(FULL | {"onnxruntime": "1.31.1"}, pip=False)
+    (trouble,) = doctor.examine(Path("runs")).troubles
+    assert trouble.fix == "uv pip uninstall onnxruntime onnxruntime-gpu && uv pip install onnxruntime"
+
+
+def test_versions_outside_the_bounds_are_named(pretend: Pretend) -> None:
+    pretend(FULL | {"torch": "2.16.1", "numpy": "1.26.4"})
+    troubles = {trouble.why: trouble.fix for trouble in doctor.examine(Path("runs")).troubles}
+    assert troubles == {
+        "numpy 1.26.4 is outside >=2.0, which wgan was tested with": "pip install 'numpy>=2.0'",
+        "torch 2.16.1 is outside <2.16,>=2.11, which wgan was tested with": "pip install 'torch<2.16,>=2.11'",
+        "torchvision 0.29.2 is made for torch ==2.15.0, not 2.16.1":
+            "pip install --force-reinstall torchvision 'torch==2.15.0'",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("driver", "says"),
+    [
+        (FakeDriver([], init=100), "the driver shows no GPU"),
+        (FakeDriver([]), "the driver shows no GPU"),
+        (FakeDriver([], init=803), "updated under the running system"),
+        (FakeDriver([], init=999), "does not start: CUDA_ERROR_UNKNOWN"),
+        (FakeDriver([], init=4711), "does not start: CUDA error 4711"),
+        (FakeDriver([H100], cuda=12040), "driver 580.82.07 is too old for CUDA 13"),
+        (FakeDriver([("Tesla P100", (6, 0), 2**34)]), "compute capability is 6.0, TensorRT needs 7.5"),
+    ],
+)
+def test_what_keeps_a_gpu_from_running_an_engine_is_said(pretend: Pretend, driver: FakeDriver, says: str) -> None:
+    pretend(FULL, driver)
+    row = verdict(doctor.examine(Path("runs")), "trt", "cuda")
+    assert not row.runs
+    assert says in row.why
+    assert row.fix
+
+
+def test_a_gpu_on_the_bus_without_a_driver_is_wrong(pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(FULL)
+    monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: True)
+    monkeypatch.setattr(machine, "in_container", lambda: False)
+    assert "nvidia.com/drivers" in doctor.examine(Path("runs")).troubles[0].fix
+    monkeypatch.setattr(machine, "in_container", lambda: True)
+    assert "docker run --gpus all" in doctor.examine(Path("runs")).troubles[0].fix
+
+
+@pytest.mark.parametrize(
+    ("runtime", "why", "fix"),
+    [
+        (FakeRuntime(cuda=False), "has no CUDA", "pip uninstall -y onnxruntime && pip install 'wgan[onnx]'"),
+        (FakeRuntime(starts=False), "libraries are missing", "pip install 'onnxruntime-gpu[cuda,cudnn]'"),
+        (SimpleNamespace(), "does not load", "pip install --force-reinstall onnxruntime-gpu"),
+    ],
+)
+def test_what_keeps_onnx_runtime_from_the_gpu_is_found_by_trying(
+    pretend: Pretend, capsys: pytest.CaptureFixture[str], runtime: Any, why: str, fix: str
+) -> None:
+    pretend(FULL, FakeDriver([H100]), runtime)
+    row = verdict(doctor.examine(Path("runs")), "onnx", "cuda")
+    assert (row.runs, row.fix) == (False, fix)
+    assert why in row.why
+    assert capsys.readouterr().out == ""  # what the runtime prints would spoil --json
+
+
+def test_the_file_that_a_provider_is_tried_with_is_an_onnx_file() -> None:
+    import numpy as np
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(verdicts.IDENTITY, providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": np.full(1, 3.0, np.float32)})[0].tolist() == [3.0]
+
+
+@pytest.mark.parametrize("gpus", [[], [H100, ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", (12, 0), 2**36)]])
+def test_the_text_fits_80_columns_but_for_commands(
+    pretend: Pretend, capsys: pytest.CaptureFixture[str], gpus: list[Any]
+) -> None:
+    pretend(FULL | {"onnxruntime": "1.31.1", "torch": "2.16.1"}, FakeDriver(gpus) if gpus else None)
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("      ")) <= 80
+    assert any(line.split() == ["torch", "2.16.1", "<2.16,>=2.11", "train"] for line in lines)
+
+
+def test_asking_for_a_backend_decides_the_exit_code(pretend: Pretend, capsys: pytest.CaptureFixture[str]) -> None:
+    pretend(FULL)
+    for words, code in ((["onnx"], 0), (["onnx", "--device", "cuda"], 1), (["trt"], 1)):
+        assert main(["doctor", "--backend", *words, "--json"]) == code
+        assert json.loads(capsys.readouterr().out)["asked"]["runs"] is (code == 0)
+    assert main(["doctor", "--backend", "trt"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "trt does not run here"
+    for words in (["--backend", "tflite"], ["--device", "cuda"], ["--backend", "onnx", "--device", "tpu"]):
+        assert main(["doctor", *words]) == 2
+
+
+def test_a_processor_is_read_as_linux_writes_it(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    for text, name, bfloat16 in (
+        ("processor : 0\nmodel name : EPYC\nflags : fpu avx512_bf16\n\nprocessor : 1\nflags : fpu\n",
+         "EPYC", "avx512_bf16"),
+        ("model name : Old\nflags : fpu sse\n", "Old", ""),
+        ("Features : fp asimd bf16\n", None, "bf16"),
+    ):  # fmt: skip
+        info.write_text(text)
+        found = machine.cpu(info)
+        assert found.bfloat16 == bfloat16
+        assert name is None or found.name == name
+        assert found.threads >= 1
+    assert machine.cpu(tmp_path / "none").bfloat16 is None
+
+
+def test_the_bus_shows_nvidias_displays_alone(tmp_path: Path) -> None:
+    for number, (vendor, kind) in enumerate([("0x10de", "0x040300"), ("0x8086", "0x030000")]):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "vendor").write_text(vendor + "\n")
+        (tmp_path / str(number) / "class").write_text(kind + "\n")
+    assert not machine.nvidia_on_the_bus(tmp_path)
+    (tmp_path / "0" / "class").write_text("0x030200\n")
+    assert machine.nvidia_on_the_bus(tmp_path)
+    assert not machine.nvidia_on_the_bus(tmp_path / "none")
+
+
+def test_a_folder_that_cannot_be_written_and_a_full_disk_are_wrong(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend(FULL)
+    (tmp_path / "runs").write_text("a file")
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 10**8))
+    says = [trouble.why for trouble in doctor.examine(Path("runs")).troubles]
+    assert says == ["runs/ cannot be written", "0.5 GB are free under runs/"]
+
+
+def test_the_doctor_is_quick_and_loads_no_torch() -> None:
+    script = "import sys; from wgan.serve.cli import main; code = main(['doctor', '--json']); \
+assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {row["what"] for row in json.loads(done.stdout)["backends"]} == {"onnx", "torchscript", "torch", "trt"}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("name", "what"), [("generator.onnx", "onnx"), ("generator.ts", "torchscript"), ("generator.plan", "trt")]
+)
+def test_on_a_gpu_the_verdict_is_what_happens(tiny_export: Path, name: str, what: str) -> None:
+    found = doctor.examine(Path("runs"))
+    assert found.driver is not None
+    assert found.driver.gpus
+    try:
+        open_backend(tiny_export / name, device="cuda").close()
+        opens = True
+    except BackendError:
+        opens = False
+    assert found.runs(what, "cuda") == opens
