@@ -220,12 +220,16 @@ def test_what_is_no_checkpoint_is_refused_and_never_unpickled(tmp_path: Path) ->
     torch.save({"schema": 1, "x": Evil()}, tmp_path / "evil.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save({"schema": 99}, tmp_path / "newer.pt")
+    torch.save({"schema": 1}, tmp_path / "older.pt")
+    (tmp_path / "config.pt").write_text("batch_size: 64\nsteps: 3\n")
     (tmp_path / "text.pt").write_text("hello")
     (tmp_path / "empty.pt").touch()
     for name, says in (
         ("evil", "damaged or no checkpoint"),
         ("list", "no checkpoint of wgan"),
         ("newer", "newer wgan"),
+        ("older", "earlier wgan .schema 1.: train again"),
+        ("config", "damaged or no checkpoint"),
         ("text", "damaged or no checkpoint"),
         ("empty", "damaged or no checkpoint"),
         ("missing", "no checkpoint .*missing.pt"),

@@ -3,10 +3,8 @@
 import contextlib
 import hashlib
 import os
-import pickle
 import re
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 from wgan.serve.errors import CheckpointError, OutputError
 from wgan.serve.files import atomic_path
 
-SCHEMA = 1
+SCHEMA = 2  # 1: networks without options
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
@@ -45,18 +43,12 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ):
+    except Exception:  # foreign bytes lead the reader into whatever error they like
         raise CheckpointError(f"{path} is damaged or no checkpoint of wgan: use another one") from None
     if not isinstance(state, dict) or not isinstance(state.get("schema"), int):
         raise CheckpointError(f"{path} is no checkpoint of wgan")
+    if state["schema"] < SCHEMA:
+        raise CheckpointError(f"{path} was written by an earlier wgan (schema {state['schema']}): train again")
     if state["schema"] > SCHEMA:
         raise CheckpointError(f"{path} was written by a newer wgan (schema {state['schema']}): update wgan")
     return state

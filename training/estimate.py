@@ -95,7 +95,7 @@ def estimate(config: Config, device: torch.device) -> Estimate:
     peak = measure_peak(device)
     numbers = parameter_count(generator) + parameter_count(critic)
     # weights, gradients, Adam's two moments; the averaged generator; what the penalty's graph keeps
-    memory = 4 * (4 * numbers + parameter_count(generator)) + saved
+    memory = 4 * (4 * numbers + parameter_count(generator)) + saved // config.accumulate
     return Estimate(
         config=config,
         device=device.type,
