@@ -318,3 +318,20 @@ def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None
     assert "Traceback" not in err
     assert not (here / "runs" / "a").exists()
     assert not list((here / "runs").rglob("*.tmp"))
+
+
+def test_options_are_words(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["progressive=true", "attention=16", "conditional=yes", "spectral_norm=both"]
+    command = ["train", "--config", "demo", "--device", "cpu", "--run", "a", "steps=3", *TINY, *options]
+    assert main([*command, "phase_images=5000"]) == 2
+    assert "32 px are reached after 20,000 real images" in capsys.readouterr().err
+    assert not (here / "a").exists()
+    assert main([*command, "phase_images=4"]) == 0
+    saved = (here / "a" / "config.yaml").read_text()
+    assert all(line in saved for line in ("progressive: true", "attention: 16", "conditional: true"))
+    assert main(["train", "--dry-run", "--run", "b", "--device", "cpu", *TINY, *options]) == 0
+    assert "GFLOP" in capsys.readouterr().out
+    assert main(["train", "--resume", "--run", "a", "attention=8"]) == 2
+    assert "attention was 16 in this run and cannot become 8: start a new run" in capsys.readouterr().err
+    assert main(["train", "conditional=maybe"]) == 2
+    assert "conditional='maybe' is not true or false" in capsys.readouterr().err

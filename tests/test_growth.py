@@ -108,8 +108,11 @@ def test_only_a_grown_generator_can_be_the_best_or_be_exported(tmp_path: Path) -
 
 
 def test_steps_that_never_reach_the_full_size_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="progressive: 32 px are reached after 128 real images, 7 steps see 112"):
-        train(runs.begin(tmp_path / "run"), GROWING.replace(steps=7), device=CPU, cache=tmp_path / "cache")
+    last = GROWING.replace(steps=9, validate_every=9, sample_every=9, checkpoint_every=9)
+    train(runs.begin(tmp_path / "just"), last, device=CPU, cache=tmp_path / "cache")
+    assert load_generator(checkpoint.find(tmp_path / "just", "best")).step == 9
+    with pytest.raises(ConfigError, match="after 128 real images, the last of 8 steps begins after 112: lower"):
+        train(runs.begin(tmp_path / "run"), GROWING.replace(steps=8), device=CPU, cache=tmp_path / "cache")
 
 
 def test_no_advice_is_given_on_images_that_are_still_small() -> None:

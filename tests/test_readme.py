@@ -22,6 +22,7 @@ FIDELITY = "tests/test_fidelity.py::"
 TENSORRT = "tests/test_tensorrt.py::"
 DOCTOR = "tests/test_doctor.py::"
 STRANGER = "tests/test_stranger.py::"
+HAIR = "tests/test_conditional.py::test_four_of_five_samples_have_the_hair_that_was_asked_for"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -48,6 +49,12 @@ RUN_BY: dict[str, str] = {
     "wgan export --format trt --compute-capability 8.6,12.0": TENSORRT
     + "test_export_for_gpus_that_are_not_here_on_the_command_line",
     "wgan sample -n 1000 --seed 5000 --out images.npy": CLI + "test_sample_writes_arrays",
+    "wgan train conditional=true": HAIR,
+    "wgan sample --label blue -n 64": HAIR,
+    "wgan train --config demo progressive=true attention=16 phase_images=5000": CLI + "test_options_are_words",
+    "torchrun --nproc-per-node 8 -m wgan.serve.cli -- train --data photos --run runs/photos": (
+        "tests/test_distributed.py::test_torchrun_starts_a_lost_run_again_from_its_last_checkpoint"
+    ),
     "wgan train": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
     "wgan train --config demo steps=200": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
     "wgan train --data photos": ROAD,

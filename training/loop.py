@@ -90,10 +90,11 @@ def train(
         OutputError: the disk is full; earlier checkpoints are whole.
     """
     began, world = time.monotonic(), world or World()
-    if (needed := grown_after(config)) > config.steps * config.reals_per_step:
+    seen = (config.steps - 1) * config.reals_per_step
+    if (needed := grown_after(config)) > seen:
         raise ConfigError(
-            f"progressive: {config.image_size} px are reached after {needed:,} real images, {config.steps:,} steps see "
-            f"{config.steps * config.reals_per_step:,}: lower phase_images or raise steps"
+            f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
+            f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
         )
     session = Session(run, config, device, cache, world)
     if resume:
