@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from itertools import pairwise
@@ -332,3 +333,38 @@ def test_a_run_on_cuda_saves_and_resumes(tmp_path: Path, cache: Path) -> None:
     train(folder, TINY, device=cuda, cache=cache)
     folder, longer = runs.reopen(tmp_path / "run", {"steps": 8})
     assert train(folder, longer, device=cuda, cache=cache, resume=True).step == 8
+
+
+def test_a_dataset_that_vanishes_stops_no_run_and_loses_none(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+
+    def take() -> None:
+        photos.mkdir()
+        for i in range(16):
+            Image.new("RGB", (40, 32), (16 * i, 0, 99)).save(photos / f"{i}.png")
+
+    take()
+    step = Trainer.iterate
+
+    def vanishing(self: Trainer, reals: Any) -> None:
+        shutil.rmtree(photos, ignore_errors=True)
+        step(self, reals)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "iterate", vanishing)
+        config = TINY.replace(data=str(photos), steps=2)
+        folder = whole_run(tmp_path / "run", cache, config)  # its images are decoded, the files no longer needed
+    before = sorted(path.name for path in folder.checkpoints.iterdir())
+    folder, longer = runs.reopen(folder.path, {"steps": 4})
+    with pytest.raises(DatasetError, match=r"photos is not there|no such|photos") as caught:
+        train(folder, longer, device=CPU, cache=cache, resume=True)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == before
+    take()
+    for path in photos.iterdir():  # the same files: their times tell them apart from others
+        os.utime(path, (1, 1))
+    assert train(folder, longer, device=CPU, cache=cache, resume=True).step == 4

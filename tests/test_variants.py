@@ -2,6 +2,7 @@
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.test_training import assert_same_state
 from wgan.export import exporter
 from wgan.serve import artifact
 from wgan.serve.backend import open_backend
+from wgan.serve.gpu import gpu_count
 from wgan.training import checkpoint
 from wgan.training import run as runs
 from wgan.training.config import Config
@@ -99,10 +101,12 @@ def test_a_variant_goes_the_whole_way(
     generator = load_generator(checkpoint.find(whole.path, "last"))
     folder = whole.path / "export"
     for precision in ("fp32", "fp16"):
-        for made in exporter.export(generator, folder, ["onnx", "torchscript"], precision=precision, max_batch=20):
-            assert made.passed is True, (made.path.name, made.failures)
-            again_measured = exporter.verify(made.path)
-            assert again_measured.passed is True
+        kinds = ["onnx", "torchscript", "trt"] if find_spec("tensorrt_rtx") else ["onnx", "torchscript"]
+        for made in exporter.export(generator, folder, kinds, precision=precision, max_batch=20):
+            runs_here = made.path.suffix != ".plan" or gpu_count() > 0  # an engine is built, but has no GPU to run on
+            assert made.passed is (True if runs_here else None), (made.path.name, made.failures)
+            if runs_here:
+                assert exporter.verify(made.path).passed is True
             metadata = artifact.read(made.path).metadata
             assert (metadata.classes is not None) == config.conditional
             assert (metadata.image.height, metadata.image.width) == (16, 16)
