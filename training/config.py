@@ -47,7 +47,9 @@ class Config:
         high=1024,
         fixed=True,
     )
-    depth: int = setting(1, "convolutions at each resolution, in both networks", low=1, high=8, fixed=True)
+    depth: int = setting(
+        1, "convolutions at each resolution, in both networks; further ones add to the first", low=1, high=8, fixed=True
+    )
     attention: int = setting(
         0,
         "resolution of a self-attention layer in both networks; 0 for none",

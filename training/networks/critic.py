@@ -13,6 +13,7 @@ from wgan.training.networks.layers import (
     SelfAttention,
     halved,
     initialise,
+    refined,
 )
 from wgan.training.networks.run import Run
 from wgan.training.networks.sizes import FIRST, resolutions, widths
@@ -50,7 +51,7 @@ class Critic(Network):
                 _normed(nn.Conv2d(width, width, kernel_size=3, padding=1)) for _ in range(config.depth - 1)
             ]
             more += [SelfAttention(width)] if size == config.attention else []
-            self.refine[str(size)] = nn.Sequential(*more)
+            self.refine[str(size)] = nn.ModuleList(more)
 
         self.deviation: nn.Module = nn.Identity()
         if config.minibatch == "stddev":
@@ -88,8 +89,7 @@ class Critic(Network):
         return score
 
     def _entered(self, image: Tensor, label: Tensor | None) -> Tensor:
-        x: Tensor = self.refine[str(image.shape[2] // 2)](self._seen(image, label))
-        return x
+        return refined(self.refine[str(image.shape[2] // 2)], self._seen(image, label))
 
     def _seen(self, image: Tensor, label: Tensor | None) -> Tensor:
         if self.map is not None:
@@ -104,8 +104,7 @@ class Critic(Network):
         x = self.down[str(size)](x)
         if older is not None:
             x = torch.lerp(older, x.to(older.dtype), self.stage.alpha)
-        x = self.refine[str(size)](x)
-        return x
+        return refined(self.refine[str(size)], x)
 
 
 def _normed(change: nn.Conv2d) -> Layer:

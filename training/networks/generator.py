@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.training.config import Config
-from wgan.training.networks.layers import Layer, Network, SelfAttention, batch_norm, doubled, initialise
+from wgan.training.networks.layers import Layer, Network, SelfAttention, batch_norm, doubled, initialise, refined
 from wgan.training.networks.run import Run
 from wgan.training.networks.sizes import FIRST, resolutions, widths
 from wgan.training.networks.stage import Stage
@@ -79,11 +79,7 @@ class Generator(Network):
         return self._refined(size, self.up[str(size)](x, label), label)
 
     def _refined(self, size: int, x: Tensor, label: Tensor | None) -> Tensor:
-        layers = self.refine[str(size)]
-        assert isinstance(layers, nn.ModuleList)
-        for layer in layers:
-            x = layer(x, label)
-        return x
+        return refined(self.refine[str(size)], x, label)
 
 
 @torch.no_grad()

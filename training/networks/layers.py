@@ -170,6 +170,17 @@ class Network(nn.Module):
         return [module for module in self.modules() if isinstance(module, _SpectralNorm)]
 
 
+def refined(layers: nn.Module, x: Tensor, label: Tensor | None = None) -> Tensor:
+    """The further layers of a resolution: convolutions add to what is there (He et al. 2016), attention does so itself.
+
+    Without the shortcut, networks twice as deep came not half as far in the same number of images.
+    """
+    assert isinstance(layers, nn.ModuleList)
+    for layer in layers:
+        x = x + layer(x, label) if isinstance(layer, Layer) else layer(x)
+    return x
+
+
 def halved(images: Tensor) -> Tensor:
     """(N, C, H, W) → (N, C, H/2, W/2), each pixel the mean of four."""
     return F.avg_pool2d(images, 2)
