@@ -88,9 +88,11 @@ def between(dim: int, a: int, b: int, steps: int, truncation: Truncation | None)
     """``steps`` latents from seed ``a`` to seed ``b``, both included, by `slerp`."""
     of = _rows_of_table(dim, truncation)
     start, end = of(a, 1)[0], of(b, 1)[0]
-    path = np.stack([slerp(start, end, k / (steps - 1)) for k in range(steps)])
-    facts = {"interpolate": f"{a} {b}"} | _facts(truncation)
-    return Source(lambda first, count: path[first : first + count], 0, steps, "frame", facts)
+
+    def rows(first: int, count: int) -> Float:
+        return np.stack([slerp(start, end, k / (steps - 1)) for k in range(first, first + count)])
+
+    return Source(rows, 0, steps, "frame", {"interpolate": f"{a} {b}"} | _facts(truncation))
 
 
 def slerp(a: Float, b: Float, t: float) -> Float:
