@@ -117,6 +117,12 @@ def test_shards_of_something_else_are_not_taken_for_these(tmp_path, changed, say
     assert contents(tmp_path) == before
 
 
+def test_another_kind_of_shards_needs_another_name(tmp_path):
+    make(tmp_path / "a.npy")
+    with pytest.raises(OutputError, match=r"names a-\{000000..000006\}.npy, not a-\{000000..000006\}.tar"):
+        make(tmp_path / "a.tar")
+
+
 def test_shards_that_nothing_vouches_for_are_refused(tmp_path):
     make(tmp_path / "a.npy")
     (tmp_path / "a.json").unlink()
