@@ -14,18 +14,42 @@ if TYPE_CHECKING:
 
 
 def sample(
-    n: Annotated[int, typer.Option("-n", help="how many images")],
+    n: Annotated[int | None, typer.Option("-n", help="how many images")] = None,
     backend: Annotated[
         str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
     run: Run = None,
-    seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="seed of the first image; the next ones count up [default: 0]")
+    ] = None,
     label: Annotated[
         str | None, typer.Option(help="class of every image [default: seed s, class s mod their number]")
     ] = None,
+    truncation: Annotated[
+        float | None, typer.Option(metavar="T", help="less variety: 0.7, say [default: the latents as they are]")
+    ] = None,
+    truncation_kind: Annotated[
+        str | None,
+        typer.Option(help="truncated (normals cut off at ±T) or scaled (z times T) [default: truncated]"),
+    ] = None,
+    latents: Annotated[Path | None, typer.Option(metavar="FILE", help="latents of your own: .npy (N, Z)")] = None,
+    interpolate: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="A B", help="the way from seed A to seed B; --out .png (a strip), .gif, .webp, folder"),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="K", help="images on that way [default: 32]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
     out: Annotated[Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar")] = Path("samples"),
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="S", help="a file for every S images: NAME.tar becomes NAME-000000.tar, … (or .npy, .npz)"
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/k", help="with --shard-size: machine i of k makes its part, i from 1")
+    ] = None,
     device: Device = "auto",
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
@@ -33,15 +57,14 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Generate images on any backend, by seed."""
-    from wgan.serve.outputs import open_output
     from wgan.serve.runs import find_artifact
-    from wgan.serve.sampler import batch_size_for, class_number
-    from wgan.serve.sampler import sample as batches
+    from wgan.serve.sample_request import Request
+    from wgan.serve.sample_run import Run as SampleRun
+    from wgan.serve.sampler import batch_size_for
 
-    if n < 1:
-        raise ConfigError(f"-n {n} is not at least 1")
-    if not 0 <= seed <= 2**63 - n:
-        raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
+    asked = Request(
+        n, seed, label, truncation, truncation_kind, latents, interpolate, steps, shard_size=shard_size, shard=shard
+    )
     path, kind = find_artifact(model, run, backend)
     if rebuild:
         _rebuild(path, kind)
@@ -53,11 +76,14 @@ def sample(
             say(assumes)
         elif kind != "torch" and not opened.metadata.proven:
             say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
-        text = {"model": opened.digest, "backend": f"{opened.name} on {opened.device}"}
-        number = class_number(opened, label)
-        with open_output(out, count=n, first=seed, text=text) as output:
-            for first, images, labels in batches(opened, seed, n, batch_size_for(opened, batch_size), number):
-                output.write(first, images, labels)
+        source = asked.source(opened)
+        made = SampleRun(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size))
+        shards = asked.shards(out, source)
+        count, files, there = source.count, None, None
+        if shards is None:
+            made.whole(out)
+        else:
+            count, files, there = made.shards(shards, asked.part, say)
         where = f"{opened.name} on {opened.device}"
         digest = opened.digest
         if opened.notice is not None:
@@ -65,9 +91,12 @@ def sample(
     seconds = time.perf_counter() - loaded
     result = {
         "out": str(out),
-        "count": n,
-        "first_seed": seed,
+        "count": count,
+        "first_seed": source.first if source.unit == "seed" else None,
         "label": label,
+        "truncation": None if asked.truncated is None else str(asked.truncated),
+        "latents": None if latents is None else str(latents),
+        "interpolate": interpolate,
         "backend": kind,
         "device": where.rpartition(" ")[2],
         "model": str(path),
@@ -75,10 +104,16 @@ def sample(
         "assumes": assumes,
         "load_seconds": loaded - began,
         "seconds": seconds,
-        "images_per_second": n / seconds,
+        "images_per_second": count / seconds,
     }
-    seeds = f"seed {seed}" if n == 1 else f"seeds {seed} to {seed + n - 1}"
-    emit(result, f"{n} images ({seeds}) with {where}, {n / seconds:,.0f} images/s: {out}", as_json)
+    last = source.first + source.count - 1
+    which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
+    place = str(out)
+    if shards is not None:
+        result |= {"manifest": str(shards.manifest), "shards": len(shards), "made": files, "skipped": there}
+        which += f": {files} of {len(shards)} shards, {there} were there"
+        place = str(out.with_name(shards.name(0))) + " …"
+    emit(result, f"{count} images ({which}) with {where}, {count / seconds:,.0f} images/s: {place}", as_json)
 
 
 def _rebuild(path: Path, kind: str) -> None:

@@ -37,10 +37,14 @@ class NpyOutput(Output):
 
 
 class NpzOutput(Output):
-    """``images`` uint8 (N, H, W, C), ``seeds`` int64 (N,) and ``labels`` int64 (N,) where they are given."""
+    """``images`` uint8 (N, H, W, C), ``seeds`` int64 (N,) and ``labels`` int64 (N,) where they are given.
 
-    def __init__(self, path: Path, count: int, first: int):
+    What is not numbered by seeds has ``rows`` or ``frames`` instead of them.
+    """
+
+    def __init__(self, path: Path, count: int, first: int, unit: str = "seed"):
         super().__init__(path, count, first)
+        self._unit = unit
         self._replacement = Replacement(path)
         self._zip = zipfile.ZipFile(self._replacement.tmp, "w")
         self._images = self._member("images")
@@ -55,7 +59,7 @@ class NpzOutput(Output):
 
     def _finish(self) -> None:
         self._images.close()
-        self._save("seeds", np.arange(self.first, self.first + self.count, dtype=np.int64))
+        self._save(f"{self._unit}s", np.arange(self.first, self.first + self.count, dtype=np.int64))
         if self._labels:
             self._save("labels", np.concatenate(self._labels))
         self._zip.close()

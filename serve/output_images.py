@@ -20,9 +20,9 @@ LARGEST_GRID = 4096  # images on a grid of their own
 _JOB = 16  # images encoded by a thread at a time
 
 
-def stem(seed: int) -> str:
-    """The name of a seed's files, without their ending."""
-    return f"seed-{seed:06d}"
+def stem(unit: str, number: int) -> str:
+    """The name of an image's files, without their ending: seed-000012, or the row of a file, or a frame."""
+    return f"{unit}-{number:06d}"
 
 
 class FolderOutput(Output):
@@ -32,11 +32,12 @@ class FolderOutput(Output):
     encoding, and a seed can be drawn again. Files of other seeds are left alone.
     """
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str]):
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
         super().__init__(path, count, first)
         if path.exists() and not path.is_dir():
             raise OutputError(f"cannot write {path}: it is a file; choose a folder, or remove it")
         self._text = text
+        self._unit = unit
         self._page = Replacement(path / "grid.png")
         self._kept: list[Pixels] = []
         self._pipeline: Pipeline[None] = Pipeline()
@@ -50,10 +51,10 @@ class FolderOutput(Output):
 
     def _save(self, seeds: range, images: Pixels, labels: list[int | None]) -> None:
         for seed, image, label in zip(seeds, images, labels, strict=True):
-            path = self.path / f"{stem(seed)}.png"
+            path = self.path / f"{stem(self._unit, seed)}.png"
             file = Replacement(path)
             try:
-                file.tmp.write_bytes(_encode(image, seed, label, self._text))
+                file.tmp.write_bytes(_encode(image, self._unit, seed, label, self._text))
             except BaseException:
                 file.discard()
                 raise
@@ -63,7 +64,7 @@ class FolderOutput(Output):
         for _ in self._pipeline.finish():
             pass
         page = np.concatenate(self._kept)
-        self._page.tmp.write_bytes(_encode_grid(page, self.first, self._text))
+        self._page.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
         self._page.commit()
         sync_folder(self.path)
 
@@ -73,15 +74,16 @@ class FolderOutput(Output):
 
 
 class GridOutput(Output):
-    """One PNG with every image on it."""
+    """One PNG with every image on it; of frames, a strip."""
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str]):
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
         super().__init__(path, count, first)
         if count > LARGEST_GRID:
             raise OutputError(
                 f"cannot write {path}: a page holds at most {LARGEST_GRID} images, not {count}; name a folder"
             )
         self._text = text
+        self._unit = unit
         self._replacement = Replacement(path)
         self._kept: list[Pixels] = []
 
@@ -90,7 +92,7 @@ class GridOutput(Output):
 
     def _finish(self) -> None:
         page = np.concatenate(self._kept)
-        self._replacement.tmp.write_bytes(_encode_grid(page, self.first, self._text))
+        self._replacement.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
         self._replacement.commit()
 
     def _discard(self) -> None:
@@ -103,9 +105,10 @@ class TarOutput(Output):
     The same images give the same bytes: no times, owners or machine names are recorded.
     """
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str]):
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
         super().__init__(path, count, first)
         self._text = text
+        self._unit = unit
         self._replacement = Replacement(path)
         self._file = self._replacement.tmp.open("wb")
         self._pipeline: Pipeline[bytes] = Pipeline()
@@ -118,9 +121,11 @@ class TarOutput(Output):
     def _members(self, seeds: range, images: Pixels, labels: list[int | None]) -> bytes:
         members = []
         for seed, image, label in zip(seeds, images, labels, strict=True):
-            facts = {"seed": seed} if label is None else {"seed": seed, "label": label}
-            members.append(_member(f"{stem(seed)}.png", _encode(image, seed, label, self._text)))
-            members.append(_member(f"{stem(seed)}.json", json.dumps(facts).encode()))
+            facts = {self._unit: seed} if label is None else {self._unit: seed, "label": label}
+            members.append(
+                _member(f"{stem(self._unit, seed)}.png", _encode(image, self._unit, seed, label, self._text))
+            )
+            members.append(_member(f"{stem(self._unit, seed)}.json", json.dumps(facts).encode()))
         return b"".join(members)
 
     def _finish(self) -> None:
@@ -146,13 +151,15 @@ def _jobs(first: int, images: Pixels, labels: Labels | None) -> Iterator[tuple[r
         yield seeds, part, numbers
 
 
-def _encode(image: Pixels, seed: int, label: int | None, text: Mapping[str, str]) -> bytes:
-    own = {"seed": str(seed)} if label is None else {"seed": str(seed), "label": str(label)}
+def _encode(image: Pixels, unit: str, seed: int, label: int | None, text: Mapping[str, str]) -> bytes:
+    own = {unit: str(seed)} if label is None else {unit: str(seed), "label": str(label)}
     return encode_png(image, {**text, **own})
 
 
-def _encode_grid(images: Pixels, first: int, text: Mapping[str, str]) -> bytes:
-    return encode_png(grid(images), {**text, "seeds": f"{first}..{first + len(images) - 1}"})
+def _encode_grid(images: Pixels, unit: str, first: int, text: Mapping[str, str]) -> bytes:
+    columns = len(images) if unit == "frame" else None  # frames are a strip
+    own = {f"{unit}s": f"{first}..{first + len(images) - 1}"}
+    return encode_png(grid(images, columns), {**text, **own})
 
 
 def _member(name: str, data: bytes) -> bytes:

@@ -4,8 +4,10 @@
     .png            one page of all images
     .npy  .npz      uint8 (N, H, W, C); the .npz also holds the seeds and the labels
     .tar            a WebDataset of PNG and JSON files
+    .gif  .webp     of frames alone: a film
 
-Each PNG carries the caller's text and its ``seed`` (a page its ``seeds``) as text chunks.
+Each PNG carries the caller's text and its ``seed`` (a page its ``seeds``) as text chunks. Images that have
+no seed are numbered by ``row`` of a file of latents, or by ``frame`` on the way from one seed to another.
 """
 
 from collections.abc import Mapping
@@ -14,11 +16,14 @@ from pathlib import Path
 from wgan.serve.errors import OutputError
 from wgan.serve.output import Output
 from wgan.serve.output_arrays import NpyOutput, NpzOutput
+from wgan.serve.output_film import FilmOutput
 from wgan.serve.output_images import FolderOutput, GridOutput, TarOutput
 
 
-def open_output(path: Path, *, count: int, first: int, text: Mapping[str, str]) -> Output:
+def open_output(path: Path, *, count: int, first: int, text: Mapping[str, str], unit: str = "seed") -> Output:
     """Open the output for the images of seeds ``first`` … ``first + count - 1``, ``count`` at least 1.
+
+    ``unit``: what is numbered, "seed", "row" or "frame".
 
     Raises OutputError where the ending is unknown or nothing can be written: call it before generating.
     """
@@ -26,14 +31,18 @@ def open_output(path: Path, *, count: int, first: int, text: Mapping[str, str]) 
         raise OutputError(f"there is nothing to write to {path}: ask for at least 1 image")
     ending = path.suffix.lower()
     if path.is_dir() or not ending[1:2].isalpha():  # a name such as step-0.5 is a folder's
-        return FolderOutput(path, count, first, text)
+        return FolderOutput(path, count, first, text, unit)
     match ending:
         case ".png":
-            return GridOutput(path, count, first, text)
+            return GridOutput(path, count, first, text, unit)
         case ".npy":
             return NpyOutput(path, count, first)
         case ".npz":
-            return NpzOutput(path, count, first)
+            return NpzOutput(path, count, first, unit)
         case ".tar":
-            return TarOutput(path, count, first, text)
+            return TarOutput(path, count, first, text, unit)
+        case ".gif" | ".webp" if unit == "frame":
+            return FilmOutput(path, count, first, text)
+        case ".gif" | ".webp":
+            raise OutputError(f"cannot write {path}: films are made by --interpolate A B")
     raise OutputError(f"cannot write {path}: use a folder, .png, .npy, .npz or .tar, not {ending}")

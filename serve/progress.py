@@ -74,13 +74,15 @@ class Rate:
 
 
 @contextmanager
-def counter(what: str = "", *, stream: TextIO | None = None, quiet: float = QUIET) -> Iterator[Callback]:
+def counter(
+    what: str = "", *, stream: TextIO | None = None, quiet: float = QUIET, speed: bool = False
+) -> Iterator[Callback]:
     """A callback ``progress(done, total, what)`` for the time of the block; its ``what`` may be empty.
 
-    Nothing is shown of work that is over within ``quiet`` seconds.
+    ``speed``: also say how many a second. Nothing is shown of work that is over within ``quiet`` seconds.
     """
     out = stream or sys.stderr
-    shown = _Bar(out) if is_live(out) else _Lines(out)
+    shown = _Bar(out, speed) if is_live(out) else _Lines(out, speed)
     started, rate = time.monotonic(), Rate()
 
     def progress(done: int, total: int, now: str = "") -> None:
@@ -97,8 +99,9 @@ def counter(what: str = "", *, stream: TextIO | None = None, quiet: float = QUIE
 class _Bar:
     """One line at the foot of a terminal that is gone when the work is done."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, speed: bool):
         self._stream = stream
+        self._speed = speed
         self._close: Callable[[], None] | None = None
 
     def show(self, done: int, total: int, what: str, rate: Rate) -> None:
@@ -118,8 +121,7 @@ class _Bar:
             self._task = self._bar.add_task(what, total=total, left="")
             self._bar.start()
             self._close = self._bar.stop
-        left = rate.left(total - done)
-        text = "" if left is None else f"{duration(left)} left"
+        text = ", ".join(_pace(rate, total - done, self._speed))
         self._bar.update(self._task, description=what, completed=done, total=total, left=text)
 
     def close(self) -> None:
@@ -130,8 +132,9 @@ class _Bar:
 class _Lines:
     """Plain lines for a log file."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, speed: bool):
         self._stream = stream
+        self._speed = speed
         self._last = float("-inf")
 
     def show(self, done: int, total: int, what: str, rate: Rate) -> None:
@@ -139,9 +142,16 @@ class _Lines:
         if done < total and now - self._last < INTERVAL:
             return
         self._last = now
-        left = rate.left(total - done)
-        tail = f", {duration(left)} left" if left and done < total else ""
-        print(f"{what}: {done:,} of {total:,}{tail}", file=self._stream, flush=True)
+        parts = [f"{what}: {done:,} of {total:,}", *_pace(rate, total - done, self._speed)]
+        print(", ".join(parts), file=self._stream, flush=True)
 
     def close(self) -> None:
         pass
+
+
+def _pace(rate: Rate, remaining: int, speed: bool) -> list[str]:
+    """What can be said of it: how many a second, and the time left."""
+    left = rate.left(remaining)
+    if left is None:
+        return []
+    return [f"{rate.per_second:,.0f}/s"] * speed + [f"{duration(left)} left"] * (remaining > 0)

@@ -1,6 +1,6 @@
 """Seeds to batches to 8-bit images, in order, whatever the backend."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -8,9 +8,11 @@ import numpy as np
 from wgan.serve.backend import Backend, Batch
 from wgan.serve.errors import ConfigError
 from wgan.serve.images import to_uint8
-from wgan.serve.latents import latents
+from wgan.serve.latents import Float, latents
 
 BATCH = 64
+
+Rows = Callable[[int, int], Float]  # (first, count): float32 (count, Z), the latents of these numbers
 
 
 def batch_size_for(backend: Backend, asked: int | None) -> int:
@@ -60,11 +62,17 @@ def class_number(backend: Backend, name: str | None) -> int | None:
 
 
 def sample(
-    backend: Backend, first: int, count: int, batch_size: int, label: int | np.ndarray | None = None
+    backend: Backend,
+    first: int,
+    count: int,
+    batch_size: int,
+    label: int | np.ndarray | None = None,
+    rows: Rows | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """The images of seeds ``first`` … ``first+count-1``.
 
-    ``label``: one for all, int64 (count,) for each, or None for the classes in turn.
+    ``label``: one for all, int64 (count,) for each, or None for the classes in turn. ``rows``: their latents,
+    where they are not the table's.
 
     Yields:
         (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
@@ -75,7 +83,7 @@ def sample(
 
     def draw(start: int) -> Batch:
         wanted = min(batch_size, first + count - start)
-        z = latents(start, wanted, backend.metadata.latent.dim)
+        z = latents(start, wanted, backend.metadata.latent.dim) if rows is None else rows(start, wanted)
         missing = ((0, max(0, backend.steady_batch - wanted)),)
         filled = None if (here := of(start, wanted)) is None else np.pad(here, missing)
         return np.pad(z, (*missing, (0, 0))), filled

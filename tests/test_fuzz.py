@@ -161,6 +161,13 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[str]]] = {
         "--run": values,
         "--out": st.sampled_from(["o", "o.npy", "o.npz", "o.tar", "o.png", "o.jpg", "export", "x" * 300, "no.npy/a"]),
         "--device": devices,
+        "--truncation": values,
+        "--truncation-kind": st.sampled_from(["scaled", "truncated"]) | values,
+        "--latents": SOURCES | values,
+        "--interpolate": st.integers(0, 2**64).map(str),  # with what follows it as the second seed
+        "--steps": values,
+        "--shard-size": st.sampled_from(["1", "2", "0", "-1", str(10**30)]) | values,
+        "--shard": st.sampled_from(["1/2", "2/2", "3/2", "0/1", "1/0"]) | values,
     },
     "export": {
         "--format": st.sampled_from(["onnx", "triton", "tflite", ""]) | values,

@@ -23,6 +23,7 @@ TENSORRT = "tests/test_tensorrt.py::"
 DOCTOR = "tests/test_doctor.py::"
 STRANGER = "tests/test_stranger.py::"
 HAIR = "tests/test_conditional.py::test_four_of_five_samples_have_the_hair_that_was_asked_for"
+SAMPLE = "tests/test_sample_options.py::"
 PACKAGING = "tests/test_packaging.py::"
 ROAD = "tests/test_road.py::test_three_commands_from_scans_to_images"
 DEMO = "tests/test_road.py::test_the_demo_makes_everything_and_is_quick_the_second_time"
@@ -42,6 +43,12 @@ RUN_BY: dict[str, str] = {
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
     "wgan export --format triton": "tests/test_triton.py::test_the_command_makes_a_repository_of_the_proven_file",
+    "wgan sample -n 64 --truncation 0.7": SAMPLE + "test_a_png_says_how_it_was_truncated",
+    "wgan sample --interpolate 3 8 --steps 48 --out way.webp": SAMPLE
+    + "test_an_interpolation_is_a_strip_a_film_or_a_folder",
+    "wgan sample --latents z.npy --out own.npz": SAMPLE + "test_latents_of_ones_own_make_images_numbered_from_0",
+    "wgan sample -n 1000000 --shard-size 10000 --out faces.tar": SAMPLE + "test_shards_on_every_backend",
+    "wgan sample -n 1000000 --shard-size 10000 --out faces.tar --shard 2/8": SAMPLE + "test_shards_on_every_backend",
     "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
     "wgan sample -n 64 --model theirs.onnx": STRANGER + "test_a_strangers_generator_makes_the_images_of_its_seeds",
     "wgan sample --backend trt -n 64": CLI + "test_asking_for_cuda_where_there_is_none_never_falls_back",
