@@ -87,6 +87,7 @@ def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
         "path": str(path),
         "format": metadata.format,
         "precision": metadata.precision,
+        "output": metadata.image.dtype,
         "bytes": path.stat().st_size,
         "parity": metadata.parity,
     }

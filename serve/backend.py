@@ -38,7 +38,7 @@ class Backend(ABC):
             labels: int64 (N,), numbers of `metadata.classes`; None where there are none.
 
         Returns:
-            float32 (N, C, H, W) in [-1, 1].
+            What `metadata.image` says: float32 (N, C, H, W) in [-1, 1], or uint8 (N, H, W, C).
 
         Raises:
             BackendError: wrong shape, or the runtime failed.
@@ -46,9 +46,10 @@ class Backend(ABC):
         self._check(z, labels)
         image = self.metadata.image
         images = self._infer(np.ascontiguousarray(z), None if labels is None else np.ascontiguousarray(labels))
-        wanted = (len(z), image.channels, image.height, image.width)
-        if images.shape != wanted or images.dtype != np.float32:
-            raise BackendError(f"{self.path} gave {images.dtype} {images.shape}, its metadata says float32 {wanted}")
+        wanted = (len(z), *image.shape)
+        if images.shape != wanted or images.dtype != image.dtype:
+            found = f"{images.dtype} {images.shape}"
+            raise BackendError(f"{self.path} gave {found}, its metadata says {image.dtype} {wanted}")
         return images
 
     def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:

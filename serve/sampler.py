@@ -7,7 +7,7 @@ import numpy as np
 
 from wgan.serve.backend import Backend, Batch
 from wgan.serve.errors import ConfigError
-from wgan.serve.images import to_uint8
+from wgan.serve.images import as_pixels
 from wgan.serve.latents import latents
 
 BATCH = 64
@@ -90,4 +90,4 @@ def sample(
     with closing(backend.stream(map(draw, starts))) as stream:
         for start, images in zip(starts, stream, strict=True):
             wanted = min(batch_size, first + count - start)
-            yield start, to_uint8(images[:wanted]), of(start, wanted)
+            yield start, as_pixels(images[:wanted]), of(start, wanted)
