@@ -11,7 +11,7 @@ import onnx
 import torch
 
 from wgan.export import parity
-from wgan.export.onnx import to_onnx
+from wgan.export.onnx import OPSETS, to_onnx
 from wgan.export.torchscript import to_torchscript
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
@@ -19,7 +19,7 @@ from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, Pa
 from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
-from wgan.training.fold import as_deployed
+from wgan.training.fold import as_deployed, check_precision
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
 REFERENCE = "generator.pt"  # the generator that the folder's artifacts were made from
@@ -79,8 +79,13 @@ def export(
     for kind in kinds:
         if kind not in ENDINGS:
             raise ConfigError(f"--format {kind} is not one of {', '.join(ENDINGS)}, all, triton")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"--precision {precision} is not one of {', '.join(PRECISIONS)}")
+    check_precision(precision)
+    for kind in kinds:
+        if precision not in PRECISIONS[kind]:
+            raise ConfigError(
+                f"--precision {precision} is not for {kind}: ONNX, which engines are built from too, has no such "
+                f"convolutions at its opsets up to {OPSETS[1]}; use --format torchscript"
+            )
     if output not in OUTPUTS:
         raise ConfigError(f"--output {output} is not one of {', '.join(OUTPUTS)}")
     if not 1 <= max_batch <= 65_536:

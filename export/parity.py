@@ -26,6 +26,10 @@ GATES: dict[tuple[str, str], dict[str, float]] = {
     ("fp32", "cuda"): {"max_abs": 1e-3},
     ("fp16", "cpu"): {"max_abs": 5e-2, "mean_abs": 2e-3, "worst_psnr_db": 40.0},
     ("fp16", "cuda"): {"max_abs": 5e-2, "mean_abs": 2e-3, "worst_psnr_db": 40.0},
+    # bfloat16 keeps 3 bits less than float16: 8 times the error. Measured over all networks: at most 3.0e-1, mean
+    # 8.5e-3, worst PSNR 36 dB, those of three convolutions at each resolution, attention and conditional BatchNorm
+    ("bf16", "cpu"): {"max_abs": 4e-1, "mean_abs": 1.6e-2, "worst_psnr_db": 30.0},
+    ("bf16", "cuda"): {"max_abs": 4e-1, "mean_abs": 1.6e-2, "worst_psnr_db": 30.0},
 }
 
 

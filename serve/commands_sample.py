@@ -27,6 +27,7 @@ def sample(
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
     out: Annotated[Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar")] = Path("samples"),
     device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="torch: fp32, fp16 or bf16 [others: as exported]")] = "fp32",
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
     ] = False,
@@ -46,7 +47,7 @@ def sample(
     if rebuild:
         _rebuild(path, kind)
     began = time.perf_counter()
-    with open_model(path, kind, device) as opened:
+    with open_model(path, kind, device, precision) as opened:
         loaded = time.perf_counter()
         assumes = getattr(opened, "assumes", None)  # of a file that is not ours
         if assumes is not None:
@@ -70,6 +71,7 @@ def sample(
         "label": label,
         "backend": kind,
         "device": where.rpartition(" ")[2],
+        "precision": opened.metadata.precision,
         "model": str(path),
         "model_sha256": digest,
         "assumes": assumes,
@@ -90,17 +92,30 @@ def _rebuild(path: Path, kind: str) -> None:
     say(f"built {path} for this machine" if built else f"{path} fits this machine: not built again")
 
 
-def open_model(path: Path, kind: str, device: str) -> "Backend":
+def open_model(path: Path, kind: str, device: str, precision: str = "fp32") -> "Backend":
     """An artifact or a checkpoint, as `runs.find_artifact` found it, ready to run.
+
+    A checkpoint in another ``precision`` is measured against itself in float32, and what was found is said.
 
     Raises:
         WganError: as the backends raise it.
     """
     if kind == "torch":
         need_training()
+        if precision != "fp32":
+            from wgan.export.reduced import in_words, open_reduced
+
+            reduced = open_reduced(path, device, precision)
+            say(in_words(reduced))
+            return reduced
         from wgan.training.deploy import TorchBackend
 
         return TorchBackend(path, device)
+    if precision != "fp32":
+        raise ConfigError(
+            f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
+            "use --backend torch, or `wgan export --precision`"
+        )
     from wgan.serve.stranger import open_any
 
     return open_any(path, device=device)

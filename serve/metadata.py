@@ -11,8 +11,9 @@ from wgan.serve.errors import ArtifactError
 
 SCHEMA = 1
 KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
-FORMATS = ("onnx", "torchscript", "trt")
-PRECISIONS = ("fp32", "fp16")
+# what each can compute in; ONNX has no bfloat16 convolutions before opset 22, and ONNX Runtime none at all on a CPU
+PRECISIONS = {"onnx": ("fp32", "fp16"), "torchscript": ("fp32", "fp16", "bf16"), "trt": ("fp32", "fp16")}
+FORMATS = tuple(PRECISIONS)
 # what an image can be: its type → its layout and the range of its values
 OUTPUTS: dict[str, tuple[str, tuple[float, float]]] = {"float32": ("NCHW", (-1.0, 1.0)), "uint8": ("NHWC", (0, 255))}
 
@@ -102,9 +103,10 @@ def parse(text: str | bytes, where: str) -> Metadata:
     latent, image = reader.table("latent"), reader.table("image")
     opset = reader.integer("opset", 1, 1000) if values.get("opset") is not None else None
     max_batch = reader.integer("max_batch", 1, 2**20) if values.get("max_batch") is not None else None
+    kind = reader.choice("format", FORMATS)
     metadata = Metadata(
-        format=reader.choice("format", FORMATS),
-        precision=reader.choice("precision", PRECISIONS),
+        format=kind,
+        precision=reader.choice("precision", PRECISIONS[kind]),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
         image=_image(image),
         payload_sha256=reader.text("payload_sha256", 64),

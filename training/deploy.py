@@ -17,6 +17,7 @@ from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
+from wgan.training.fold import as_deployed, check_precision
 from wgan.training.networks import Generator, Stage
 
 
@@ -94,18 +95,21 @@ def save_generator(path: Path, generator: TrainedGenerator) -> None:
 
 
 class TorchBackend(Backend):
-    """A checkpoint run by PyTorch itself, float32."""
+    """A checkpoint run by PyTorch itself: as it is in float32, folded in float16 or bfloat16."""
 
     name = "torch"
     steady_batch = 16  # below, oneDNN chooses other kernels for it
 
-    def __init__(self, path: Path, device: str = "auto"):
+    def __init__(self, path: Path, device: str = "auto", precision: str = "fp32"):
+        check_precision(precision)
         generator = load_generator(path)
         config = generator.config
         digest = generator.weights_sha256
+        if precision != "fp32":  # other images come of it
+            digest = hashlib.sha256(f"{digest} {precision}".encode()).hexdigest()
         metadata = Metadata(
             format="torch",
-            precision="fp32",
+            precision=precision,
             latent=Latent(config.latent_dim),
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
@@ -116,7 +120,8 @@ class TorchBackend(Backend):
         self.device = torch_device(device)
         exact_float32(self.device)
         self.generator = generator
-        self._module = generator.module.to(self.device)
+        module = generator.module if precision == "fp32" else as_deployed(generator.module, precision)
+        self._module = module.to(self.device)
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         try:

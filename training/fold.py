@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from wgan.serve.errors import ConfigError
 from wgan.training.networks.layers import ConditionalBatchNorm, Layer
 
 
@@ -42,7 +43,7 @@ def _fused(change: nn.Module, norm: nn.Module) -> nn.Module:
 
 
 class Reduced(nn.Module):
-    """Computes in float16 between a float32 input and a float32 output."""
+    """Computes in float16 or bfloat16 between a float32 input and a float32 output."""
 
     def __init__(self, folded: nn.Module, dtype: torch.dtype):
         super().__init__()
@@ -69,7 +70,17 @@ class EightBit(nn.Module):
         return image.permute(0, 2, 3, 1).to(torch.uint8)
 
 
-DTYPES = {"fp16": torch.float16}
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def check_precision(precision: str) -> None:
+    """Refuses what no generator computes in.
+
+    Raises:
+        ConfigError: it is neither fp32 nor one of `DTYPES`.
+    """
+    if precision not in ("fp32", *DTYPES):
+        raise ConfigError(f"--precision {precision} is not one of fp32, {', '.join(DTYPES)}")
 
 
 def as_deployed(generator: nn.Module, precision: str, output: str = "float32") -> nn.Module:
