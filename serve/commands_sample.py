@@ -10,7 +10,7 @@ from wgan.serve.console import Device, Json, Run, emit, need_training, say
 from wgan.serve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wgan.serve.backend import Backend
+    from wgan.serve.backend import Backend, OnnxOptions
 
 
 def sample(
@@ -28,12 +28,15 @@ def sample(
     out: Annotated[Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar")] = Path("samples"),
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="torch: fp32, fp16 or bf16 [others: as exported]")] = "fp32",
+    provider: Annotated[str | None, typer.Option(help="onnx: cpu, cuda or tensorrt [default: by --device]")] = None,
+    threads: Annotated[int | None, typer.Option(help="onnx: on the CPU [default: one a core]")] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Generate images on any backend, by seed."""
+    from wgan.serve.backend import OnnxOptions
     from wgan.serve.outputs import open_output
     from wgan.serve.runs import find_artifact
     from wgan.serve.sampler import batch_size_for, class_number
@@ -47,7 +50,7 @@ def sample(
     if rebuild:
         _rebuild(path, kind)
     began = time.perf_counter()
-    with open_model(path, kind, device, precision) as opened:
+    with open_model(path, kind, device, precision, OnnxOptions(provider, threads)) as opened:
         loaded = time.perf_counter()
         assumes = getattr(opened, "assumes", None)  # of a file that is not ours
         if assumes is not None:
@@ -72,6 +75,7 @@ def sample(
         "backend": kind,
         "device": where.rpartition(" ")[2],
         "precision": opened.metadata.precision,
+        "provider": getattr(opened, "provider", None),  # of ONNX Runtime
         "model": str(path),
         "model_sha256": digest,
         "assumes": assumes,
@@ -92,7 +96,9 @@ def _rebuild(path: Path, kind: str) -> None:
     say(f"built {path} for this machine" if built else f"{path} fits this machine: not built again")
 
 
-def open_model(path: Path, kind: str, device: str, precision: str = "fp32") -> "Backend":
+def open_model(
+    path: Path, kind: str, device: str, precision: str = "fp32", options: "OnnxOptions | None" = None
+) -> "Backend":
     """An artifact or a checkpoint, as `runs.find_artifact` found it, ready to run.
 
     A checkpoint in another ``precision`` is measured against itself in float32, and what was found is said.
@@ -101,6 +107,9 @@ def open_model(path: Path, kind: str, device: str, precision: str = "fp32") -> "
         WganError: as the backends raise it.
     """
     if kind == "torch":
+        from wgan.serve.backend import refuse_options
+
+        refuse_options(options, path)
         need_training()
         if precision != "fp32":
             from wgan.export.reduced import in_words, open_reduced
@@ -118,4 +127,4 @@ def open_model(path: Path, kind: str, device: str, precision: str = "fp32") -> "
         )
     from wgan.serve.stranger import open_any
 
-    return open_any(path, device=device)
+    return open_any(path, device=device, options=options)

@@ -43,6 +43,9 @@ RUN_BY: dict[str, str] = {
     "wgan export --format onnx --output uint8": "tests/test_pixels.py::test_pixels_on_the_command_line",
     "wgan export --format torchscript --precision bf16": "tests/test_reduced.py::test_bf16_on_the_command_line",
     "wgan sample --backend torch --precision bf16 -n 64": "tests/test_reduced.py::test_bf16_on_the_command_line",
+    "wgan sample -n 64 --threads 4": "tests/test_onnx_backend.py::test_threads_and_providers_on_the_command_line",
+    "wgan sample -n 64 --provider tensorrt": "tests/test_onnx_backend.py"
+    "::test_threads_and_providers_on_the_command_line",
     "wgan export --format triton": "tests/test_triton.py::test_the_command_makes_a_repository_of_the_proven_file",
     "wgan sample --backend onnx -n 64 --model generator.onnx": PACKAGING + "test_a_slim_install_samples",
     "wgan sample -n 64 --model theirs.onnx": STRANGER + "test_a_strangers_generator_makes_the_images_of_its_seeds",
