@@ -60,7 +60,8 @@ def sample(
         text = {"model": opened.digest, "backend": f"{opened.name} on {opened.device}"}
         number = class_number(opened, label)
         with open_output(out, count=n, first=seed, text=text) as output:
-            for first, images, labels in batches(opened, seed, n, batch_size_for(opened, batch_size), number):
+            size, shrink = batch_size_for(opened, batch_size), say if batch_size is None else None
+            for first, images, labels in batches(opened, seed, n, size, number, shrink=shrink):
                 output.write(first, images, labels)
         where = f"{opened.name} on {opened.device}"
         digest = opened.digest

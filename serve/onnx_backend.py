@@ -14,6 +14,7 @@ from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError
 from wgan.serve.gpu import gpu_count
 from wgan.serve.metadata import Metadata
 from wgan.serve.onnx_binding import BoundSession
+from wgan.serve.out_of_memory import runtime_failure
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": "TensorrtExecutionProvider"}
@@ -94,7 +95,7 @@ class OnnxBackend(Backend):
                 return self._bound.run(inputs)
             images: np.ndarray = self._session.run(["image"], inputs)[0]
         except Exception as error:  # as above
-            raise BackendError(f"ONNX Runtime failed: {' '.join(str(error).split())}") from None
+            raise runtime_failure("ONNX Runtime", error, len(z)) from None
         return images
 
     def close(self) -> None:

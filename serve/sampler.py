@@ -1,14 +1,15 @@
 """Seeds to batches to 8-bit images, in order, whatever the backend."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
 
 from wgan.serve.backend import Backend, Batch
-from wgan.serve.errors import ConfigError
+from wgan.serve.errors import BackendOutOfMemory, ConfigError
 from wgan.serve.images import as_pixels
 from wgan.serve.latents import latents
+from wgan.serve.out_of_memory import runtime_failure
 
 BATCH = 64
 
@@ -60,11 +61,18 @@ def class_number(backend: Backend, name: str | None) -> int | None:
 
 
 def sample(
-    backend: Backend, first: int, count: int, batch_size: int, label: int | np.ndarray | None = None
+    backend: Backend,
+    first: int,
+    count: int,
+    batch_size: int,
+    label: int | np.ndarray | None = None,
+    *,
+    shrink: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """The images of seeds ``first`` … ``first+count-1``.
 
-    ``label``: one for all, int64 (count,) for each, or None for the classes in turn.
+    ``label``: one for all, int64 (count,) for each, or None for the classes in turn. ``shrink``: the batch may be
+    halved where memory runs out, and this takes the line that says so; without it that is an error.
 
     Yields:
         (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
@@ -73,8 +81,10 @@ def sample(
     do not depend on how many were made beside it.
     """
 
+    end, size = first + count, batch_size
+
     def draw(start: int) -> Batch:
-        wanted = min(batch_size, first + count - start)
+        wanted = min(size, end - start)
         z = latents(start, wanted, backend.metadata.latent.dim)
         missing = ((0, max(0, backend.steady_batch - wanted)),)
         filled = None if (here := of(start, wanted)) is None else np.pad(here, missing)
@@ -85,9 +95,20 @@ def sample(
             return label[start - first :][:wanted]
         return labels_for(backend, start, wanted, label)
 
-    starts = range(first, first + count, batch_size)
-    # the backend may compute the next batch while this one's pixels are made and written
-    with closing(backend.stream(map(draw, starts))) as stream:
-        for start, images in zip(starts, stream, strict=True):
-            wanted = min(batch_size, first + count - start)
-            yield start, as_pixels(images[:wanted]), of(start, wanted)
+    done = first
+    while done < end:
+        starts = range(done, end, size)
+        try:
+            # the backend may compute the next batch while this one's pixels are made and written
+            with closing(backend.stream(map(draw, starts))) as stream:
+                for start, images in zip(starts, stream, strict=True):
+                    wanted = min(size, end - start)
+                    pixels = as_pixels(images[:wanted])
+                    done = start + wanted
+                    yield start, pixels, of(start, wanted)
+        except (BackendOutOfMemory, MemoryError) as error:
+            failed = min(size, end - done)
+            size = max(failed // 2, backend.steady_batch)  # smaller ones are filled up to that
+            if shrink is None or size >= failed:
+                raise runtime_failure(backend.name, error, failed) from None
+            shrink(f"{backend.name} on {backend.device} ran out of memory for {failed} images at a time: now {size}")

@@ -12,6 +12,7 @@ from wgan.serve.errors import ArtifactError, BackendError
 from wgan.serve.latents import latents
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.onnx_backend import OnnxBackend
+from wgan.serve.out_of_memory import runtime_failure
 
 LONGEST_LATENT, LARGEST_SIDE = 2**16, 2**14  # as wgan's own metadata allows
 FLOAT = "tensor(float)"
@@ -104,7 +105,7 @@ class Stranger(OnnxBackend):
         try:
             images: np.ndarray = self._session.run([self._output], {self._input: z})[0]
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
-            raise BackendError(f"ONNX Runtime failed: {' '.join(str(error).split())[:200]}") from None
+            raise runtime_failure("ONNX Runtime", error, len(z)) from None
         return images
 
 

@@ -98,6 +98,8 @@ Pretend = Callable[..., list[str]]
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
     """Puts a GPU and an ONNX Runtime on it in the place of the real one; returns what is called."""
 
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")  # put back afterwards
+
     def make(starts: tuple[str, ...] = tuple(PROVIDERS.values())) -> list[str]:
         log: list[str] = []
         session = type("Session", (FakeSession,), {"log": log, "starts": starts})
@@ -164,11 +166,8 @@ def test_bound_buffers_give_the_same_bits_as_a_plain_run(tiny_export: Path, name
         assert np.array_equal(bound.run({"z": z}), session.run(["image"], {"z": z})[0])
 
 
-def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(
-    conditional: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(conditional: Path, pretend: Pretend) -> None:
     pretend()
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
         assert backend._session.names == [PROVIDERS["tensorrt"], CUDA, CPU]
         assert backend._session.asked[PROVIDERS["tensorrt"]] == {

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from wgan.serve.backend import Backend
-from wgan.serve.errors import BackendError, CheckpointError
+from wgan.serve.errors import CheckpointError
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
@@ -129,8 +130,8 @@ class TorchBackend(Backend):
                 label = None if labels is None else torch.from_numpy(labels).to(self.device)
                 image: Tensor = self._module(torch.from_numpy(z).to(self.device), label)
                 return image.cpu().numpy()
-        except RuntimeError as error:
-            raise BackendError(f"torch failed: {' '.join(str(error).split())[:200]}") from None
+        except (RuntimeError, MemoryError) as error:
+            raise runtime_failure("torch", error, len(z)) from None
 
     def close(self) -> None:
         """Frees the module."""
