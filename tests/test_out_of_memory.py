@@ -211,6 +211,12 @@ def test_the_command_line_says_it_in_one_line(
     with TorchBackend(tiny_export / "generator.pt", "cpu") as backend:
         wanted = np.concatenate([images for _, images, _ in sample(backend, 0, 100, 50)])
     assert np.abs(np.load(out).astype(int) - wanted).max() <= 1
+    monkeypatch.chdir(tmp_path)
+    measure = ["eval", "-n", "100", "--inception-weights", "none", "--data", "faces", *words[3:5], "--device", "cpu"]
+    assert main(measure) == 0
+    assert "onnx on cpu ran out of memory for 64 images at a time: now 32\n" in capsys.readouterr().err
+    assert main([*measure, "--batch-size", "64"]) == 2
+    assert "wgan: ONNX Runtime ran out of memory for 64 images" in capsys.readouterr().err
     out.unlink()
     assert main([*words, "--batch-size", "64"]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -205,3 +205,10 @@ def test_sizes_follow_the_layout() -> None:
     spec = ImageSpec(height=4, width=5, channels=3)
     assert spec.shape == (3, 4, 5)
     assert spec.with_output("uint8").shape == (4, 5, 3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [*NAMES, "generator.uint8.plan"])
+def test_pixels_are_proven_on_cuda(folder: Path, name: str) -> None:
+    found = exporter.verify(folder / name, device="cuda")
+    assert found.passed is True, found.failures

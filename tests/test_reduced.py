@@ -136,3 +136,11 @@ def test_artifacts_of_both_kinds_run_beside_each_other(checkpoint: Path, generat
         TorchBackend(checkpoint, "cpu", "bf16") as live,
     ):
         assert np.abs(file.run(z) - live.run(z)).max() <= 1e-1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_reduced_precision_holds_on_cuda(checkpoint: Path, precision: str) -> None:
+    with reduced.open_reduced(checkpoint, "cuda", precision) as backend:
+        assert backend.metadata.proven
+        assert backend.device == "cuda"
