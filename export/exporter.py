@@ -11,15 +11,15 @@ import onnx
 import torch
 
 from wgan.export import parity
-from wgan.export.fold import at_precision, fold
-from wgan.export.onnx import to_onnx
+from wgan.export.onnx import OPSETS, to_onnx
 from wgan.export.torchscript import to_torchscript
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
-from wgan.serve.metadata import PRECISIONS, ImageSpec, Latent, Metadata
+from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
+from wgan.training.fold import as_deployed, check_precision
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
 REFERENCE = "generator.pt"  # the generator that the folder's artifacts were made from
@@ -48,10 +48,10 @@ class Exported:
         return artifact.summary(self.path, self.metadata)
 
 
-def file_name(kind: str, precision: str) -> str:
-    """`generator.onnx`, `generator.fp16.plan`, …"""
-    middle = "" if precision == "fp32" else f".{precision}"
-    return f"generator{middle}{ENDINGS[kind]}"
+def file_name(kind: str, precision: str, output: str = "float32") -> str:
+    """`generator.onnx`, `generator.fp16.plan`, `generator.fp16.uint8.onnx`, …"""
+    middle = [word for word, usual in ((precision, "fp32"), (output, "float32")) if word != usual]
+    return ".".join(["generator", *middle]) + ENDINGS[kind]
 
 
 def export(
@@ -60,16 +60,18 @@ def export(
     kinds: Sequence[str],
     *,
     precision: str = "fp32",
+    output: str = "float32",
     opset: int = 11,
     max_batch: int = 256,
     engine_options: BuildOptions | None = None,
 ) -> Iterator[Exported]:
     """Writes the asked-for artifacts and the reference they were measured against, one after the other.
 
+    ``output`` is float32 or uint8: pixels (N, H, W, C), made by the graph itself.
     ``engine_options`` says what a TensorRT engine may run on beside this machine.
 
     Raises:
-        ConfigError: an unknown format or precision, or a batch out of range.
+        ConfigError: an unknown format, precision or output, or a batch out of range.
         ExportError: an artifact could not be made.
         OutputError: it cannot be written.
         ParityError: one does not match PyTorch; it is not written, an earlier one stays.
@@ -77,20 +79,28 @@ def export(
     for kind in kinds:
         if kind not in ENDINGS:
             raise ConfigError(f"--format {kind} is not one of {', '.join(ENDINGS)}, all, triton")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"--precision {precision} is not one of {', '.join(PRECISIONS)}")
+    check_precision(precision)
+    for kind in kinds:
+        if precision not in PRECISIONS[kind]:
+            raise ConfigError(
+                f"--precision {precision} is not for {kind}: ONNX, which engines are built from too, has no such "
+                f"convolutions at its opsets up to {OPSETS[1]}; use --format torchscript"
+            )
+    if output not in OUTPUTS:
+        raise ConfigError(f"--output {output} is not one of {', '.join(OUTPUTS)}")
     if not 1 <= max_batch <= 65_536:
         raise ConfigError(f"--max-batch {max_batch} is outside its range, 1 to 65,536")
     config = generator.config
-    module = at_precision(fold(generator.module), precision)
-    shape, conditional = (config.channels, config.image_size, config.image_size), generator.classes is not None
+    module = as_deployed(generator.module, precision, output)
+    image = ImageSpec(config.image_size, config.image_size, config.channels).with_output(output)
+    conditional = generator.classes is not None
     save_generator(folder / REFERENCE, generator)
     for kind in kinds:
         extra: dict[str, Any] = {}
         if kind == "torchscript":
             payload = to_torchscript(module, config.latent_dim, conditional=conditional)
         else:
-            payload = to_onnx(module, config.latent_dim, shape, opset, conditional=conditional)
+            payload = to_onnx(module, config.latent_dim, image.shape, opset, conditional=conditional)
             extra["opset"] = opset
         if kind == "trt":
             engine = build_engine(payload, precision, min(OPTIMUM, max_batch), max_batch, engine_options)
@@ -100,7 +110,7 @@ def export(
             format=kind,
             precision=precision,
             latent=Latent(config.latent_dim),
-            image=ImageSpec(config.image_size, config.image_size, config.channels),
+            image=image,
             payload_sha256=artifact.payload_digest(kind, payload),
             classes=generator.classes,
             source={
@@ -113,7 +123,7 @@ def export(
             created_with=_versions(),
             **extra,
         )
-        yield _prove_and_write(folder / file_name(kind, precision), payload, metadata, generator, max_batch)
+        yield _prove_and_write(folder / file_name(kind, precision, output), payload, metadata, generator, max_batch)
 
 
 def _prove_and_write(

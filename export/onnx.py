@@ -15,14 +15,14 @@ MAX_IR = 10  # what runtimes of 2024 still load
 
 
 def to_onnx(
-    module: nn.Module, latent_dim: int, image_shape: tuple[int, int, int], opset: int, *, conditional: bool = False
+    module: nn.Module, latent_dim: int, image_shape: tuple[int, ...], opset: int, *, conditional: bool = False
 ) -> bytes:
-    """The generator as an ONNX file: z float32 (N, Z) → image float32 (N, C, H, W), N dynamic.
+    """The generator as an ONNX file: z float32 (N, Z) → image (N, *image_shape), N dynamic.
 
     Args:
         module: a folded generator in eval mode, on the CPU.
         latent_dim: Z.
-        image_shape: (C, H, W).
+        image_shape: what it gives: (C, H, W), or (H, W, C) for pixels.
         opset: the operator set that the file must have.
         conditional: whether there is a second input, label int64 (N,).
 
@@ -70,8 +70,8 @@ def examples(latent_dim: int, conditional: bool) -> tuple[torch.Tensor, ...]:
     return (z, torch.zeros(2, dtype=torch.int64)) if conditional else (z,)
 
 
-def _state_output_shape(model: onnx.ModelProto, image_shape: tuple[int, int, int]) -> None:
-    """Writes C, H and W into the output, which tracing leaves symbolic."""
+def _state_output_shape(model: onnx.ModelProto, image_shape: tuple[int, ...]) -> None:
+    """Writes the sizes of an image into the output, which tracing leaves symbolic."""
     (output,) = model.graph.output
     _batch, *rest = output.type.tensor_type.shape.dim
     for dimension, size in zip(rest, image_shape, strict=True):

@@ -19,6 +19,7 @@ BACKENDS = {"onnxruntime": "onnx", "tensorrt": "trt"}  # Triton's, and the artif
 FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 LABEL = ("input {", '  name: "label"', "  data_type: TYPE_INT64", "  dims: [ 1 ]", "  reshape { shape: [ ] }", "}")
+IMAGE_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 QUEUE_DELAY = 1000  # microseconds that a request waits for others to fill a batch
 
 
@@ -106,7 +107,7 @@ def config_text(name: str, metadata: Metadata, settings: Settings) -> str:
                 * bool(metadata.classes)
             ),
             "output {",
-            *_tensor("image", "TYPE_FP32", [image.channels, image.height, image.width]),
+            *_tensor("image", IMAGE_TYPES[image.dtype], list(image.shape)),
             "}",
             "instance_group {",
             "  count: 1",
@@ -161,8 +162,9 @@ def _exact_float32(metadata: Metadata, settings: Settings) -> Iterator[str]:
 
 
 def _parameters(metadata: Metadata) -> Iterator[str]:
-    """What a client asks the server about the model: the range of its pixels, its classes, its weights."""
+    """What a client asks the server about the model: the layout and range of its images, its classes, its weights."""
     values = {
+        "wgan.image_layout": metadata.image.layout,
         "wgan.image_range": json.dumps(list(metadata.image.range)),
         "wgan.latent_distribution": metadata.latent.distribution,
         "wgan.payload_sha256": metadata.payload_sha256,

@@ -88,6 +88,7 @@ def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
         "format": metadata.format,
         "precision": metadata.precision,
         "classes": metadata.classes,
+        "output": metadata.image.dtype,
         "bytes": path.stat().st_size,
         "parity": metadata.parity,
     }

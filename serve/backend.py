@@ -2,17 +2,31 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from wgan.serve import artifact
-from wgan.serve.errors import BackendError
+from wgan.serve.errors import BackendError, ConfigError
 from wgan.serve.metadata import Metadata
 from wgan.serve.torch_device import check_name
 
 Batch = tuple[np.ndarray, np.ndarray | None]  # latents (N, Z), and labels (N,) where there are classes
+
+
+@dataclass(frozen=True)
+class OnnxOptions:
+    """How ONNX Runtime is to run.
+
+    Args:
+        provider: cpu, cuda or tensorrt; None to go by the device.
+        threads: of one operator on the CPU; None for one a core.
+    """
+
+    provider: str | None = None
+    threads: int | None = None
 
 
 class Backend(ABC):
@@ -38,7 +52,7 @@ class Backend(ABC):
             labels: int64 (N,), numbers of `metadata.classes`; None where there are none.
 
         Returns:
-            float32 (N, C, H, W) in [-1, 1].
+            What `metadata.image` says: float32 (N, C, H, W) in [-1, 1], or uint8 (N, H, W, C).
 
         Raises:
             BackendError: wrong shape, or the runtime failed.
@@ -46,9 +60,10 @@ class Backend(ABC):
         self._check(z, labels)
         image = self.metadata.image
         images = self._infer(np.ascontiguousarray(z), None if labels is None else np.ascontiguousarray(labels))
-        wanted = (len(z), image.channels, image.height, image.width)
-        if images.shape != wanted or images.dtype != np.float32:
-            raise BackendError(f"{self.path} gave {images.dtype} {images.shape}, its metadata says float32 {wanted}")
+        wanted = (len(z), *image.shape)
+        if images.shape != wanted or images.dtype != image.dtype:
+            found = f"{images.dtype} {images.shape}"
+            raise BackendError(f"{self.path} gave {found}, its metadata says {image.dtype} {wanted}")
         return images
 
     def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:
@@ -92,13 +107,13 @@ class Backend(ABC):
         self.close()
 
 
-def open_backend(path: Path, *, device: str = "auto") -> Backend:
-    """Opens an artifact with the runtime that its ending names.
+def open_backend(path: Path, *, device: str = "auto", options: OnnxOptions | None = None) -> Backend:
+    """Opens an artifact with the runtime that its ending names; ``options`` are for ONNX files.
 
     Raises:
         ArtifactError: the file is missing, damaged or not ours.
         BackendUnavailable: the runtime is not installed or cannot run here.
-        ConfigError: an unknown device.
+        ConfigError: an unknown device, or options that are not for this file.
     """
     check_name(device)
     opened = artifact.read(path)
@@ -106,7 +121,8 @@ def open_backend(path: Path, *, device: str = "auto") -> Backend:
     if kind == "onnx":
         from wgan.serve.onnx_backend import OnnxBackend
 
-        return OnnxBackend(opened, device)
+        return OnnxBackend(opened, device, options)
+    refuse_options(options, path)
     if kind == "torchscript":
         from wgan.serve.torchscript_backend import TorchScriptBackend
 
@@ -114,3 +130,14 @@ def open_backend(path: Path, *, device: str = "auto") -> Backend:
     from wgan.serve.trt_backend import TrtBackend
 
     return TrtBackend(opened, device)
+
+
+def refuse_options(options: OnnxOptions | None, path: Path) -> None:
+    """Refuses ONNX Runtime's options for what another runtime runs.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    for name, value in vars(options or OnnxOptions()).items():
+        if value is not None:
+            raise ConfigError(f"--{name} is ONNX Runtime's, which does not run {path}: use --backend onnx")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wgan.serve.console import Device, Json, Run, emit, need_training
+from wgan.serve.console import Device, Json, Run, emit, need_training, say
 from wgan.serve.errors import ConfigError
 
 
@@ -64,6 +64,7 @@ def evaluate(
             first=seed,
             count=n,
             batch_size=size,
+            shrink=say if batch_size is None else None,
             inception=inception,
             missing=missing,
             cache=cache,

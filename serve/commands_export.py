@@ -12,7 +12,8 @@ def export(
     format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt, all or triton")],
     run: Run = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a file")] = "best",
-    precision: Annotated[str, typer.Option(help="fp32 or fp16")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, or for torchscript bf16")] = "fp32",
+    output: Annotated[str, typer.Option(help="float32, or uint8: 8-bit pixels, NHWC")] = "float32",
     opset: Annotated[int, typer.Option(help="ONNX operator set")] = 11,
     max_batch: Annotated[int, typer.Option(help="largest batch that an engine takes and parity tries")] = 256,
     version_compatible: Annotated[
@@ -61,6 +62,7 @@ def export(
         target,
         kinds,
         precision=precision,
+        output=output,
         opset=opset,
         max_batch=max_batch,
         engine_options=options,

@@ -10,7 +10,7 @@ from wgan.serve.console import Device, Json, Run, emit, need_training, say
 from wgan.serve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wgan.serve.backend import Backend
+    from wgan.serve.backend import Backend, OnnxOptions
 
 
 def sample(
@@ -51,12 +51,16 @@ def sample(
         str | None, typer.Option(metavar="i/k", help="with --shard-size: machine i of k makes its part, i from 1")
     ] = None,
     device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="torch: fp32, fp16 or bf16 [others: as exported]")] = "fp32",
+    provider: Annotated[str | None, typer.Option(help="onnx: cpu, cuda or tensorrt [default: by --device]")] = None,
+    threads: Annotated[int | None, typer.Option(help="onnx: on the CPU [default: one a core]")] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Generate images on any backend, by seed."""
+    from wgan.serve.backend import OnnxOptions
     from wgan.serve.runs import find_artifact
     from wgan.serve.sample_request import Request
     from wgan.serve.sample_run import Run as SampleRun
@@ -69,7 +73,7 @@ def sample(
     if rebuild:
         _rebuild(path, kind)
     began = time.perf_counter()
-    with open_model(path, kind, device) as opened:
+    with open_model(path, kind, device, precision, OnnxOptions(provider, threads)) as opened:
         loaded = time.perf_counter()
         assumes = getattr(opened, "assumes", None)  # of a file that is not ours
         if assumes is not None:
@@ -77,7 +81,8 @@ def sample(
         elif kind != "torch" and not opened.metadata.proven:
             say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
         source = asked.source(opened)
-        made = SampleRun(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size))
+        shrink = say if batch_size is None else None
+        made = SampleRun(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
         shards = asked.shards(out, source)
         count, files, there = source.count, None, None
         if shards is None:
@@ -99,6 +104,8 @@ def sample(
         "interpolate": interpolate,
         "backend": kind,
         "device": where.rpartition(" ")[2],
+        "precision": opened.metadata.precision,
+        "provider": getattr(opened, "provider", None),  # of ONNX Runtime
         "model": str(path),
         "model_sha256": digest,
         "assumes": assumes,
@@ -125,17 +132,35 @@ def _rebuild(path: Path, kind: str) -> None:
     say(f"built {path} for this machine" if built else f"{path} fits this machine: not built again")
 
 
-def open_model(path: Path, kind: str, device: str) -> "Backend":
+def open_model(
+    path: Path, kind: str, device: str, precision: str = "fp32", options: "OnnxOptions | None" = None
+) -> "Backend":
     """An artifact or a checkpoint, as `runs.find_artifact` found it, ready to run.
+
+    A checkpoint in another ``precision`` is measured against itself in float32, and what was found is said.
 
     Raises:
         WganError: as the backends raise it.
     """
     if kind == "torch":
+        from wgan.serve.backend import refuse_options
+
+        refuse_options(options, path)
         need_training()
+        if precision != "fp32":
+            from wgan.export.reduced import in_words, open_reduced
+
+            reduced = open_reduced(path, device, precision)
+            say(in_words(reduced))
+            return reduced
         from wgan.training.deploy import TorchBackend
 
         return TorchBackend(path, device)
+    if precision != "fp32":
+        raise ConfigError(
+            f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
+            "use --backend torch, or `wgan export --precision`"
+        )
     from wgan.serve.stranger import open_any
 
-    return open_any(path, device=device)
+    return open_any(path, device=device, options=options)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.errors import BackendError, BackendUnavailable
+from wgan.serve.errors import BackendError, BackendOutOfMemory, BackendUnavailable
 
 
 class Cuda:
@@ -36,7 +36,10 @@ class Cuda:
         """One call of the runtime; its result, if it has one."""
         status, *results = getattr(self._api, function)(*arguments)
         if int(status) != 0:
-            raise BackendError(f"CUDA: {function} failed with {status.name}")
+            told = f"CUDA: {function} failed with {status.name}"
+            if status.name == "cudaErrorMemoryAllocation":
+                raise BackendOutOfMemory(f"{told}: free memory on the GPU, or export for a smaller --max-batch")
+            raise BackendError(told)
         return results[0] if results else None
 
     def stream(self) -> Any:

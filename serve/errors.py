@@ -9,7 +9,8 @@ WganError                    the command line prints it as one line, exit code 2
 ├── ExportError              an artifact could not be made
 │   └── ParityError          an artifact does not match PyTorch (exit code 1)
 ├── BackendError             a runtime failed
-│   └── BackendUnavailable   a runtime is not installed, or this machine cannot run it
+│   ├── BackendUnavailable   a runtime is not installed, or this machine cannot run it
+│   └── BackendOutOfMemory   memory ran out; a smaller batch may do
 └── OutputError              the result cannot be written
 
 A third party's exception is turned into one of these where it enters.
@@ -66,6 +67,10 @@ class BackendUnavailable(BackendError):
         hint = f": pip install 'wgan[{extra}]'" if extra else ""
         super().__init__(message + hint)
         self.extra = extra
+
+
+class BackendOutOfMemory(BackendError):
+    """Memory ran out; a smaller batch may do."""
 
 
 class OutputError(WganError):

@@ -46,6 +46,11 @@ def to_uint8(images: NDArray[np.float32]) -> Pixels:
     return pixels.reshape(count, height, width, channels)
 
 
+def as_pixels(images: np.ndarray) -> Pixels:
+    """`to_uint8`, or a copy of images that their generator has already made pixels of."""
+    return images.copy() if images.dtype == np.uint8 else to_uint8(images)
+
+
 def grid(images: Pixels, columns: int | None = None, pad: int = 2) -> Pixels:
     """Lay uint8 (N, H, W, C) out in rows on one uint8 (H', W', C), ``pad`` pixels of background around each.
 

@@ -11,8 +11,11 @@ from wgan.serve.errors import ArtifactError
 
 SCHEMA = 1
 KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
-FORMATS = ("onnx", "torchscript", "trt")
-PRECISIONS = ("fp32", "fp16")
+# what each can compute in; ONNX has no bfloat16 convolutions before opset 22, and ONNX Runtime none at all on a CPU
+PRECISIONS = {"onnx": ("fp32", "fp16"), "torchscript": ("fp32", "fp16", "bf16"), "trt": ("fp32", "fp16")}
+FORMATS = tuple(PRECISIONS)
+# what an image can be: its type → its layout and the range of its values
+OUTPUTS: dict[str, tuple[str, tuple[float, float]]] = {"float32": ("NCHW", (-1.0, 1.0)), "uint8": ("NHWC", (0, 255))}
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,26 @@ class Latent:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The output image (N, channels, height, width)."""
+    """The output image: one of `OUTPUTS`."""
 
     height: int
     width: int
     channels: int
     range: tuple[float, float] = (-1.0, 1.0)
     layout: str = "NCHW"
+    dtype: str = "float32"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image, in the order of the layout."""
+        sizes = {"C": self.channels, "H": self.height, "W": self.width}
+        first, second, third = (sizes[axis] for axis in self.layout[1:])
+        return first, second, third
+
+    def with_output(self, dtype: str) -> "ImageSpec":
+        """The same image as another of `OUTPUTS`."""
+        layout, low_high = OUTPUTS[dtype]
+        return dataclasses.replace(self, dtype=dtype, layout=layout, range=low_high)
 
 
 @dataclass(frozen=True)
@@ -87,16 +103,12 @@ def parse(text: str | bytes, where: str) -> Metadata:
     latent, image = reader.table("latent"), reader.table("image")
     opset = reader.integer("opset", 1, 1000) if values.get("opset") is not None else None
     max_batch = reader.integer("max_batch", 1, 2**20) if values.get("max_batch") is not None else None
+    kind = reader.choice("format", FORMATS)
     metadata = Metadata(
-        format=reader.choice("format", FORMATS),
-        precision=reader.choice("precision", PRECISIONS),
+        format=kind,
+        precision=reader.choice("precision", PRECISIONS[kind]),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
-        image=ImageSpec(
-            height=image.integer("height", 1, 2**14),
-            width=image.integer("width", 1, 2**14),
-            channels=image.integer("channels", 1, 4),
-            layout=image.choice("layout", ("NCHW",)),
-        ),
+        image=_image(image),
         payload_sha256=reader.text("payload_sha256", 64),
         classes=reader.names("classes"),
         opset=opset,
@@ -114,6 +126,17 @@ def parse(text: str | bytes, where: str) -> Metadata:
     if values.get("checksum") != checksum:
         raise ArtifactError(f"{where} is damaged: its metadata is not as it was written; copy or export it again")
     return metadata
+
+
+def _image(reader: "_Reader") -> ImageSpec:
+    """Layout, range and type are one of the two combinations; a file from before there were two has no type."""
+    size, most = reader.integer, 2**14
+    image = ImageSpec(size("height", 1, most), size("width", 1, most), size("channels", 1, 4))
+    dtype = reader.choice("dtype", tuple(OUTPUTS)) if "dtype" in reader.values else "float32"
+    layout, low_high = OUTPUTS[dtype]
+    reader.choice("layout", (layout,))
+    reader.pair("range", low_high)
+    return image.with_output(dtype)
 
 
 def _dump(values: Mapping[str, Any]) -> str:
@@ -155,6 +178,11 @@ class _Reader:
         if not isinstance(value, str) or value not in known:
             raise self._bad(name, f"one of {', '.join(known)}")
         return value
+
+    def pair(self, name: str, wanted: tuple[float, float]) -> None:
+        value = self.values.get(name)
+        if not isinstance(value, list) or value != list(wanted) or any(isinstance(item, bool) for item in value):
+            raise self._bad(name, str(list(wanted)))
 
     def text(self, name: str, length: int) -> str:
         value = self.values.get(name)

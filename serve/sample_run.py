@@ -23,12 +23,14 @@ class Run:
     source: Source
     label: int | None
     batch_size: int
+    shrink: Callable[[str], object] | None = None  # takes the line where memory runs out for a batch; else an error
 
     @property
     def text(self) -> dict[str, str]:
         """What an image says of where it came from, but for its number."""
         where = f"{self.backend.name} on {self.backend.device}"
-        return {"model": self.backend.digest, "backend": where, **self.source.facts}
+        precision = self.backend.metadata.precision
+        return {"model": self.backend.digest, "backend": where, "precision": precision, **self.source.facts}
 
     def whole(self, out: Path) -> None:
         """All images into one output. Raises WganError, and then leaves no half of a file."""
@@ -77,6 +79,7 @@ class Run:
 
     def _fill(self, output: Output, first: int, count: int, done: Done) -> None:
         rows = self.source.rows
-        for start, images, labels in sample(self.backend, first, count, self.batch_size, self.label, rows):
+        batches = sample(self.backend, first, count, self.batch_size, self.label, rows, shrink=self.shrink)
+        for start, images, labels in batches:
             output.write(start, images, labels)
             done(len(images))

@@ -6,9 +6,10 @@ from contextlib import closing
 import numpy as np
 
 from wgan.serve.backend import Backend, Batch
-from wgan.serve.errors import ConfigError
-from wgan.serve.images import to_uint8
+from wgan.serve.errors import BackendOutOfMemory, ConfigError
+from wgan.serve.images import as_pixels
 from wgan.serve.latents import Float, latents
+from wgan.serve.out_of_memory import runtime_failure
 
 BATCH = 64
 
@@ -68,11 +69,14 @@ def sample(
     batch_size: int,
     label: int | np.ndarray | None = None,
     rows: Rows | None = None,
+    *,
+    shrink: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """The images of seeds ``first`` … ``first+count-1``.
 
     ``label``: one for all, int64 (count,) for each, or None for the classes in turn. ``rows``: their latents,
-    where they are not the table's.
+    where they are not the table's. ``shrink``: the batch may be halved where memory runs out, and this takes the
+    line that says so; without it that is an error.
 
     Yields:
         (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
@@ -81,8 +85,10 @@ def sample(
     do not depend on how many were made beside it.
     """
 
+    end, size = first + count, batch_size
+
     def draw(start: int) -> Batch:
-        wanted = min(batch_size, first + count - start)
+        wanted = min(size, end - start)
         z = latents(start, wanted, backend.metadata.latent.dim) if rows is None else rows(start, wanted)
         missing = ((0, max(0, backend.steady_batch - wanted)),)
         filled = None if (here := of(start, wanted)) is None else np.pad(here, missing)
@@ -93,9 +99,20 @@ def sample(
             return label[start - first :][:wanted]
         return labels_for(backend, start, wanted, label)
 
-    starts = range(first, first + count, batch_size)
-    # the backend may compute the next batch while this one's pixels are made and written
-    with closing(backend.stream(map(draw, starts))) as stream:
-        for start, images in zip(starts, stream, strict=True):
-            wanted = min(batch_size, first + count - start)
-            yield start, to_uint8(images[:wanted]), of(start, wanted)
+    done = first
+    while done < end:
+        starts = range(done, end, size)
+        try:
+            # the backend may compute the next batch while this one's pixels are made and written
+            with closing(backend.stream(map(draw, starts))) as stream:
+                for start, images in zip(starts, stream, strict=True):
+                    wanted = min(size, end - start)
+                    pixels = as_pixels(images[:wanted])
+                    done = start + wanted
+                    yield start, pixels, of(start, wanted)
+        except (BackendOutOfMemory, MemoryError) as error:
+            failed = min(size, end - done)
+            size = max(failed // 2, backend.steady_batch)  # smaller ones are filled up to that
+            if shrink is None or size >= failed:
+                raise runtime_failure(backend.name, error, failed) from None
+            shrink(f"{backend.name} on {backend.device} ran out of memory for {failed} images at a time: now {size}")

@@ -7,11 +7,12 @@ import numpy as np
 
 from wgan.serve import artifact
 from wgan.serve.artifact import Artifact, Foreign
-from wgan.serve.backend import Backend, open_backend
+from wgan.serve.backend import Backend, OnnxOptions, open_backend
 from wgan.serve.errors import ArtifactError, BackendError
 from wgan.serve.latents import latents
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.onnx_backend import OnnxBackend
+from wgan.serve.out_of_memory import runtime_failure
 
 LONGEST_LATENT, LARGEST_SIDE = 2**16, 2**14  # as wgan's own metadata allows
 FLOAT = "tensor(float)"
@@ -19,18 +20,18 @@ TRIAL = 4  # images made at opening, to see what they are
 BEYOND = 1.1  # the largest value of an image that is meant to lie in [-1, 1]
 
 
-def open_any(path: Path, *, device: str = "auto") -> Backend:
+def open_any(path: Path, *, device: str = "auto", options: OnnxOptions | None = None) -> Backend:
     """`open_backend`, and for an ONNX file without wgan's metadata a `Stranger`.
 
     Raises:
         ArtifactError: as `open_backend`, or a stranger that is no generator of images.
     """
     try:
-        return open_backend(path, device=device)
+        return open_backend(path, device=device, options=options)
     except Foreign as error:
         if artifact.format_of(path) != "onnx":
             raise
-        return Stranger(path, error.data, error.digest, device)
+        return Stranger(path, error.data, error.digest, device, options)
 
 
 class Stranger(OnnxBackend):
@@ -39,9 +40,11 @@ class Stranger(OnnxBackend):
     ``assumes`` says in one line what nothing in the file vouches for.
     """
 
-    def __init__(self, path: Path, data: bytes, digest: str, device: str = "auto"):
+    knows_inputs = False
+
+    def __init__(self, path: Path, data: bytes, digest: str, device: str = "auto", options: OnnxOptions | None = None):
         unknown = Metadata("onnx", "fp32", Latent(1), ImageSpec(1, 1, 1), payload_sha256=digest)
-        super().__init__(Artifact(path, unknown, data), device)
+        super().__init__(Artifact(path, unknown, data), device, options)
         try:
             self._input, batch, latent_dim = self._look_at_input()
             self._output = self._look_at_output()
@@ -102,7 +105,7 @@ class Stranger(OnnxBackend):
         try:
             images: np.ndarray = self._session.run([self._output], {self._input: z})[0]
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
-            raise BackendError(f"ONNX Runtime failed: {' '.join(str(error).split())[:200]}") from None
+            raise runtime_failure("ONNX Runtime", error, len(z)) from None
         return images
 
 

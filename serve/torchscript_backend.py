@@ -8,6 +8,7 @@ import numpy as np
 from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend
 from wgan.serve.errors import BackendError
+from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.torch_device import exact_float32, torch_device
 
 
@@ -39,8 +40,8 @@ class TorchScriptBackend(Backend):
             with torch.inference_mode():
                 inputs = [torch.from_numpy(rows).to(self.device) for rows in (z, labels) if rows is not None]
                 images: np.ndarray = self._module(*inputs).cpu().numpy()
-        except RuntimeError as error:
-            raise BackendError(f"TorchScript failed: {' '.join(str(error).split())[:200]}") from None
+        except (RuntimeError, MemoryError) as error:
+            raise runtime_failure("TorchScript", error, len(z)) from None
         return images
 
     def close(self) -> None:

@@ -61,6 +61,7 @@ class TrtEngine:
         self.max_batch = artifact.metadata.max_batch or 0
         self.inputs, self.output = self._tensors({"z"} if artifact.metadata.classes is None else {"z", "label"})
         self._check_profile(artifact)
+        self._check_image(artifact)
         self._captured: OrderedDict[int, tuple[Any, Graph]] = OrderedDict()  # batch size → context, graph
         self._recent: deque[int] = deque(maxlen=GRAPHS)  # batch sizes that ran without a graph
         self._workspace = 0
@@ -97,6 +98,14 @@ class TrtEngine:
                     f"{self._path}: the engine takes {name} {tensor.dtype} {(most, *tensor.sample)} at most, its "
                     f"metadata says {np.dtype(TYPES[name])} {(self.max_batch, *wanted[name])}: export it again"
                 )
+
+    def _check_image(self, artifact: Artifact) -> None:
+        image, found = artifact.metadata.image, self.output
+        if found.dtype != image.dtype or found.sample != image.shape:
+            raise ArtifactError(
+                f"{self._path}: the engine gives image {found.dtype} {found.sample}, its metadata says "
+                f"{image.dtype} {image.shape}: export it again"
+            )
 
     def _new_context(self) -> Any:
         engine, api = self._engine, self._api

@@ -42,6 +42,12 @@ RUN_BY: dict[str, str] = {
     "wgan export --format all": ROAD,
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
+    "wgan export --format onnx --output uint8": "tests/test_pixels.py::test_pixels_on_the_command_line",
+    "wgan export --format torchscript --precision bf16": "tests/test_reduced.py::test_bf16_on_the_command_line",
+    "wgan sample --backend torch --precision bf16 -n 64": "tests/test_reduced.py::test_bf16_on_the_command_line",
+    "wgan sample -n 64 --threads 4": "tests/test_onnx_backend.py::test_threads_and_providers_on_the_command_line",
+    "wgan sample -n 64 --provider tensorrt": "tests/test_onnx_backend.py"
+    "::test_threads_and_providers_on_the_command_line",
     "wgan export --format triton": "tests/test_triton.py::test_the_command_makes_a_repository_of_the_proven_file",
     "wgan sample -n 64 --truncation 0.7": SAMPLE + "test_a_png_says_how_it_was_truncated",
     "wgan sample --interpolate 3 8 --steps 48 --out way.webp": SAMPLE

@@ -14,7 +14,6 @@ from torch import nn
 
 from tests.make import make_generator
 from wgan.export import exporter
-from wgan.export.fold import at_precision, fold
 from wgan.export.onnx import to_onnx
 from wgan.serve import artifact, tensorrt_api, tensorrt_build, tensorrt_fit, tensorrt_readback, timing_cache
 from wgan.serve.artifact import Artifact
@@ -28,13 +27,14 @@ from wgan.serve.tensorrt_build import RTX_TARGETS, BuildOptions, Built, build_en
 from wgan.serve.tensorrt_fit import rebuild_if_needed
 from wgan.serve.tensorrt_readback import half_layers, read_back
 from wgan.training.deploy import TrainedGenerator
+from wgan.training.fold import as_deployed
 
 GPU = Gpu("NVIDIA GeForce RTX 3060", (8, 6), 2**33)
 needs_no_gpu = pytest.mark.skipif(first_gpu() is not None, reason="shows what happens where there is no GPU")
 
 
 def graph(generator: TrainedGenerator, precision: str = "fp32") -> bytes:
-    module = at_precision(fold(generator.module), precision)
+    module = as_deployed(generator.module, precision)
     size = generator.config.image_size
     return to_onnx(module, generator.config.latent_dim, (3, size, size), 11)
 
@@ -69,8 +69,10 @@ def test_engines_are_built_for_gpus_that_are_not_here(
 
 def test_a_float16_engine_holds_its_weights_in_float16() -> None:
     generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
-    fp32, fp16 = (len(build_engine(graph(generator, precision), precision, 16, 64).plan) for precision in PRECISIONS)
-    count = sum(parameter.numel() for parameter in fold(generator.module).parameters())
+    fp32, fp16 = (
+        len(build_engine(graph(generator, precision), precision, 16, 64).plan) for precision in PRECISIONS["trt"]
+    )
+    count = sum(parameter.numel() for parameter in as_deployed(generator.module, "fp32").parameters())
     assert fp32 - fp16 == pytest.approx(2 * count, rel=0.1)
 
 

@@ -46,11 +46,11 @@ def truth(z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
     return mixed.reshape(-1, *SHAPE)
 
 
-def plan(folder: Path, classes: tuple[str, ...] | None = None, **changes: Any) -> Path:
+def plan(folder: Path, classes: tuple[str, ...] | None = None, output: str = "float32", **changes: Any) -> Path:
     """An engine file; ``changes`` are of its metadata's `engine`."""
     path, payload = folder / "generator.plan", b"a plan"
     engine = {"runtime": "tensorrt", "version": "10.9.0.34", "compute_capabilities": ["8.6"]} | changes
-    image = ImageSpec(SHAPE[1], SHAPE[2], SHAPE[0])
+    image = ImageSpec(SHAPE[1], SHAPE[2], SHAPE[0]).with_output(output)
     digest = artifact.payload_digest("trt", payload)
     metadata = Metadata("trt", "fp32", Latent(DIM), image, digest, max_batch=MOST, engine=engine, classes=classes)
     artifact.write(path, payload, metadata)
@@ -74,6 +74,7 @@ def opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         kind: type[FakeTensorrt] = FakeTensorrt,
         fail: tuple[str, int] = ("", 0),
         graphs: bool = True,
+        output: str = "float32",
     ) -> TrtBackend:
         used.append(runtime)
         api = kind(runtime, truth, tensors, MOST, fail)
@@ -81,7 +82,7 @@ def opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         monkeypatch.setattr(tensorrt_fit, "load_tensorrt", lambda name=None: api)
         monkeypatch.setattr(trt_backend, "first_gpu", lambda: GPU)
         classes = tuple(map(str, range(64))) if "label" in tensors else None
-        path = plan(tmp_path, classes, runtime=api.__name__, version=api.__version__)
+        path = plan(tmp_path, classes, output, runtime=api.__name__, version=api.__version__)
         return TrtBackend(artifact.read(path), graphs=graphs)
 
     yield open_on
@@ -340,15 +341,28 @@ def test_an_engine_of_another_largest_batch_is_refused(opens: Open, monkeypatch:
         opens(FakeRuntime("late"))
 
 
-def test_buffers_have_the_types_that_the_engine_names(opens: Open) -> None:
-    pixels = {**INPUTS, "image": (TensorIOMode.OUTPUT, np.uint8, (4, 5, 3))}
+PIXELS = {**INPUTS, "image": (TensorIOMode.OUTPUT, np.uint8, (4, 5, 3))}
+
+
+def test_an_engines_own_pixels_come_out_as_they_are(opens: Open) -> None:
     runtime = FakeRuntime("late")
-    with opens(runtime, pixels) as backend:
+    with opens(runtime, PIXELS, output="uint8") as backend:
         backend._engine._engine._api._compute = lambda z: to_uint8(truth(z))  # type: ignore[union-attr]
         (images,) = backend.stream([(rows(7), None)])
         assert images.dtype == np.uint8
         assert np.array_equal(images, to_uint8(truth(rows(7))))
         assert MOST * 60 in {len(memory) for memory in runtime.device.values()}
+        # batches overwrite each other's memory: what the sampler gives must be its own
+        made = [pixels for _, pixels, _ in sample(backend, 5, 27, 8)]
+        assert np.array_equal(np.concatenate(made), to_uint8(truth(rows(27, first=5))))
+
+
+@pytest.mark.parametrize(("tensors", "output"), [(PIXELS, "float32"), (PLAIN, "uint8")])
+def test_an_engine_that_gives_another_image_than_its_metadata_says_is_refused(
+    opens: Open, tensors: dict[str, Any], output: str
+) -> None:
+    with pytest.raises(ArtifactError, match=r"gives image \w+ \([345], [345], [345]\), its metadata says \w+ \("):
+        opens(FakeRuntime("late"), tensors, output=output)
 
 
 ELSEWHERE: list[tuple[dict[str, Any], str]] = [

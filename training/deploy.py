@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from wgan.serve.backend import Backend
-from wgan.serve.errors import BackendError, CheckpointError
+from wgan.serve.errors import CheckpointError
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
+from wgan.training.fold import as_deployed, check_precision
 from wgan.training.networks import Generator, Stage
 
 
@@ -94,18 +96,21 @@ def save_generator(path: Path, generator: TrainedGenerator) -> None:
 
 
 class TorchBackend(Backend):
-    """A checkpoint run by PyTorch itself, float32."""
+    """A checkpoint run by PyTorch itself: as it is in float32, folded in float16 or bfloat16."""
 
     name = "torch"
     steady_batch = 16  # below, oneDNN chooses other kernels for it
 
-    def __init__(self, path: Path, device: str = "auto"):
+    def __init__(self, path: Path, device: str = "auto", precision: str = "fp32"):
+        check_precision(precision)
         generator = load_generator(path)
         config = generator.config
         digest = generator.weights_sha256
+        if precision != "fp32":  # other images come of it
+            digest = hashlib.sha256(f"{digest} {precision}".encode()).hexdigest()
         metadata = Metadata(
             format="torch",
-            precision="fp32",
+            precision=precision,
             latent=Latent(config.latent_dim),
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
@@ -116,7 +121,8 @@ class TorchBackend(Backend):
         self.device = torch_device(device)
         exact_float32(self.device)
         self.generator = generator
-        self._module = generator.module.to(self.device)
+        module = generator.module if precision == "fp32" else as_deployed(generator.module, precision)
+        self._module = module.to(self.device)
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         try:
@@ -124,8 +130,8 @@ class TorchBackend(Backend):
                 label = None if labels is None else torch.from_numpy(labels).to(self.device)
                 image: Tensor = self._module(torch.from_numpy(z).to(self.device), label)
                 return image.cpu().numpy()
-        except RuntimeError as error:
-            raise BackendError(f"torch failed: {' '.join(str(error).split())[:200]}") from None
+        except (RuntimeError, MemoryError) as error:
+            raise runtime_failure("torch", error, len(z)) from None
 
     def close(self) -> None:
         """Frees the module."""

@@ -1,6 +1,6 @@
 """`wgan eval`: how far an artifact's images are from real ones, whatever runtime makes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -105,6 +105,7 @@ def evaluate(
     first: int,
     count: int,
     batch_size: int,
+    shrink: Callable[[str], object] | None = None,
     inception: Inception | None,
     missing: str | None,
     cache: Path,
@@ -119,6 +120,7 @@ def evaluate(
         first: seed of the first image.
         count: at least 2. Without Inception no more are made than SWD compares.
         batch_size: images at a time.
+        shrink: as `sample` takes it.
         inception: the network, or None.
         missing: why there is none.
         cache: where decoded images and the real side's features are kept.
@@ -143,14 +145,16 @@ def evaluate(
     kept: list[np.ndarray] = []
 
     def batches() -> Iterator[np.ndarray]:
-        for start, batch, _ in sample(backend, first, count, batch_size, labels):
+        for start, batch, _ in sample(backend, first, count, batch_size, labels, shrink=shrink):
             kept.append(batch[: max(0, compared - (start - first))])
             yield batch
 
     scores, note = None, missing
     if inception is None:
-        for done, _ in enumerate(batches(), start=1):
-            progress(min(count, done * batch_size), count, "generating images")
+        done = 0
+        for batch in batches():
+            done += len(batch)
+            progress(done, count, "generating images")
     else:
         fidelity = Fidelity(inception, real_side(images, count, reals.seed, inception, cache, progress))
         scores, note = fidelity(batches(), count, progress=progress), fidelity.no_fid(count)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from wgan.serve.errors import ConfigError
 from wgan.training.networks.layers import ConditionalBatchNorm, Layer
 
 
@@ -41,19 +42,50 @@ def _fused(change: nn.Module, norm: nn.Module) -> nn.Module:
     return fuse_conv_bn_eval(change, norm, transpose=isinstance(change, nn.ConvTranspose2d))
 
 
-class Half(nn.Module):
-    """Computes in float16 between a float32 input and a float32 output."""
+class Reduced(nn.Module):
+    """Computes in float16 or bfloat16 between a float32 input and a float32 output."""
 
-    def __init__(self, folded: nn.Module):
+    def __init__(self, folded: nn.Module, dtype: torch.dtype):
         super().__init__()
-        self.inner = copy.deepcopy(folded).half()
+        self.inner = copy.deepcopy(folded).to(dtype)
+        self.dtype = dtype
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """z float32 (N, Z), label int64 (N,) → image float32 (N, C, H, W)."""
-        image: Tensor = self.inner(z.to(torch.float16), label)
+        image: Tensor = self.inner(z.to(self.dtype), label)
         return image.to(torch.float32)
 
 
-def at_precision(folded: nn.Module, precision: str) -> nn.Module:
-    """The folded generator computing in ``precision``, float32 at both ends."""
-    return Half(folded).eval() if precision == "fp16" else folded
+class EightBit(nn.Module):
+    """The image as pixels: what `wgan.serve.images.to_uint8` makes of it, inside the graph."""
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """z float32 (N, Z), label int64 (N,) → image uint8 (N, H, W, C); a half goes to the even level."""
+        image: Tensor = ((self.inner(z, label) + 1) * 127.5).round().clamp(0, 255)
+        # transposed first: TensorRT has no layer that takes uint8
+        return image.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def check_precision(precision: str) -> None:
+    """Refuses what no generator computes in.
+
+    Raises:
+        ConfigError: it is neither fp32 nor one of `DTYPES`.
+    """
+    if precision not in ("fp32", *DTYPES):
+        raise ConfigError(f"--precision {precision} is not one of fp32, {', '.join(DTYPES)}")
+
+
+def as_deployed(generator: nn.Module, precision: str, output: str = "float32") -> nn.Module:
+    """The folded generator computing in ``precision``, float32 or 8-bit pixels coming out of it."""
+    module = fold(generator)
+    if precision in DTYPES:
+        module = Reduced(module, DTYPES[precision])
+    return (EightBit(module) if output == "uint8" else module).eval()

@@ -1,0 +1,255 @@
+"""ONNX Runtime with the provider that was asked for, and with buffers of its own on the device."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from tests.make import make_generator
+from wgan.export import exporter
+from wgan.serve import artifact, onnx_backend
+from wgan.serve.backend import OnnxOptions, open_backend
+from wgan.serve.cli import main
+from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError
+from wgan.serve.gpu import gpu_count
+from wgan.serve.latents import latents
+from wgan.serve.onnx_backend import CPU, CUDA, MOST, PROVIDERS, OnnxBackend
+from wgan.serve.onnx_binding import KEPT, BoundSession
+
+SIZES = (3, 8, 3, 1, 5, 7, 3, 8, 1)
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    generator = make_generator(classes=("a", "b", "c"), conditional=True)
+    (made,) = exporter.export(generator, tmp_path_factory.mktemp("conditional"), ["onnx"], max_batch=4)
+    return made.path
+
+
+class FakeValue:
+    """An OrtValue on a GPU: counts what goes to and fro."""
+
+    def __init__(self, log: list[str], shape: list[int], dtype: Any, device: str, number: int):
+        self.log, self.held = log, np.full(shape, 1 if dtype is np.int64 else np.nan, dtype)
+        assert (device, number) == ("cuda", 0)
+        log.append(f"take {tuple(shape)}")
+
+    def update_inplace(self, data: np.ndarray) -> None:
+        assert data.flags.c_contiguous
+        assert (data.shape, data.dtype) == (self.held.shape, self.held.dtype)
+        self.held[...] = data
+        self.log.append("in")
+
+    def numpy(self) -> np.ndarray:
+        self.log.append("out")
+        return self.held.copy()
+
+
+class FakeBinding:
+    def __init__(self) -> None:
+        self.inputs: dict[str, FakeValue] = {}
+        self.output: FakeValue | None = None
+
+    def bind_ortvalue_input(self, name: str, ortvalue: FakeValue) -> None:
+        self.inputs[name] = ortvalue
+
+    def bind_ortvalue_output(self, name: str, ortvalue: FakeValue) -> None:
+        assert name == "image"
+        self.output = ortvalue
+
+
+class FakeSession:
+    """A CUDA session whose arithmetic a real one does on the CPU."""
+
+    log: list[str]
+    starts = (CUDA, CPU)  # the providers that do not fail to load
+
+    def __init__(self, data: bytes, options: ort.SessionOptions, providers: list[Any], enable_fallback: bool):
+        assert enable_fallback is False
+        self.asked = {entry[0]: entry[1] for entry in providers if isinstance(entry, tuple)}
+        self.names = [entry[0] if isinstance(entry, tuple) else entry for entry in providers]
+        self.real = ort.InferenceSession(data, options, providers=[CPU])
+
+    def get_providers(self) -> list[str]:
+        return [name for name in self.names if name in self.starts]
+
+    def io_binding(self) -> FakeBinding:
+        self.log.append("bind")
+        return FakeBinding()
+
+    def run_with_iobinding(self, iobinding: FakeBinding) -> None:
+        assert iobinding.output is not None
+        values = {name: value.held for name, value in iobinding.inputs.items()}
+        iobinding.output.held[...] = self.real.run(["image"], values)[0]
+        self.log.append("run")
+
+
+Pretend = Callable[..., list[str]]
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
+    """Puts a GPU and an ONNX Runtime on it in the place of the real one; returns what is called."""
+
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")  # put back afterwards
+
+    def make(starts: tuple[str, ...] = tuple(PROVIDERS.values())) -> list[str]:
+        log: list[str] = []
+        session = type("Session", (FakeSession,), {"log": log, "starts": starts})
+        values = SimpleNamespace(ortvalue_from_shape_and_type=lambda *given: FakeValue(log, *given))
+        fake = SimpleNamespace(
+            SessionOptions=ort.SessionOptions,
+            InferenceSession=session,
+            OrtValue=values,
+            get_available_providers=lambda: list(PROVIDERS.values()),
+            preload_dlls=lambda: print("on stdout"),
+        )
+        monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+        monkeypatch.setattr(onnx_backend, "gpu_count", lambda: 1)
+        return log
+
+    return make
+
+
+def test_what_the_fake_has_the_real_one_has_too() -> None:
+    for fake, real in ((FakeValue, ort.OrtValue), (FakeBinding, ort.IOBinding), (FakeSession, ort.InferenceSession)):
+        for name, method in vars(fake).items():
+            if not name.startswith("_") and inspect.isfunction(method):
+                mine, theirs = (list(inspect.signature(each).parameters) for each in (method, getattr(real, name)))
+                assert theirs[: len(mine)] == mine, name
+    taken = list(inspect.signature(ort.OrtValue.ortvalue_from_shape_and_type).parameters)
+    assert taken[:4] == ["shape", "element_type", "device_type", "device_id"]
+    options = ort.SessionOptions()
+    assert {"intra_op_num_threads", "log_severity_level"} <= set(dir(options))
+
+
+def test_a_gpus_buffers_are_taken_once_a_batch_size_and_used_again(
+    conditional: Path, pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.arange(8, dtype=np.int64) % 3
+    with open_backend(conditional, device="cpu") as real:
+        wanted = {size: real.run(latents(size, size, 16), labels[:size]) for size in SIZES}
+    log = pretend()
+    with open_backend(conditional, device="cuda") as backend:
+        for size in SIZES:
+            log.clear()
+            images = backend.run(latents(size, size, 16), labels[:size])
+            assert np.array_equal(images, wanted[size])
+            fresh = log[:-4]
+            assert log[-4:] == ["in", "in", "run", "out"]
+            assert fresh in ([], [f"take ({size}, 16)", f"take ({size},)", f"take ({size}, 3, 32, 32)", "bind"])
+        assert len(backend._bound._bound) == KEPT  # type: ignore[attr-defined]
+        # 3, 8, 1 were used last; 5 was dropped first
+        log.clear()
+        backend.run(latents(3, 3, 16), labels[:3])
+        assert "bind" not in log
+        backend.run(latents(5, 5, 16), labels[:5])
+        assert "bind" in log
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.fp16.onnx"])
+def test_bound_buffers_give_the_same_bits_as_a_plain_run(tiny_export: Path, name: str) -> None:
+    opened = artifact.read(tiny_export / name)
+    session = ort.InferenceSession(opened.data, providers=[CPU])
+    # the real OrtValue and the real binding: the CPU has them too
+    bound = BoundSession(ort, session, "cpu", opened.metadata.image.shape, opened.metadata.image.dtype)
+    for size in SIZES:
+        z = latents(size, size, 16)
+        assert np.array_equal(bound.run({"z": z}), session.run(["image"], {"z": z})[0])
+
+
+def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(conditional: Path, pretend: Pretend) -> None:
+    pretend()
+    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
+        assert backend._session.names == [PROVIDERS["tensorrt"], CUDA, CPU]
+        assert backend._session.asked[PROVIDERS["tensorrt"]] == {
+            "trt_fp16_enable": "0",
+            "trt_profile_min_shapes": "z:1x16,label:1",
+            "trt_profile_opt_shapes": "z:64x16,label:64",
+            "trt_profile_max_shapes": "z:256x16,label:256",
+        }
+        assert backend._session.asked[CUDA] == {"use_tf32": "0"}
+        assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+        assert (backend.device, backend.provider, backend.metadata.max_batch) == ("cuda", "tensorrt", MOST)
+
+
+@pytest.mark.parametrize(
+    ("provider", "starts", "says"),
+    [
+        ("cuda", (CPU,), "could not start its CUDAExecutionProvider: check the driver, CUDA and cuDNN"),
+        ("tensorrt", (CUDA, CPU), r"could not start its TensorrtExecutionProvider: .* \(pip install tensorrt\)"),
+    ],
+)
+def test_a_provider_that_was_dropped_in_silence_is_an_error(
+    conditional: Path, pretend: Pretend, provider: str, starts: tuple[str, ...], says: str
+) -> None:
+    pretend(starts)
+    with pytest.raises(BackendError, match=says):
+        open_backend(conditional, options=OnnxOptions(provider))
+
+
+def test_what_does_not_go_together_is_refused(tiny_export: Path, conditional: Path) -> None:
+    for device, options, says in (
+        ("auto", OnnxOptions("rocm"), "--provider rocm is not one of cpu, cuda, tensorrt"),
+        ("cpu", OnnxOptions("cuda"), "--provider cuda does not run on --device cpu"),
+        ("cuda", OnnxOptions("cpu"), "--provider cpu does not run on --device cuda"),
+        ("cpu", OnnxOptions(threads=0), "--threads 0 is outside its range, 1 to 1024"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            open_backend(conditional, device=device, options=options)
+    for options in (OnnxOptions("cpu"), OnnxOptions(threads=1)):
+        with pytest.raises(ConfigError, match=r"--(provider|threads) is ONNX Runtime's, which does not run .*\.ts"):
+            open_backend(tiny_export / "generator.ts", options=options)
+
+
+def test_threads_reach_the_session_and_change_no_bit(tiny_export: Path) -> None:
+    z, found = latents(0, 4, 16), []
+    for threads in (1, 2):
+        with OnnxBackend(artifact.read(tiny_export / "generator.onnx"), "cpu", OnnxOptions(threads=threads)) as backend:
+            assert backend._session.get_session_options().intra_op_num_threads == threads
+            found.append(backend.run(z))
+    assert np.array_equal(*found)
+
+
+def test_threads_and_providers_on_the_command_line(
+    tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sample", "-n", "4", "--model", str(tiny_export / "generator.onnx"), "--out", str(tmp_path / "out.npy")]
+    assert main([*words, "--threads", "4", "--provider", "cpu"]) == 0
+    assert "onnx on cpu" in capsys.readouterr().out
+    for backend, option in (("onnx", ["--provider", "rocm"]), ("torch", ["--threads", "2"])):
+        model = words if backend == "onnx" else [*words[:4], str(tiny_export / "generator.pt"), *words[5:]]
+        assert main([*model, *option]) == 2
+        assert option[0] in capsys.readouterr().err
+    if not gpu_count():
+        for provider in ("cuda", "tensorrt"):
+            assert main([*words, "--provider", provider]) == 2
+            says = f"wgan: --provider {provider}: this machine shows no CUDA device; use --provider cpu\n"
+            assert capsys.readouterr().err == says
+
+
+def test_a_runtime_without_the_provider_is_said(conditional: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
+    with pytest.raises(BackendUnavailable, match="--provider tensorrt: this ONNX Runtime has no TensorRT support: pip"):
+        open_backend(conditional, options=OnnxOptions("tensorrt"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_gpu_provider_gives_the_images_of_the_cpu(conditional: Path, provider: str) -> None:
+    labels = np.arange(8, dtype=np.int64) % 3
+    with (
+        open_backend(conditional, device="cpu") as cpu,
+        open_backend(conditional, options=OnnxOptions(provider)) as gpu,
+    ):
+        for size in SIZES:
+            z = latents(size, size, 16)
+            assert np.abs(gpu.run(z, labels[:size]) - cpu.run(z, labels[:size])).max() <= 1e-3
