@@ -161,6 +161,7 @@ def test_the_manifest_says_what_the_shards_are(tmp_path):
         "names": "faces-{000000..000006}.tar",
         "model": "ab" * 32,
         "backend": "fake on cpu",
+        "precision": "fp32",
         "truncation": "scaled 0.7",
         "classes": ["x", "y"],
         "label": "y",
