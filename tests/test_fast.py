@@ -1,5 +1,6 @@
 """Compiled and recorded steps train as the plain ones do, and where they cannot be had the run goes on without."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -164,6 +165,26 @@ def test_images_that_see_each_other_are_scored_apart() -> None:
     assert not together(minibatch="discrimination")
 
 
+def test_a_run_goes_on_from_a_checkpoint_of_the_other_layout() -> None:
+    def laid_out(on: bool) -> Trainer:
+        trainer = make(SMALL)
+        trainer.fast.channels_last = on
+        for network in (trainer.generator, trainer.critic):
+            trainer.fast.laid_out(network)
+        return trainer
+
+    for first, then in ((True, False), (False, True)):
+        before, after = advance(laid_out(first), 2), laid_out(then)
+        after.load_state_dict(copy.deepcopy(before.state_dict()))
+        found, wanted = weights(after), weights(before)
+        assert [name for name, value in wanted.items() if not torch.equal(found[name], value)] == []
+        advance(after, 1)
+        assert far(after, advance(before, 1)) < 1e-2
+        weight = after.critic.down["4"].change.weight  # type: ignore[union-attr]
+        assert weight.is_contiguous() != then  # type: ignore[operator]
+        assert after.optimizer_d.state[weight]["exp_avg_sq"].stride() == weight.stride()  # type: ignore[index, operator]
+
+
 # compiled
 
 
@@ -291,6 +312,8 @@ def test_what_is_on_by_itself() -> None:
     assert on(CUDA, cuda_graphs="off") == (True, False, True)
     assert on(CUDA, precision="fp16") == (True, False, True)
     assert on(CUDA, Two()) == (True, False, True)
+    assert Fast(SMALL, CUDA, World()).compile_generator
+    assert not Fast(SMALL, CUDA, Two()).compile_generator
 
 
 @pytest.mark.slow
@@ -394,6 +417,7 @@ def test_on_a_gpu_a_broken_recording_leaves_everything_as_it_was(monkeypatch: py
 
 @pytest.mark.gpu
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of compilers
 @EVERY
 def test_on_a_gpu_compiled_and_recorded_steps_train_as_plain_ones(changes: dict[str, Any]) -> None:
     config = SMALL.replace(**changes)

@@ -4,6 +4,7 @@ The trainer's code is the same with and without: `Compiled` stands for a functio
 be had is one line in ``notes``, and the run goes on without it.
 """
 
+import warnings
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ class Fast:
 
     Attributes:
         compile: losses are compiled.
+        compile_generator: of the generator too.
         graphs: steps are recorded once and replayed.
         together: the critic scores real and fake images in one pass, exact where images do not see each other.
         channels_last: weights and features lie as the tensor cores read them. Only compiled: torch's own GroupNorm
@@ -38,6 +40,10 @@ class Fast:
         if self.compile and config.activation_checkpointing:
             self.compile = False
             self.note("not compiled: activation_checkpointing=true cannot be (compile=off says nothing of it)")
+        if self.compile:  # how float32 is multiplied is for the user to say
+            warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+        # torch's SyncBatchNorm talks to the other GPUs in the middle of a generator: there the critic alone is compiled
+        self.compile_generator = not (cuda and world.size > 1)
         # float16's scaler asks the GPU whether a step overflowed, and processes wait for each other
         self.graphs = config.cuda_graphs == "auto" and cuda and config.precision != "fp16" and world.size == 1
         self.together = cuda and config.minibatch == "none"
@@ -70,8 +76,8 @@ class Fast:
 class Compiled(Generic[Given, Found]):
     """A function, by `torch.compile` in one graph where ``fast.compile``; one that fails is called as it is."""
 
-    def __init__(self, function: Callable[Given, Found], fast: Fast):
-        self._plain, self._fast = function, fast
+    def __init__(self, function: Callable[Given, Found], fast: Fast, possible: bool = True):
+        self._plain, self._fast, self._possible = function, fast, possible
         self._compiled: Callable[Given, Found] | None = None
 
     def __call__(self, *inputs: Given.args, **named: Given.kwargs) -> Found:
@@ -80,7 +86,7 @@ class Compiled(Generic[Given, Found]):
 
     def then(self, go_on: Callable[[Found], None], *inputs: Given.args, **named: Given.kwargs) -> Found:
         """Also calls ``go_on`` with it: a backward pass, which may be compiled only then; failing, it adds nothing."""
-        if self._fast.compile:
+        if self._fast.compile and self._possible:
             try:
                 if self._compiled is None:  # alpha is a tensor, resolutions are few: no shape is worth a symbol
                     self._compiled = torch.compile(self._plain, fullgraph=True, dynamic=False)
@@ -208,6 +214,14 @@ class Graphs:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["capturable"] = on
+
+
+def lay_out_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Gives moments from a checkpoint the layout of their weights: fused Adam refuses any other."""
+    for parameter, held in optimizer.state.items():
+        for name, value in held.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                held[name] = torch.empty_like(parameter).copy_(value).detach()
 
 
 def _reason(error: Exception) -> str:

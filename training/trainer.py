@@ -15,7 +15,7 @@ from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.ema import Ema
-from wgan.training.fast import Compiled, CudaRecorder, Fast, Graphs
+from wgan.training.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
 from wgan.training.growth import at_stage, stage_at
 from wgan.training.labels import labels_at
 from wgan.training.losses import CriticLoss, critic_loss, generator_loss
@@ -74,9 +74,9 @@ class Trainer:
         self._alpha = torch.ones((), device=device)
         recorder = CudaRecorder(device, self.random) if self.fast.graphs else None
         self._replayed = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
-        self._make_fake = Compiled(self._fake, self.fast)
+        self._make_fake = Compiled(self._fake, self.fast, self.fast.compile_generator)
         self._critic_loss_of = Compiled(self._critic_loss, self.fast)
-        self._generator_loss_of = Compiled(self._generator_loss, self.fast)
+        self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
         self._enter(stage_at(0, config))
 
     def start_from_others(self) -> None:
@@ -274,6 +274,8 @@ class Trainer:
             self.ema.module.load_state_dict(state["ema"])
             self.optimizer_g.load_state_dict(state["optimizer_g"])
             self.optimizer_d.load_state_dict(state["optimizer_d"])
+            lay_out_moments(self.optimizer_g)
+            lay_out_moments(self.optimizer_d)
             self.random.set_state(state["random"])
             if self.world.first:  # the sums are those of all processes together
                 self.sums.copy_(state["sums"])
