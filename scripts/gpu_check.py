@@ -132,6 +132,80 @@ def training() -> Figures:
     }
 
 
+@check("fast")
+def fast() -> Figures:
+    """Compiled and recorded steps against plain ones: do they train alike, and ms an iteration of `wgan-gp-64`."""
+    import torch
+
+    from wgan.training import config
+    from wgan.training.trainer import Trainer
+
+    class Reals:
+        """The same uint8 batches on the device each time."""
+
+        def __init__(self, settings: Any, batches: int = 10):
+            size, random = settings.image_size, torch.Generator("cuda").manual_seed(1)
+            shape = (batches, settings.batch_size, size, size, settings.channels)
+            self.images = torch.randint(0, 256, shape, dtype=torch.uint8, device="cuda", generator=random)
+            self.given = 0
+
+        def next(self) -> tuple[Any, None]:
+            self.given += 1
+            return self.images[self.given % len(self.images)], None
+
+    def moved(settings: Any, steps: int = 10) -> Any:
+        """How far each weight is from where it began."""
+        trainer, reals = Trainer(settings, torch.device("cuda")), Reals(settings)
+        parameters = [*trainer.generator.parameters(), *trainer.critic.parameters()]
+        begun = [p.detach().clone() for p in parameters]
+        for _ in range(steps):
+            trainer.iterate(reals)  # type: ignore[arg-type]
+        if lines := trainer.fast.told():
+            raise AssertionError(" ".join(lines))
+        return torch.cat([(p.detach() - b).flatten() for p, b in zip(parameters, begun, strict=True)])
+
+    def measured(settings: Any) -> Figures:
+        torch.cuda.reset_peak_memory_stats()
+        trainer, reals = Trainer(settings, torch.device("cuda")), Reals(settings)
+        span = milliseconds(lambda: trainer.iterate(reals), warmup=12)  # type: ignore[arg-type]
+        if lines := trainer.fast.told():
+            raise AssertionError(" ".join(lines))
+        if not trainer.finite():
+            raise AssertionError("a loss is not finite")
+        return {
+            "ms": round(span, 2),
+            "images_per_second": round(settings.reals_per_step / (span * 1e-3)),
+            "peak_memory_mib": round(torch.cuda.max_memory_allocated() / 2**20),
+        }
+
+    off, graphs = {"compile": "off"}, {"compile": "off", "cuda_graphs": "auto"}
+    compiled, both = dict[str, str](), {"cuda_graphs": "auto"}
+    base, figures = config.load("wgan-gp-64"), Figures()
+    for precision, most in (
+        ("fp32", 0.1),
+        ("bf16", 0.5),
+    ):  # rounding turns gradients near zero, Adam makes steps of them
+        settings = base.replace(precision=precision, batch_size=16, n_critic=2)
+        plain = moved(settings.replace(**off))
+        for name, tricks in (("graphs", graphs), ("compiled", compiled), ("compiled + graphs", both)):
+            apart = float((moved(settings.replace(**tricks)) - plain).norm() / plain.norm())
+            figures[f"{precision} {name}, apart from eager"] = f"{apart:.2e}"
+            if not apart < most:
+                raise AssertionError(f"{precision} {name} does not train as eager steps do: {figures}")
+    for batch in (64, 512):
+        for name, precision, tricks in (
+            ("fp32 eager", "fp32", off),
+            ("bf16 eager", "bf16", off),
+            ("bf16 graphs", "bf16", graphs),
+            ("bf16 compiled", "bf16", compiled),
+            ("bf16 compiled + graphs", "bf16", both),
+        ):
+            settings = base.replace(precision=precision, batch_size=batch, **tricks)
+            figures[f"batch {batch} {name}"] = measured(settings)
+            torch.cuda.empty_cache()
+    return figures
+
+
 def each_artifact(measure: Callable[[Path], Any], precisions: tuple[str, ...]) -> Figures:
     """What ``measure`` finds of every artifact of a 64-channel generator, or why it could not be run."""
     require("onnx", "typer")

@@ -273,8 +273,7 @@ def test_fakes_carry_the_labels_of_the_real_batch(monkeypatch: pytest.MonkeyPatc
 
     trainer, reals = Trainer(SMALL.replace(conditional=True), CPU, SHARES), Reals()
     drawn: list[Tensor] = []
-    fake = trainer._fake
-    monkeypatch.setattr(trainer, "_fake", lambda z, label: (drawn.append(label), fake(z, label))[1])
+    trainer.generator.register_forward_pre_hook(lambda module, given: drawn.append(given[1]))
     scored: list[Tensor] = []
     score = trainer._score
     monkeypatch.setattr(trainer, "_score", lambda x, label: (scored.append(label), score(x, label))[1])

@@ -107,6 +107,12 @@ class Config:
         "fp32", "what the networks compute in; weights, losses and norms stay float32", choices=("fp32", "bf16", "fp16")
     )
     accumulate: int = setting(1, "parts that a batch is computed in, to save memory", low=1, high=65_536)
+    compile: str = setting(
+        "auto", "`torch.compile` of the losses; `auto`: on CUDA, not on a CPU", choices=("auto", "on", "off")
+    )
+    cuda_graphs: str = setting(
+        "off", "steps recorded and replayed; `auto`: on one CUDA device but with fp16", choices=("auto", "off")
+    )
     activation_checkpointing: bool = setting(False, "compute activations twice, to save memory")
     ema_decay: float = setting(
         0.999, "averaging of the generator's weights, per step; 0 turns it off", low=0, high=0.999999
@@ -197,6 +203,8 @@ _KINDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text",
 
 def _coerce(name: str, value: Any) -> Any:
     kind = FIELDS[name].type
+    if isinstance(value, bool) and "off" in FIELDS[name].metadata["choices"]:
+        return "on" if value else "off"  # what YAML makes of the bare words
     # YAML 1.1 reads 1e-4 as text and 10 as an int: both are numbers to us
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:

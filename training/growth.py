@@ -4,13 +4,13 @@ Images of 8 px are trained on for ``phase_images`` real images; each next resolu
 and trained on for as many again (Karras et al. 2018, section 2 and appendix A.1). The last one stays.
 """
 
-import torch
 from torch import Tensor
 
 from wgan.training.config import Config
-from wgan.training.networks import Stage
+from wgan.training.networks import LiveStage, Stage
 from wgan.training.networks.layers import doubled, halved
 from wgan.training.networks.sizes import resolutions
+from wgan.training.networks.stage import faded
 
 
 def stage_at(images: int, config: Config) -> Stage:
@@ -29,10 +29,10 @@ def grown_after(config: Config) -> int:
     return 2 * config.phase_images * (len(resolutions(config)) - 1)
 
 
-def at_stage(images: Tensor, stage: Stage) -> Tensor:
+def at_stage(images: Tensor, stage: Stage | LiveStage) -> Tensor:
     """Real images (N, C, S, S) as the critic sees them: averaged down, and blended as the fakes are."""
     while images.shape[2] > stage.resolution:
         images = halved(images)
     if stage.fading:
-        images = torch.lerp(doubled(halved(images)), images, stage.alpha)
+        images = faded(doubled(halved(images)), images, stage)
     return images

@@ -141,9 +141,12 @@ def train(
             if score and (scores := session.score(generator, measuring)):
                 journal.keep({"kind": "inception", "step": session.step, **scores})
 
-        for line in session.scoring.notes:
-            journal.note(line)
-            journal.keep({"kind": "event", "step": first, "message": line})
+        def tell(lines: list[str]) -> None:
+            for line in lines:
+                journal.note(line)
+                journal.keep({"kind": "event", "step": session.step, "message": line})
+
+        tell(session.scoring.notes)
         if world.agreed(session.scoring.unfinished):
             with clock.paused():
                 look(validate=False, score=True)
@@ -157,6 +160,7 @@ def train(
         stopped = False
         while session.step < config.steps and not stopped:
             session.iterate()
+            tell(session.trainer.fast.told())
             step = session.step
             last = step == config.steps
 

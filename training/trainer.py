@@ -15,10 +15,11 @@ from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.ema import Ema
+from wgan.training.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
 from wgan.training.growth import at_stage, stage_at
 from wgan.training.labels import labels_at
-from wgan.training.losses import critic_loss, generator_loss
-from wgan.training.networks import Critic, Generator, Stage
+from wgan.training.losses import CriticLoss, critic_loss, generator_loss
+from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.precision import MixedPrecision
 from wgan.training.schedule import rate_factor
 from wgan.training.warm_start import start_from
@@ -46,13 +47,15 @@ class Trainer:
             # drawn on the CPU, so that every device starts from the same weights
             torch.manual_seed(config.seed)
             generator, critic = Generator(config, len(shares)), Critic(config, len(shares))
-        self.generator, self.critic = generator.to(device), critic.to(device)
+        self.fast = Fast(config, device, self.world)
+        self.generator, self.critic = self.fast.laid_out(generator.to(device)), self.fast.laid_out(critic.to(device))
         self.ema = Ema(self.generator, config.ema_decay)
         if self.world.size > 1 and device.type == "cuda":  # a batch has one mean, wherever its images are
             self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator)
         betas = (config.beta1, config.beta2)
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(self.critic.parameters(), config.lr_d, betas, fused=True)
+        self._rates = torch.zeros(2, device=device)  # where a recorded step reads them
         self.precision_g = MixedPrecision(config.precision, device)
         self.precision_d = MixedPrecision(config.precision, device)
         self.random = torch.Generator(device).manual_seed(config.seed)
@@ -67,6 +70,13 @@ class Trainer:
         # sums since the last record, on the device, so that no step waits for them
         self.sums = torch.zeros(len(WATCHED), device=device)
         self.counts = torch.zeros(len(WATCHED), device=device)
+        self._not_measured = torch.zeros((), device=device)
+        self._alpha = torch.ones((), device=device)
+        recorder = CudaRecorder(device, self.random) if self.fast.graphs else None
+        self._replayed = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
+        self._make_fake = Compiled(self._fake, self.fast, self.fast.compile_generator)
+        self._critic_loss_of = Compiled(self._critic_loss, self.fast)
+        self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
         self._enter(stage_at(0, config))
 
     def start_from_others(self) -> None:
@@ -81,19 +91,20 @@ class Trainer:
         for _ in range(self.config.n_critic):
             images, found = reals.next()
             label = found if self.shares else None
-            real = prepare(images, self.augmentation, self.random, self.world)
-            self._critic_step(at_stage(real, self.stage), label)
+            self._replayed(("critic", self._penalised), self._critic_step_on, images, label)
             self.images += self.config.batch_size
-        self._generator_step(label)  # fakes of the labels that real images have
+        self._replayed("generator", self._generator_step, label)  # fakes of the labels that real images have
         self.step += 1
         self.ema.update(self.generator, self.step)
 
     def _set_rates(self) -> None:
         config = self.config
         factor = rate_factor(self.step, config.steps, config.lr_schedule, config.lr_warmup)
-        for optimizer, rate in ((self.optimizer_g, config.lr_g), (self.optimizer_d, config.lr_d)):
+        both = ((self.optimizer_g, config.lr_g), (self.optimizer_d, config.lr_d))
+        for (optimizer, rate), held in zip(both, self._rates, strict=True):
+            lr = held.fill_(rate * factor) if self.fast.graphs else rate * factor
             for group in optimizer.param_groups:
-                group.update(lr=rate * factor, betas=(config.beta1, config.beta2))
+                group.update(lr=lr, betas=(config.beta1, config.beta2))
 
     def _grow(self) -> None:
         """Moves to the stage of this iteration; a new resolution starts with optimizers that remember nothing."""
@@ -104,15 +115,24 @@ class Trainer:
         self._enter(stage)
 
     def _enter(self, stage: Stage) -> None:
-        self.stage = stage
-        for network in (self.generator, self.critic, self.ema.module):
-            network.stage = stage
+        self.stage = self.ema.module.stage = stage
+        self._alpha.fill_(stage.alpha)
+        shown: Stage | LiveStage = stage
+        if self.fast.static:
+            shown, now = LiveStage(stage.resolution, stage.fading, self._alpha), self.critic.stage
+            if isinstance(now, LiveStage) and (now.resolution, now.fading) == (shown.resolution, shown.fading):
+                return  # alpha alone has moved
+            self.fast.renew()
+            self._replayed.forget()
+        self.generator.stage = self.critic.stage = shown
 
     def _noise(self) -> Tensor:
         shape = (self.config.batch_size, self.config.latent_dim)
         return self.world.share(torch.randn(shape, generator=self.random, device=self.device))
 
     def _score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        if label is not None and len(images) > len(label):
+            label = label.repeat(2)  # real and fake together
         with self.precision_d.autocast():
             scores: Tensor = self.critic(images, label)
         return scores.float()
@@ -122,20 +142,39 @@ class Trainer:
             images: Tensor = self.generator(z, label)
         return images.float()
 
+    def _critic_loss(
+        self, real: Tensor, fake: Tensor, epsilon: Tensor | None, label: Tensor | None, scale: Tensor
+    ) -> CriticLoss:
+        config = self.config
+        score, weight = partial(self._score, label=label), config.lambda_gp * config.penalty_every
+        return critic_loss(score, real, fake, epsilon, weight, scale, config.drift, self.fast.together)
+
+    def _generator_loss(self, z: Tensor, label: Tensor | None) -> Tensor:
+        return generator_loss(partial(self._score, label=label), self._fake(z, label))
+
+    @property
+    def _penalised(self) -> bool:
+        return self.images // self.config.batch_size % self.config.penalty_every == 0
+
+    def _critic_step_on(self, images: Tensor, label: Tensor | None) -> None:
+        """A critic step on uint8 images (N, H, W, C) as the data has them."""
+        real = prepare(images, self.augmentation, self.random, self.world)
+        self._critic_step(at_stage(real, self.critic.stage), label)
+
     def _critic_step(self, real: Tensor, label: Tensor | None = None) -> None:
         config = self.config
         with torch.no_grad():  # no generator graph
-            fake = self._fake(self._noise(), label)
+            fake = self._make_fake(self._noise(), label)
         epsilon: Tensor | None = None
-        if self.images // config.batch_size % config.penalty_every == 0:
+        if self._penalised:
             epsilon = torch.rand(config.batch_size, generator=self.random, device=self.device)
             epsilon = self.world.share(epsilon)
         scale = self.precision_d.scale(real)
         for x, x_fake, share, labelled in self._parts(real, fake, epsilon, label):
-            score = partial(self._score, label=labelled)
-            weight = config.lambda_gp * config.penalty_every
-            result = critic_loss(score, x, x_fake, share, weight, scale, config.drift)  # type: ignore[arg-type]
-            self.precision_d.backward(result.loss / config.accumulate)
+            result = self._critic_loss_of.then(
+                lambda found: self.precision_d.backward(found.loss / config.accumulate),
+                *(x, x_fake, share, labelled, scale),  # type: ignore[arg-type]
+            )
             self._watch(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
         self.world.average_gradients(self.critic.parameters())
         self.precision_d.update(self.optimizer_d)
@@ -144,8 +183,10 @@ class Trainer:
     def _generator_step(self, label: Tensor | None = None) -> None:
         self.critic.requires_grad_(False)
         for z, labelled in self._parts(self._noise(), label):
-            loss = generator_loss(partial(self._score, label=labelled), self._fake(z, labelled))  # type: ignore[arg-type]
-            self.precision_g.backward(loss / self.config.accumulate)
+            loss = self._generator_loss_of.then(
+                lambda found: self.precision_g.backward(found / self.config.accumulate),
+                *(z, labelled),  # type: ignore[arg-type]
+            )
             self._watch(4, [loss])
         self.world.average_gradients(self.generator.parameters())
         self.precision_g.update(self.optimizer_g)
@@ -158,14 +199,15 @@ class Trainer:
         return zip(*([None] * parts if r is None else r.chunk(parts) for r in rows), strict=True)
 
     def _watch(self, first: int, values: list[Tensor | None]) -> None:
-        there = [first + i for i, value in enumerate(values) if value is not None]
-        found = torch.stack([value for value in values if value is not None]).detach()
-        counted = torch.ones_like(found)
+        # slices and tensors that are there: an index or a number from Python would be copied to the device each time
+        found = torch.stack([self._not_measured if value is None else value for value in values]).detach()
+        counted = torch.stack([self._not_measured if value is None else self._not_measured + 1 for value in values])
         if self.precision_d.scaled:  # there an overflow is a step left out, not the end of the run
-            counted = torch.isfinite(found).all().expand_as(found).float()
+            counted = counted * torch.isfinite(found).all()
             found = torch.where(counted > 0, found, 0)
-        self.sums[there] += found
-        self.counts[there] += counted
+        here = slice(first, first + len(values))
+        self.sums[here] += found
+        self.counts[here] += counted
 
     def finite(self) -> bool:
         """Whether every loss since the last record is a number, and the weights that came of them."""
@@ -232,12 +274,15 @@ class Trainer:
             self.ema.module.load_state_dict(state["ema"])
             self.optimizer_g.load_state_dict(state["optimizer_g"])
             self.optimizer_d.load_state_dict(state["optimizer_d"])
+            lay_out_moments(self.optimizer_g)
+            lay_out_moments(self.optimizer_d)
             self.random.set_state(state["random"])
             if self.world.first:  # the sums are those of all processes together
                 self.sums.copy_(state["sums"])
                 self.counts.copy_(state["counts"])
             self.precision_g.load_state_dict(state["precision_g"])
             self.precision_d.load_state_dict(state["precision_d"])
+            self._replayed.forget()
             self.step, self.images = state["step"], state["images"]
             self._enter(Stage(**state["stage"]))
         except (KeyError, RuntimeError, ValueError, TypeError) as error:

@@ -4,6 +4,7 @@ Every sample of a batch gets its own random crop, flip and jitter.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -114,10 +115,15 @@ def _brighten(images: Tensor, factor: Tensor) -> Tensor:
     return (images * factor[:, None, None, None]).clamp(0, 1)
 
 
+@cache
+def _luma(device: torch.device) -> Tensor:
+    return torch.tensor(LUMA, device=device)  # once: the copy waits for all that the device has to do
+
+
 def _contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Away from, or towards, each image's mean grey."""
     grey = images
     if images.shape[1] == 3:
-        grey = (images * images.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+        grey = (images * _luma(images.device)[:, None, None]).sum(dim=1, keepdim=True)
     mean = grey.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
     return torch.lerp(mean, images, factor[:, None, None, None]).clamp(0, 1)

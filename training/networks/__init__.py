@@ -5,9 +5,9 @@ from torch import nn
 from wgan.training.networks.critic import Critic
 from wgan.training.networks.generator import Generator, calibrate
 from wgan.training.networks.sizes import widths
-from wgan.training.networks.stage import Stage
+from wgan.training.networks.stage import LiveStage, Stage
 
-__all__ = ["Critic", "Generator", "Stage", "calibrate", "parameter_count", "widths"]
+__all__ = ["Critic", "Generator", "LiveStage", "Stage", "calibrate", "parameter_count", "widths"]
 
 
 def parameter_count(module: nn.Module) -> int:

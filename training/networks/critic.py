@@ -17,7 +17,7 @@ from wgan.training.networks.layers import (
 )
 from wgan.training.networks.run import Run
 from wgan.training.networks.sizes import FIRST, resolutions, widths
-from wgan.training.networks.stage import Stage
+from wgan.training.networks.stage import LiveStage, Stage, faded
 
 SLOPE = 0.2
 
@@ -69,7 +69,7 @@ class Critic(Network):
         self.apply(initialise)
         if config.spectral_norm != "none":
             self.normalise_spectrally()
-        self.stage = Stage(config.image_size)
+        self.stage: Stage | LiveStage = Stage(config.image_size)
         self.run = Run(config.activation_checkpointing)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
@@ -103,7 +103,7 @@ class Critic(Network):
     def _shrunk(self, size: int, x: Tensor, older: Tensor | None) -> Tensor:
         x = self.down[str(size)](x)
         if older is not None:
-            x = torch.lerp(older, x.to(older.dtype), self.stage.alpha)
+            x = faded(older, x, self.stage)
         return refined(self.refine[str(size)], x)
 
 

@@ -7,7 +7,7 @@ from wgan.training.config import Config
 from wgan.training.networks.layers import Layer, Network, SelfAttention, batch_norm, doubled, initialise, refined
 from wgan.training.networks.run import Run
 from wgan.training.networks.sizes import FIRST, resolutions, widths
-from wgan.training.networks.stage import Stage
+from wgan.training.networks.stage import LiveStage, Stage, faded
 
 
 class Generator(Network):
@@ -55,7 +55,7 @@ class Generator(Network):
         self.apply(initialise)
         if config.spectral_norm == "both":
             self.normalise_spectrally()
-        self.stage = Stage(config.image_size)
+        self.stage: Stage | LiveStage = Stage(config.image_size)
         self.run = Run(config.activation_checkpointing)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
@@ -72,7 +72,7 @@ class Generator(Network):
             x = self.run(self._grown, size, x, label)
         image: Tensor = self.heads[str(2 * size)](x)  # (N, C, H, W)
         if self.stage.fading:
-            image = torch.lerp(doubled(self.heads[str(size)](before)), image, self.stage.alpha)
+            image = faded(doubled(self.heads[str(size)](before)), image, self.stage)
         return image
 
     def _grown(self, size: int, x: Tensor, label: Tensor | None) -> Tensor:
