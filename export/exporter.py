@@ -20,6 +20,7 @@ from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, Pa
 from wgan.serve.metadata import PRECISIONS, ImageSpec, Latent, Metadata
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
+from wgan.training.flops import generator_flops
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
 REFERENCE = "generator.pt"  # the generator that the folder's artifacts were made from
@@ -109,6 +110,7 @@ def export(
                 "weights_sha256": generator.weights_sha256,
                 "ema": config.ema_decay > 0,
                 "config": config.to_dict(),
+                "flops": generator_flops(config),  # an image
             },
             created_with=_versions(),
             **extra,

@@ -17,6 +17,7 @@ from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
+from wgan.training.flops import generator_flops
 from wgan.training.networks import Generator, Stage
 
 
@@ -110,7 +111,7 @@ class TorchBackend(Backend):
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
             classes=generator.classes,
-            source={"config": config.to_dict()},
+            source={"config": config.to_dict(), "flops": generator_flops(config)},
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)
