@@ -84,18 +84,18 @@ def _cases(bench: Bench) -> str:
         words = [text(case["file"])]
         if "error" in case:
             lines.append(f'<tr><td>{words[0]}</td><td class="n">{case["batch"]}</td>')
-            lines.append(f'<td colspan="5" class="reason">{text(case["error"])}</td></tr>\n')
+            lines.append(f'<td colspan="6" class="reason">{text(case["error"])}</td></tr>\n')
             continue
-        figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"]]
+        figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"], case["uint8_images_per_second"]]
         lines.append(
             row(
                 words,
                 [str(case["batch"]), *map(figure, figures), size(case["peak_memory"]), share(case["share_of_peak"])],
             )
         )
-    heads = ("file", "batch", "p50, ms", "p95, ms", "images/s", "peak memory", "of peak")
+    heads = ("file", "batch", "p50, ms", "p95, ms", "images/s", "from seeds to 8 bits", "peak memory", "of peak")
     explain = (
-        "Pure generation: latents in, float images out, no pixels and no files. Each row is a process of its own; its "
+        "Pure generation: latents in, float images out; and the way of `wgan sample` but for its files. Each row is a process of its own; its "
         "peak of memory is the whole process's. The last column is what the networks' convolutions and matrix products "
         "come to, as a share of one large matrix product on the same device in the same precision (on a CPU float32)."
     )

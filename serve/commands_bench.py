@@ -135,8 +135,13 @@ def case(path: str, kind: str, device: str, batch: str, seconds: str, started: s
         loaded = time.time()
         list(sample(backend, 0, 1, 1))
         first = time.time()
-        speed = measure_speed(backend, batch_size_for(backend, int(batch)), float(seconds))
+        size = batch_size_for(backend, int(batch))
+        speed = measure_speed(backend, size, float(seconds))
+        count, made = size * speed["batches"], time.perf_counter()
+        for _ in sample(backend, 0, count, size):
+            pass
         return speed | {
+            "uint8_images_per_second": count / (time.perf_counter() - made),
             "load_seconds": loaded - began,
             "first_image_seconds": first - float(started),
             "peak_memory": peak_memory(),
