@@ -162,16 +162,18 @@ def show(result: Row) -> str:
     """All tables."""
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items() if value)
     found = [f"matrix product: {peak or 'not measured'}"]
-    heads = ("artifact", "backend", "batch", "p50 ms", "images/s", "of peak", "first image s")
-    rows = []
+    heads = ("artifact", "backend", "batch", "p50 ms", "images/s", "to 8 bits", "of peak", "first image s")
+    rows, failed = [], {}
     for row in result["generation"]:
-        begin = (row["file"], row["backend"], row["batch"])
         if "error" in row:
-            rows.append((*begin, "-", row["error"], "-", "-"))
+            failed[row["file"]] = row["error"]
             continue
-        figures = (shown(row["p50_ms"], ".2f"), shown(row["images_per_second"], ",.0f"))
-        rows.append((*begin, *figures, shown(row["share_of_peak"], ".1%"), shown(row["first_image_seconds"], ".2f")))
+        rates = (shown(row[key], ",.0f") for key in ("images_per_second", "uint8_images_per_second"))
+        share = shown(row["share_of_peak"], ".1%")
+        begin = (row["file"], row["backend"], row["batch"], shown(row["p50_ms"], ".2f"))
+        rows.append((*begin, *rates, share, shown(row["first_image_seconds"], ".2f")))
     found.append(table(heads, rows, "pure generation"))
+    found += [f"{name}: {error}" for name, error in failed.items()]
     if result["parts"]:
         split = [(name, shown(value, ",.0f")) for name, value in result["parts"].items() if name in PARTS]
         found.append(table(("part", "images/s"), split, f"each part alone, {result['parts']['count']:,} images"))
@@ -215,9 +217,7 @@ def main() -> int:
     parser.add_argument("--batches", type=wholes, help="[default: 1,16,64,256; quick 1,64]")
     parser.add_argument("--count", type=whole(1), help="images of a whole command [default: 2000; quick 256]")
     parser.add_argument("--repeats", type=whole(1), help="of the cold starts [default: 9; quick 3]")
-    parser.add_argument(
-        "--memory", type=wholes, help="numbers of images [default: 1000,100000,1000000; quick 1000,10000]"
-    )
+    parser.add_argument("--memory", type=wholes, help="numbers of images [default: 1000 to 1000000; quick 10000]")
     parser.add_argument("--seconds", type=float, help="of each timing [default: 2; quick 0.3]")
     wanted = parser.parse_args()
     try:

@@ -95,7 +95,8 @@ def _cases(bench: Bench) -> str:
         )
     heads = ("file", "batch", "p50, ms", "p95, ms", "images/s", "from seeds to 8 bits", "peak memory", "of peak")
     explain = (
-        "Pure generation: latents in, float images out; and the way of `wgan sample` but for its files. Each row is a process of its own; its "
+        "Pure generation: latents in, float images out; and the way of `wgan sample` "
+        "but for its files. Each row is a process of its own; its "
         "peak of memory is the whole process's. The last column is what the networks' convolutions and matrix products "
         "come to, as a share of one large matrix product on the same device in the same precision (on a CPU float32)."
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,21 @@ def test_the_gate_holds_where_every_artifact_is_fast_enough(here: Path, tiny_exp
     words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "2", "--seconds", "0.01"]
     assert main([*words, "--at-least", "0.001"]) == 0
     assert main([*words, "--at-least", "1e12"]) == 1
+
+
+def test_the_newest_runs_artifacts_are_measured(
+    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = here / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("steps: 1\n")
+    shutil.copytree(tiny_export, run / "export")
+    assert main(["bench", "--backends", "onnx", "--batch-sizes", "2", "--seconds", "0.01", "--out", "p.html"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count("generator.fp16.onnx") == shown.count("generator.onnx") == 2
+    assert "generator.ts" not in shown
+    assert (here / "p.html").is_file()
 
 
 def case(path: str, batch: int, rate: float | None) -> bench.Row:
