@@ -304,7 +304,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--quick", action="store_true", help="small networks, few rounds: a minute or two")
-    parser.add_argument("--batch-size", type=whole(4), help="of the comparison [default: 64; quick 16]")
+    parser.add_argument("--batch-size", type=whole(8), help="of the comparison [default: 64; quick 16]")
     parser.add_argument("--base-channels", type=whole(1), help="of the comparison [default: 64; quick 16]")
     parser.add_argument("--image-size", type=int, default=64, choices=(8, 16, 32, 64, 128, 256))
     parser.add_argument("--rounds", type=whole(1), help="[default: 20 on a GPU, 2 on a CPU]")

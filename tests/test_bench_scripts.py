@@ -32,7 +32,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_training_benchmark_measures_every_case(tmp_path: Path) -> None:
-    tiny = ["--quick", "--device", "cpu", "--image-size", "8", "--base-channels", "2", "--batch-size", "4"]
+    tiny = ["--quick", "--device", "cpu", "--image-size", "8", "--base-channels", "2", "--batch-size", "8"]
     tiny += ["--rounds", "1", "--batches", "4,8", "--widths", "2", "--track-steps", "2", "--cache", str(tmp_path)]
     only = ["--only", "compare", "--only", "sweep", "--only", "track"]
     found, tables = run("bench_training.py", *tiny, *only)
@@ -42,7 +42,7 @@ def test_the_training_benchmark_measures_every_case(tmp_path: Path) -> None:
     )
     assert cases["baseline"]["times_baseline"] == 1
     for row in cases.values():
-        assert row["images_per_second"] == pytest.approx(5 * 4 / row["ms_iteration"] * 1e3)
+        assert row["images_per_second"] == pytest.approx(5 * 8 / row["ms_iteration"] * 1e3)
         peak = found["peaks"][row["peak_precision"]]
         assert row["share_of_peak"] == pytest.approx(row["flops_iteration"] / row["ms_iteration"] * 1e3 / peak)
     needed = cases["ours fp32"]["flops_iteration"]
