@@ -22,7 +22,7 @@ def run(script: str, *words: str) -> tuple[dict[str, Any], str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *tables, last = done.stdout.splitlines()
-    assert done.stderr.startswith(script.removesuffix(".py"))
+    assert f"{script.removesuffix('.py')}: " in done.stderr
     return json.loads(last), "\n".join(tables)
 
 
