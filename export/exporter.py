@@ -19,6 +19,7 @@ from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, Pa
 from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
+from wgan.training.flops import generator_flops
 from wgan.training.fold import as_deployed, check_precision
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
@@ -119,6 +120,7 @@ def export(
                 "weights_sha256": generator.weights_sha256,
                 "ema": config.ema_decay > 0,
                 "config": config.to_dict(),
+                "flops": generator_flops(config),  # an image
             },
             created_with=_versions(),
             **extra,

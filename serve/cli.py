@@ -1,4 +1,4 @@
-"""The command line: `wgan train | export | verify | sample | eval | doctor | demo`.
+"""The command line: `wgan train | export | verify | sample | eval | bench | doctor | demo`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
 2 something the user can mend (one line), 130 interrupted.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
+from wgan.serve.commands_bench import bench
 from wgan.serve.commands_doctor import doctor
 from wgan.serve.commands_eval import evaluate
 from wgan.serve.commands_export import export, verify
@@ -33,6 +34,7 @@ app = typer.Typer(
 for command in (train, export, verify, sample):
     app.command()(command)
 app.command("eval")(evaluate)
+app.command()(bench)
 app.command()(doctor)
 app.command()(demo)
 

@@ -26,7 +26,8 @@ from wgan.training.trainer import Trainer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 SMALL = Config(image_size=16, base_channels=4, latent_dim=6, batch_size=8, n_critic=2, steps=20, lr_warmup=4,
-               lr_schedule="cosine", augment_flip=0.5, augment_contrast=0.2, phase_images=48, cuda_graphs="auto")  # fmt: skip
+               lr_schedule="cosine", augment_flip=0.5, augment_contrast=0.2, phase_images=48, cuda_graphs="auto",
+               seed=0)  # fmt: skip
 SHARES = (0.5, 0.25, 0.25)
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 # The command as README.md has it, without its comment → the script that has it as a line, or the test of it.
+BENCH = "tests/test_bench.py::"
 CLI = "tests/test_cli.py::"
+SCRIPTS = "tests/test_bench_scripts.py::"
 EVAL = "tests/test_eval.py::"
 FIDELITY = "tests/test_fidelity.py::"
 TENSORRT = "tests/test_tensorrt.py::"
@@ -31,6 +33,12 @@ RUN_BY: dict[str, str] = {
     "bash scripts/quickstart.sh": "tests/test_scripts.py::test_quickstart_ends_with_a_report",
     "bash scripts/test.sh": ".ci/run",
     'pip install ".[onnx-cpu]" -c constraints.txt': PACKAGING + "test_a_slim_install_is_small_and_has_no_torch",
+    "python scripts/bench_data.py": SCRIPTS + "test_the_data_benchmark_counts_what_it_drew",
+    "python scripts/bench_sampling.py": SCRIPTS + "test_the_sampling_benchmark_measures_every_part",
+    "python scripts/bench_training.py": SCRIPTS + "test_the_training_benchmark_measures_every_case",
+    "wgan bench": BENCH + "test_the_newest_runs_artifacts_are_measured",
+    "wgan bench --backends onnx --batch-sizes 64 --at-least 400": BENCH
+    + "test_the_gate_holds_where_every_artifact_is_fast_enough",
     "wgan demo": DEMO,
     "wgan eval --backend trt --inception-weights weights.pth": CLI
     + "test_asking_for_cuda_where_there_is_none_never_falls_back",

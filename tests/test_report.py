@@ -13,9 +13,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from wgan.serve.page.curves import Line, chart, short, ticks
+from wgan.serve.page.html import figure, scientific, share, size
 from wgan.training.report import write_report
-from wgan.training.report.curves import Line, chart, short, ticks
-from wgan.training.report.html import figure, scientific, share, size
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 DRAWN = {"line", "polyline", "circle"}  # close themselves

@@ -18,6 +18,7 @@ from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
+from wgan.training.flops import generator_flops
 from wgan.training.fold import as_deployed, check_precision
 from wgan.training.networks import Generator, Stage
 
@@ -115,7 +116,7 @@ class TorchBackend(Backend):
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
             classes=generator.classes,
-            source={"config": config.to_dict()},
+            source={"config": config.to_dict(), "flops": generator_flops(config)},
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)

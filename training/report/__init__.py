@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.files import atomic_write
+from wgan.serve.page.html import text
+from wgan.serve.page.style import page
 from wgan.training.report import sections
 from wgan.training.report.data import RunData, load
-from wgan.training.report.html import text
 from wgan.training.report.parity import artifacts as parity
-from wgan.training.report.style import page
 
 
 def write_report(run: Path, artifacts: Sequence[Mapping[str, Any]] | None = None) -> Path:

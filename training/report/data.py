@@ -12,6 +12,7 @@ import yaml
 
 from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
+from wgan.serve.page.html import number
 from wgan.training import history
 
 Values = Mapping[str, Any]
@@ -64,13 +65,6 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
         speeds=[row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else [],
         artifacts=_artifacts(run / "export") if artifacts is None else artifacts,
     )
-
-
-def number(value: Any) -> float | None:
-    """``value`` if it is a finite number, as a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < float("inf") else None  # NaN compares false
 
 
 def mapping(value: Any) -> Values:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from wgan.training.report.data import Values, mapping, number
-from wgan.training.report.html import count, figure, note, row, scientific, section, share, size, table, text
+from wgan.serve.page.html import count, figure, note, number, row, scientific, section, share, size, table, text
+from wgan.training.report.data import Values, mapping
 
 HEADS = (
     "file", "format", "precision", "verdict", "device", "images", "max error", "mean error", "99.9 %",

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from wgan.serve.page.curves import Line, chart
+from wgan.serve.page.html import bars, count, figure, note, number, pairs, picture, row, section, table, text
 from wgan.serve.progress import duration
-from wgan.training.report.curves import Line, chart
-from wgan.training.report.data import RunData, Values, levels, mapping, number
-from wgan.training.report.html import bars, count, figure, note, pairs, picture, row, section, table, text
+from wgan.training.report.data import RunData, Values, levels, mapping
 
 STRIP = 60  # grids in the strip: about a megabyte
 _SCORES = (  # heading, key of a record, scale

@@ -1,4 +1,4 @@
-"""The small parts of a report page: escaped text, numbers for people, tables, bars, embedded images."""
+"""The small parts of a page: escaped text, numbers for people, tables, bars, embedded images."""
 
 import base64
 import html
@@ -10,11 +10,16 @@ from typing import Any
 
 from PIL import Image
 
-from wgan.training.report.data import number
-
 MISSING = "–"
 _THUMBNAIL = 272  # pixels: twice what the page shows them at
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: Any) -> float | None:
+    """``value`` if it is a finite number, as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < float("inf") else None  # NaN compares false
 
 
 def text(value: Any) -> str:

@@ -25,12 +25,22 @@ class Line:
 
 
 def chart(
-    title: str, unit: str, lines: Sequence[Line], *, reference: float | None = None, marks: Sequence[float] = ()
+    title: str,
+    unit: str,
+    lines: Sequence[Line],
+    *,
+    reference: float | None = None,
+    marks: Sequence[float] = (),
+    across: str = "generator updates",
+    doubling: bool = False,
 ) -> str:
     """A figure with title, unit, axes, a legend where there is more than one line, an optional level and marked steps.
 
-    Returns nothing where no line has a finite point.
+    ``across`` is what the horizontal axis counts; ``doubling`` makes each doubling of it as wide as any other and
+    marks the values that there are. Returns nothing where no line has a finite point.
     """
+    if doubling:
+        lines = [Line(line.name, [(math.log2(x), y) for x, y in line.points]) for line in lines]
     known = [(f"c{i}", line.name, _finite(line.points)) for i, line in enumerate(lines)]
     known = [(colour, name, points) for colour, name, points in known if points]
     if not known:
@@ -38,7 +48,7 @@ def chart(
     thinned = [(colour, _thinned(points)) for colour, _, points in known]
     curves = [(colour, points, _smoothed(points)) for colour, points in thinned]
     x_low, x_high = _spread([x for _, _, points in known for x, _ in points])
-    if 0 < x_low < 0.1 * x_high:
+    if 0 < x_low < 0.1 * x_high and not doubling:
         x_low = 0.0
     y_low, y_high = _value_range([y for _, raw, _ in curves for _, y in raw], reference)
 
@@ -53,12 +63,14 @@ def chart(
         ((_, y),) = place([(x_low, value)])
         parts.append(f'<line class="rule" x1="{LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{LEFT - 7:g}" y="{y + 4:.1f}">{short(value)}</text>')
-    for value in ticks(x_low, x_high, 6):
+    there = sorted({x for _, _, points in known for x, _ in points})
+    for value in there if doubling else ticks(x_low, x_high, 6):
         ((x, _),) = place([(value, y_low)])
         anchor = ' class="end"' if x > right - 12 else ' class="mid"'
-        parts.append(f'<text{anchor} x="{x:.1f}" y="{bottom + 17:g}">{short(value)}</text>')
+        label = short(round(2**value) if doubling else value)
+        parts.append(f'<text{anchor} x="{x:.1f}" y="{bottom + 17:g}">{label}</text>')
     parts.append(f'<line class="axis" x1="{LEFT:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>')
-    parts.append(f'<text class="mid" x="{(LEFT + right) / 2:g}" y="{HEIGHT - 4:g}">generator updates</text>')
+    parts.append(f'<text class="mid" x="{(LEFT + right) / 2:g}" y="{HEIGHT - 4:g}">{html.escape(across)}</text>')
     # an inner svg cuts off what shoots out of the range
     box = f'x="{LEFT:g}" y="{TOP:g}" width="{right - LEFT:g}" height="{bottom - TOP:g}"'
     parts.append(f'<svg {box} viewBox="{LEFT:g} {TOP:g} {right - LEFT:g} {bottom - TOP:g}">')
@@ -76,7 +88,7 @@ def chart(
     if all(len(raw) < SMOOTHED_FROM for _, raw, _ in curves):  # dots at the edge must not be cut
         parts.extend(_dots(place(raw), colour) for colour, raw, _ in curves)
     legend = _legend([(colour, name) for colour, name, _ in known]) if len(lines) > 1 else ""
-    label = html.escape(f"{title}, {unit}, by generator updates")
+    label = html.escape(f"{title}, {unit}, by {across}")
     caption = f"<b>{html.escape(title)}</b> {html.escape(unit)}{legend}"
     return (
         f'<figure class="chart"><figcaption>{caption}</figcaption>\n'

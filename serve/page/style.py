@@ -1,4 +1,4 @@
-"""The report page around its sections: document, style sheet, and a policy that lets it load nothing."""
+"""The page around its sections: document, style sheet, and a policy that lets it load nothing."""
 
 CSS = """
 :root {

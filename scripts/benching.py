@@ -1,0 +1,152 @@
+"""What the benchmarks share: a clock that waits for the device, peaks, tables, and processes of their own."""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """An argument's type: a whole number from ``low`` on."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} on")
+        return int(text)
+
+    return read
+
+
+def wholes(text: str) -> list[int]:
+    """An argument's type: whole numbers from 1 on, set apart by commas."""
+    return [whole(1)(word.strip()) for word in text.split(",")]
+
+
+def device_named(name: str) -> Any:
+    """The torch device, as asked or the GPU where there is one. Raises WganError."""
+    import torch
+
+    from wgan.serve.torch_device import torch_device
+
+    return torch.device(torch_device(name))
+
+
+def wait(device: Any) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def seconds(work: Callable[[], object], device: Any) -> float:
+    """How long ``work`` takes, until the device has done it."""
+    wait(device)
+    began = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - began
+
+
+def peaks(device: Any, size: int | None = None, repeats: int = 5) -> dict[str, float]:
+    """FLOP/s of the quickest of a few products of square matrices by torch: fp32 (no TF32) and bf16."""
+    import torch
+
+    size = size or (8192 if device.type == "cuda" else 2048)
+    found = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        # random numbers: on zeros a GPU draws less power and clocks higher
+        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        out = torch.empty_like(a)
+        spans = [seconds(lambda a=a, b=b, out=out: torch.mm(a, b, out=out), device) for _ in range(repeats + 1)]  # type: ignore[misc]
+        found[name] = 2 * size**3 / min(spans)
+    return found
+
+
+def machine(device: Any = None) -> Row:
+    """What the figures were measured on."""
+    from wgan.serve.machine import cpu
+
+    processor = cpu()
+    row: Row = {"cpu": processor.name, "threads": processor.threads, "python": sys.version.split()[0]}
+    if device is not None:
+        import torch
+
+        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+        row |= {"device": device.type, "gpu": gpu, "torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+    return row
+
+
+def exponent(xs: Sequence[float], ys: Sequence[float]) -> float | None:
+    """The slope of log y over log x by least squares: 1 where y grows as x does. None for fewer than two xs."""
+    if len(set(xs)) < 2:
+        return None
+    a, b = [math.log(x) for x in xs], [math.log(y) for y in ys]
+    return statistics.linear_regression(a, b).slope
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> str:
+    """Text in columns, figures to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(line[i]) for line in [list(heads), *cells]) for i in range(len(heads))]
+    sides = "<" + ">" * (len(heads) - 1)
+    lines = [
+        "  ".join(f"{cell:{side}{width}}" for side, cell, width in zip(sides, line, widths, strict=True))
+        for line in [list(heads), *cells]
+    ]
+    return "\n".join([*([f"\n{title}"] if title else []), *(line.rstrip() for line in lines)])
+
+
+def shown(value: float | None, form: str = ",.1f") -> str:
+    """A figure, or a dash where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def finish(result: Mapping[str, Any]) -> None:
+    """The last line of stdout: everything as one JSON object."""
+    print(json.dumps(result), flush=True)
+
+
+_WATCHED = """
+import json, os, sys, time
+from wgan.serve.cli import main
+code = main(json.loads(sys.argv[1]))
+sys.stdout.flush()
+from wgan.serve.bench_case import peak_memory
+with open(sys.argv[2], "w") as file:
+    json.dump({"code": code, "peak_memory": peak_memory()}, file)
+os._exit(code)
+"""
+
+
+def wgan(*words: str) -> Row:
+    """Runs `wgan` with these words in a process of its own: wall and CPU seconds, and its peak of memory in bytes.
+
+    Raises:
+        RuntimeError: it did not end with 0; the text is what it said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "noted.json"
+        before, began = os.times(), time.perf_counter()
+        command = [sys.executable, "-c", _WATCHED, json.dumps(words), str(noted)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wall, after = time.perf_counter() - began, os.times()
+        if done.returncode != 0:
+            raise RuntimeError(f"wgan {' '.join(words)}: {done.stderr.strip()[-300:]}")
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        return {"wall": wall, "cpu": cpu, "peak_memory": json.loads(noted.read_text())["peak_memory"]}

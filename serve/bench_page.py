@@ -1,0 +1,103 @@
+"""A benchmark as a page: charts over the batch size, bars, and every figure in tables."""
+
+from wgan.serve.bench import Bench, Row
+from wgan.serve.bench_text import verdict
+from wgan.serve.page.curves import Line, chart
+from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
+from wgan.serve.page.style import page
+
+CHARTS = (  # title, unit, key of a row
+    ("Throughput", "images/s", "images_per_second"),
+    ("Latency of a batch, p50", "ms", "p50_ms"),
+    ("Latency of a batch, p95", "ms", "p95_ms"),
+    ("Share of the matrix product's peak", "1: all of it", "share_of_peak"),
+)
+
+
+def render(bench: Bench) -> str:
+    """The whole page."""
+    files = bench.by_artifact()
+    best = max((rate, path) for path, rate in bench.fastest().items())
+    facts = [
+        ("Fastest", f"<b>{figure(best[0])}</b> images/s, {text(files[best[1]][0]['file'])}"),
+        *((f"Matrix product, {text(name)}", f"<b>{figure(peak / 1e9)}</b> GFLOP/s") for name, peak in _known(bench)),
+    ]
+    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in facts)
+    machine = bench.machine
+    body = (
+        f'<header>\n<p class="over">WGAN-GP benchmark</p>\n<h1>{text(machine["name"])}</h1>\n'
+        f'<p class="lead">{text(machine["threads"])} threads · {text(machine["when"])}</p>\n'
+        f'<dl class="facts">\n{shown}</dl>\n</header>\n',
+        _charts(files),
+        _bars("Cold start: from the process's start to the first image", files, "first_image_seconds", " s"),
+        _artifacts(files),
+        _cases(bench),
+    )
+    return page("WGAN-GP benchmark", "".join(body))
+
+
+def _known(bench: Bench) -> list[tuple[str, float]]:
+    return [(name, peak) for name, peak in bench.peaks.items() if peak]
+
+
+def _measured(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if "error" not in row]
+
+
+def _charts(files: dict[str, list[Row]]) -> str:
+    found = []
+    for title, unit, key in CHARTS:
+        lines = [
+            Line(rows[0]["file"], [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
+            for rows in files.values()
+        ]
+        found.append(chart(title, unit, lines, across="images in a batch", doubling=True))
+    inside = "".join(found)
+    return section("Over the batch size", f'<div class="charts">\n{inside}</div>\n' if inside else "")
+
+
+def _bars(title: str, files: dict[str, list[Row]], key: str, unit: str) -> str:
+    found = []
+    for rows in files.values():
+        values = [float(case[key]) for case in _measured(rows)]
+        if values:
+            least = min(values)
+            found.append((text(rows[0]["file"]), least, figure(least) + unit))
+    return section(title, bars(found))
+
+
+def _artifacts(files: dict[str, list[Row]]) -> str:
+    lines = []
+    for rows in files.values():
+        first, measured = rows[0], _measured(rows)
+        load = figure(min(case["load_seconds"] for case in measured)) if measured else "–"
+        device = measured[0]["device"] if measured else "–"
+        words = [text(first["file"]), text(first["backend"]), text(first["precision"]), text(device), verdict(first)]
+        lines.append(row(words, [size(first.get("bytes")), load]))
+    heads = ("file", "backend", "precision", "device", "parity with PyTorch", "size", "load, s")
+    return section("Artifacts", table(heads, lines, words=5))
+
+
+def _cases(bench: Bench) -> str:
+    lines = []
+    for case in bench.rows:
+        words = [text(case["file"])]
+        if "error" in case:
+            lines.append(f'<tr><td>{words[0]}</td><td class="n">{case["batch"]}</td>')
+            lines.append(f'<td colspan="6" class="reason">{text(case["error"])}</td></tr>\n')
+            continue
+        figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"], case["uint8_images_per_second"]]
+        lines.append(
+            row(
+                words,
+                [str(case["batch"]), *map(figure, figures), size(case["peak_memory"]), share(case["share_of_peak"])],
+            )
+        )
+    heads = ("file", "batch", "p50, ms", "p95, ms", "images/s", "from seeds to 8 bits", "peak memory", "of peak")
+    explain = (
+        "Pure generation: latents in, float images out; and the way of `wgan sample` "
+        "but for its files. Each row is a process of its own; its "
+        "peak of memory is the whole process's. The last column is what the networks' convolutions and matrix products "
+        "come to, as a share of one large matrix product on the same device in the same precision (on a CPU float32)."
+    )
+    return section("Every figure", note(explain), table(heads, lines))

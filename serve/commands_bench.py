@@ -1,0 +1,164 @@
+"""`wgan bench`, and the processes that it measures in."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wgan.serve.console import Device, Json, Run, emit, say
+from wgan.serve.errors import BackendError, ConfigError, WganError
+
+
+def bench(
+    model: Annotated[
+        list[Path] | None, typer.Option(help="artifact, may be repeated [default: all in the run's export/]")
+    ] = None,
+    run: Run = None,
+    backends: Annotated[
+        str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]")
+    ] = None,
+    batch_sizes: Annotated[str, typer.Option(help="images at a time")] = "1,16,64,256",
+    seconds: Annotated[float, typer.Option(help="how long each is timed")] = 2.0,
+    at_least: Annotated[
+        float | None, typer.Option(help="exit code 1 unless each artifact makes so many images a second")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure artifacts side by side: speed, memory, cold start."""
+    from wgan.serve.bench import Bench, measure
+    from wgan.serve.bench_page import render
+    from wgan.serve.bench_text import to_text
+    from wgan.serve.files import atomic_write
+    from wgan.serve.progress import counter
+    from wgan.serve.torch_device import check_name
+
+    check_name(device)
+    if not 0 < seconds <= 3600:
+        raise ConfigError(f"--seconds {seconds:g} is outside its range, up to 3600")
+    if at_least is not None and not at_least > 0:
+        raise ConfigError(f"--at-least {at_least:g} is not more than 0")
+    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--out {out} is not the name of an .html file")
+    sizes, files = _sizes(batch_sizes), _files(model, run, backends)
+    peaks: dict[str, float | None] = {}
+
+    def peak(where: str, precision: str) -> float | None:
+        # a CPU computes half precision in float32
+        name = "CPU fp32" if where == "cpu" else f"CUDA {precision}"
+        if name not in peaks:
+            peaks[name] = _peak(where, precision)
+        return peaks[name]
+
+    with counter(quiet=0.0) as progress:
+        rows = list(measure(__name__, files, sizes, device=device, seconds=seconds, peak=peak, progress=progress))
+    if all("error" in row for row in rows):
+        raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
+    found = Bench(_machine(rows), peaks, rows)
+    atomic_write(out, render(found).encode())
+    slow = {path: rate for path, rate in found.fastest().items() if at_least is not None and rate < at_least}
+    result = found.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}
+    emit(result, f"{to_text(found)}\n\n{out}", as_json)
+    if slow:
+        for path, rate in slow.items():
+            say(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
+        raise typer.Exit(1)
+
+
+def _sizes(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 1 <= int(word) <= 65_536 for word in words):
+        raise ConfigError(f"--batch-sizes {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
+    return sorted({int(word) for word in words})
+
+
+def _files(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
+    """Artifacts and the names of their backends."""
+    from wgan.serve import artifact
+    from wgan.serve.runs import BACKENDS, find_artifact, newest_run
+
+    wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
+    if unknown := [word for word in wanted if word not in BACKENDS]:
+        raise ConfigError(f"--backends {unknown[0]} is not one of {', '.join(BACKENDS)}")
+    if models:
+        found = [find_artifact(path, None, None) for path in models]
+        where = "what --model names"
+    else:
+        folder = (run or newest_run()) / "export"
+        found = [(path, artifact.format_of(path)) for path in artifact.list_folder(folder)]
+        if (reference := folder / BACKENDS["torch"]).is_file():
+            found.append((reference, "torch"))
+        where = str(folder)
+    found = [(path, kind) for path, kind in found if kind in wanted]
+    if not found:
+        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `wgan export --format all` first")
+    return sorted(found, key=lambda pair: wanted.index(pair[1]))
+
+
+def _peak(where: str, precision: str) -> float | None:
+    from wgan.serve.bench_case import run_apart
+
+    # in a process of its own: torch and the matrices would stay in this one
+    found = run_apart(__name__, ["peak", where, precision])["peak"]
+    return None if found is None else float(found)
+
+
+def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    from wgan.serve.gpu import first_gpu
+    from wgan.serve.machine import cpu
+
+    processor = cpu()
+    gpu = first_gpu() if any(row.get("device") == "cuda" for row in rows) else None
+    return {
+        "name": f"{gpu}, {processor.name}" if gpu else processor.name,
+        "threads": processor.threads,
+        "gpu": str(gpu) if gpu else None,
+        "python": sys.version.split()[0],
+        "when": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def case(path: str, kind: str, device: str, batch: str, seconds: str, started: str) -> dict[str, Any]:
+    """Loads an artifact, makes one image, and times a batch size: what one process measures."""
+    from wgan.serve.bench_case import peak_memory
+    from wgan.serve.benchmark import measure_speed
+    from wgan.serve.commands_sample import open_model
+    from wgan.serve.sampler import batch_size_for, sample
+
+    began = time.time()
+    with open_model(Path(path), kind, device) as backend:
+        loaded = time.time()
+        list(sample(backend, 0, 1, 1))
+        first = time.time()
+        size = batch_size_for(backend, int(batch))
+        speed = measure_speed(backend, size, float(seconds))
+        count, made = size * speed["batches"], time.perf_counter()
+        for _ in sample(backend, 0, count, size):
+            pass
+        return speed | {
+            "uint8_images_per_second": count / (time.perf_counter() - made),
+            "load_seconds": loaded - began,
+            "first_image_seconds": first - float(started),
+            "peak_memory": peak_memory(),
+            "flops": backend.metadata.source.get("flops"),
+        }
+
+
+def _apart(words: Sequence[str]) -> dict[str, Any]:
+    if words[0] != "peak":
+        return case(*words)
+    from wgan.serve.bench_peak import cpu_peak, cuda_peak
+
+    return {"peak": cpu_peak() if words[1] == "cpu" else cuda_peak(words[2])}
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(_apart(sys.argv[1:])), flush=True)
+    except WganError as error:
+        print(json.dumps({"error": str(error)}), flush=True)

@@ -1,0 +1,217 @@
+"""`wgan bench`: its rows, its gate and its page. Never a time: this machine may be busy."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wgan.serve import bench, bench_page, bench_text
+from wgan.serve.bench_case import peak_memory, run_apart
+from wgan.serve.cli import main
+from wgan.serve.errors import BackendError
+from wgan.training.config import Config
+from wgan.training.flops import Passes, count_flops, generator_flops, step_flops
+
+MODULE = "wgan.serve.commands_bench"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
+    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx, plan = str(tiny_export / "generator.onnx"), str(tiny_export / "generator.plan")
+    words = ["bench", "--model", onnx, "--model", plan, "--batch-sizes", "4,1", "--seconds", "0.01", "--device", "cpu"]
+    assert main([*words, "--at-least", "0.001", "--json"]) == 1  # the engine makes none
+    found = json.loads(capsys.readouterr().out)
+    rows = {(row["file"], row["batch"]): row for row in found["rows"]}
+    assert list(rows) == [("generator.onnx", 1), ("generator.onnx", 4), ("generator.plan", 1), ("generator.plan", 4)]
+    assert "CUDA only" in rows["generator.plan", 4]["error"]
+    assert found["passed"] is False
+    for batch in (1, 4):
+        row = rows["generator.onnx", batch]
+        assert row["parity"]["passed"] is True
+        assert row["bytes"] == (tiny_export / "generator.onnx").stat().st_size
+        assert row["flops"] == generator_flops(Config(image_size=32, base_channels=8, latent_dim=16))
+        assert 0 < row["p50_ms"] <= row["p95_ms"]
+        assert row["first_image_seconds"] > row["load_seconds"] > 0
+        assert row["peak_memory"] > 2**24
+        peak = found["peaks"]["CPU fp32"]
+        assert row["share_of_peak"] == pytest.approx(row["flops"] * row["images_per_second"] / peak)
+    page = (here / "bench.html").read_text()
+    assert page.count("<polyline") == 4
+    assert "CUDA only" in page
+    assert not re.search(r"(src|href)=[\"']?(?!data:)", page)
+
+
+def test_the_gate_holds_where_every_artifact_is_fast_enough(here: Path, tiny_export: Path) -> None:
+    words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "2", "--seconds", "0.01"]
+    assert main([*words, "--at-least", "0.001"]) == 0
+    assert main([*words, "--at-least", "1e12"]) == 1
+
+
+def test_the_newest_runs_artifacts_are_measured(
+    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = here / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("steps: 1\n")
+    shutil.copytree(tiny_export, run / "export")
+    assert main(["bench", "--backends", "onnx", "--batch-sizes", "2", "--seconds", "0.01", "--out", "p.html"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count("generator.fp16.onnx") == shown.count("generator.onnx") == 2
+    assert "generator.ts" not in shown
+    assert (here / "p.html").is_file()
+
+
+def case(path: str, batch: int, rate: float | None) -> bench.Row:
+    row = {
+        "file": Path(path).name,
+        "path": path,
+        "backend": "onnx",
+        "precision": "fp32",
+        "batch": batch,
+        "bytes": 2**20,
+    }
+    row |= {"parity": {"passed": None, "max_abs": None, "device": None}}
+    if rate is None:
+        return row | {"error": "<b>no</b> runtime"}
+    row |= {
+        "images_per_second": rate,
+        "uint8_images_per_second": rate,
+        "p50_ms": 1.0,
+        "p95_ms": 2.0,
+        "load_seconds": 0.5,
+        "first_image_seconds": 1.5,
+    }
+    return row | {"device": "cpu", "peak_memory": 2**30, "flops": 100, "share_of_peak": 0.25}
+
+
+def test_rows_of_two_folders_stay_apart_and_their_best_batch_counts() -> None:
+    rows = [case("a/generator.onnx", 1, 10.0), case("a/generator.onnx", 8, 40.0), case("b/generator.onnx", 1, None)]
+    found = bench.Bench({"name": "CPU", "threads": 2, "when": "now"}, {"CPU fp32": 4e9, "CUDA fp32": None}, rows)
+    assert found.fastest() == {"a/generator.onnx": 40.0, "b/generator.onnx": 0.0}
+    shown = bench_text.to_text(found)
+    assert "CPU fp32 4" in shown
+    assert "CUDA" not in shown
+    assert re.search(r"a/generator\.onnx +8 +1\.00 +2\.00 +40 +1,024 +25%", shown)
+    assert re.search(r"b/generator\.onnx +1 +<b>no</b> runtime", shown)
+    page = bench_page.render(found)
+    assert "&lt;b&gt;no&lt;/b&gt; runtime" in page
+    assert "<b>no" not in page
+
+
+def test_the_share_is_flops_over_the_peak_and_unknown_where_either_is() -> None:
+    row = {"flops": 200, "images_per_second": 5.0}
+    assert bench.share_of_peak(row, 4000.0) == 0.25
+    assert bench.share_of_peak(row, None) is None
+    assert bench.share_of_peak({"flops": None, "images_per_second": 5.0}, 4000.0) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--batch-sizes", "1,x"], "--batch-sizes 1,x is not a list such as 1,16,64"),
+        (["--batch-sizes", "0"], "--batch-sizes 0 is not"),
+        (["--seconds", "0"], "--seconds 0 is outside its range"),
+        (["--at-least", "-1"], "--at-least -1 is not more than 0"),
+        (["--out", "page.pdf"], "--out page.pdf is not the name of an .html file"),
+        (["--backends", "onnx,cafe"], "--backends cafe is not one of"),
+        (["--device", "tpu"], "--device tpu is not one of"),
+        (["--backends", "torch"], "no artifact for torch in what --model names"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    words: list[str], said: str, here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--model", str(tiny_export / "generator.onnx"), *words]) == 2
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 1
+    assert said in shown[0]
+
+
+def test_a_file_that_nothing_can_run_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "broken.onnx").write_bytes(b"\x3a\x05abc")
+    assert main(["bench", "--model", "broken.onnx", "--seconds", "0.01"]) == 2
+    assert "nothing could be measured: broken.onnx: broken.onnx is damaged" in capsys.readouterr().err
+    assert not (here / "bench.html").exists()
+
+
+def test_a_process_that_dies_says_how(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(here))
+    (here / "dies.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    (here / "fails.py").write_text("raise RuntimeError('out of luck')")
+    (here / "hangs.py").write_text("import time; time.sleep(60)")
+    with pytest.raises(BackendError, match="killed by signal 9"):
+        run_apart("dies", [])
+    with pytest.raises(BackendError, match="ended with 1: RuntimeError: out of luck"):
+        run_apart("fails", [])
+    with pytest.raises(BackendError, match="no end after 1 s"):
+        run_apart("hangs", [], patience=1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_the_peak_of_memory_is_the_process_s_own() -> None:
+    ballast = bytearray(300 * 2**20)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    code = "from wgan.serve.bench_case import peak_memory; print(peak_memory())"
+    child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    assert child < 200 * 2**20 < 300 * 2**20 < (peak_memory() or 0)
+    del ballast
+
+
+def test_flops_are_those_of_the_layers_shapes() -> None:
+    # 64 pixels: the seed document's networks. Two FLOPs a weight and position it is applied at
+    config = Config(batch_size=2)
+    passes = Passes(config)
+    channels = (512, 256, 128, 64, 3)
+    layers = 2 * 128 * 512 * 16  # the projection
+    for i in range(4):
+        layers += 2 * 16 * channels[i] * channels[i + 1] * (4 * 2**i) ** 2
+    assert generator_flops(config) == layers
+    assert count_flops(passes.generate) == 2 * layers
+    every, never = count_flops(passes.critic_step), count_flops(lambda: passes.critic_step(penalty=False))
+    update = count_flops(passes.generator_step)
+    assert step_flops(passes) == 5 * every + update
+    lazy = step_flops(Passes(config.replace(penalty_every=4)))
+    assert lazy == pytest.approx(5 * (every + 3 * never) / 4 + update)
+
+
+def test_sampling_onnx_loads_no_more_than_it_needs(here: Path, tiny_export: Path) -> None:
+    words = [
+        "sample",
+        "--backend",
+        "onnx",
+        "-n",
+        "64",
+        "--out",
+        "a.npy",
+        "--model",
+        str(tiny_export / "generator.onnx"),
+    ]
+    code = "import sys; from wgan.serve.cli import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.splitlines()[-1].split())
+    heavy = {
+        "torch",
+        "torchvision",
+        "onnx",
+        "yaml",
+        "scipy",
+        "tensorrt",
+        "tensorrt_rtx",
+        "wgan.training",
+        "wgan.export",
+    }
+    assert not modules & heavy
+    assert "onnxruntime" in modules
+    assert len(modules) < 520, len(modules)

@@ -1,0 +1,141 @@
+"""The benchmarks of scripts/, at tiny sizes: what they count and how they end. Never a time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wgan.training.config import Config
+from wgan.training.data import ImageSet
+from wgan.training.data.stream import BatchStream
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def run(script: str, *words: str) -> tuple[dict[str, Any], str]:
+    """The JSON object of the last line, and what stands before it."""
+    command = [sys.executable, str(SCRIPTS / script), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *tables, last = done.stdout.splitlines()
+    assert f"{script.removesuffix('.py')}: " in done.stderr
+    return json.loads(last), "\n".join(tables)
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def test_the_training_benchmark_measures_every_case(tmp_path: Path) -> None:
+    tiny = ["--quick", "--device", "cpu", "--image-size", "8", "--base-channels", "2", "--batch-size", "8"]
+    tiny += ["--rounds", "1", "--batches", "4,8", "--widths", "2", "--track-steps", "2", "--cache", str(tmp_path)]
+    only = ["--only", "compare", "--only", "sweep", "--only", "track"]
+    found, tables = run("bench_training.py", *tiny, *only)
+    cases = {row["case"]: row for row in found["cases"]}
+    assert {"baseline", "ours fp32", "ours bf16", "accumulate=4", "activation_checkpointing", "penalty_every=4"} <= set(
+        cases
+    )
+    assert cases["baseline"]["times_baseline"] == 1
+    for row in cases.values():
+        assert row["images_per_second"] == pytest.approx(5 * 8 / row["ms_iteration"] * 1e3)
+        peak = found["peaks"][row["peak_precision"]]
+        assert row["share_of_peak"] == pytest.approx(row["flops_iteration"] / row["ms_iteration"] * 1e3 / peak)
+    needed = cases["ours fp32"]["flops_iteration"]
+    assert cases["activation_checkpointing"]["flops_iteration"] == cases["baseline"]["flops_iteration"] == needed
+    assert cases["penalty_every=4"]["flops_iteration"] < needed
+    assert {row["batch"] for row in found["sweep"]} == {4, 8}
+    assert set(found["track"]) == {"steps", "wasserstein", "penalty"}
+    assert "cost against size" in tables
+
+
+def test_a_peak_of_memory_is_measured_in_a_process_of_its_own(scripts: None) -> None:
+    import bench_training
+
+    config = Config(image_size=8, base_channels=2, batch_size=4)
+    found = bench_training.memory_apart("ours fp32", config, torch.device("cpu"))
+    assert found is not None
+    assert found > 0
+
+
+def test_the_baseline_trains_as_the_document_reads(scripts: None) -> None:
+    import bench_training
+
+    torch.manual_seed(0)
+    config = Config(image_size=8, base_channels=2, batch_size=4, n_critic=2)
+    baseline = bench_training.Baseline(config, torch.device("cpu"))
+    pixels = torch.randint(0, 256, (8, 8, 8, 3), dtype=torch.uint8).numpy()
+    reals = BatchStream(ImageSet(pixels, None, None, "", ""), 4, 0, torch.device("cpu"))
+    before = [p.detach().clone() for p in (*baseline.generator.parameters(), *baseline.critic.parameters())]
+    baseline.iterate(reals)
+    after = [*baseline.generator.parameters(), *baseline.critic.parameters()]
+    assert sum(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) > len(after) / 2
+    assert reals.cursor == 4  # one real batch for all critic steps of an iteration, as section 3.1 has it
+    # of a linear critic the gradient is its weight, wherever the interpolates lie
+    weight = torch.full((3, 8, 8), 0.25)
+    baseline.critic = lambda images: (images * weight).sum((1, 2, 3))
+    real, fake = torch.randn(2, 4, 3, 8, 8)
+    assert float(baseline._penalty(real, fake)) == pytest.approx((float(weight.norm()) - 1) ** 2, rel=1e-5)
+
+
+def test_what_would_take_too_long_is_left_out_of_the_sweep(scripts: None) -> None:
+    import bench_training
+
+    config = Config(image_size=8, base_channels=2, batch_size=4)
+    peak = {"fp32": 1e9, "bf16": 1e9}
+    rows = bench_training.sweep([(2, 4), (2, 8)], config, torch.device("cpu"), peak, most=1e-9)
+    assert ["left_out" in row for row in rows] == [False, True] * len(bench_training.SWEPT)
+    assert "s an iteration" in rows[1]["left_out"]
+
+
+def test_the_data_benchmark_counts_what_it_drew() -> None:
+    found, tables = run("bench_data.py", "--quick", "--count", "70", "--side", "16", "--image-size", "8")
+    assert found["jpegs"]["count"] == 70
+    assert found["jpegs"]["bytes"] > 70 * 100
+    assert [(row["batch"], row["augmented"]) for row in found["batches"]] == [
+        (64, False),
+        (64, True),
+        (512, False),
+        (512, True),
+    ]
+    assert "70 JPEGs of 16 px" in tables
+
+
+def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export: Path) -> None:
+    (tmp_path / "generator.onnx").write_bytes((tiny_export / "generator.onnx").read_bytes())
+    small = ["--batches", "2", "--count", "5", "--repeats", "1", "--memory", "10,600", "--seconds", "0.01"]
+    found, tables = run("bench_sampling.py", "--export", str(tmp_path), "--device", "cpu", *small)
+    assert found["trained"] is True
+    assert [row["out"] for row in found["commands"]] == ["PNG folder", "npy", "tar"]
+    assert all(row["images_per_second"] == pytest.approx(5 / row["wall"]) for row in found["commands"])
+    assert [row["command"] for row in found["cold"]] == ["wgan --help", "wgan sample --backend onnx -n 64"]
+    assert [row["file_bytes"] > row["count"] * 8 * 8 * 3 for row in found["memory"]] == [True, True]
+    expected = found["parts"]["flops"] * found["parts"]["generation"] / found["peaks"]["CPU fp32"]
+    assert found["parts"]["share_of_peak"] == pytest.approx(expected)
+    assert "encoding, one thread" in tables
+
+
+@pytest.mark.parametrize("script", ["bench_training.py", "bench_data.py", "bench_sampling.py"])
+def test_help_says_what_it_measures_and_a_wrong_word_is_refused(script: str) -> None:
+    command = [sys.executable, str(SCRIPTS / script)]
+    shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "JSON object" in " ".join(shown.split())
+    assert "--quick" in shown
+    refused = subprocess.run([*command, "--device", "tpu"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--device tpu is not one of auto, cpu, cuda" in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_growth_as_the_size_is_an_exponent_of_one(scripts: None) -> None:
+    import benching
+
+    assert benching.exponent([1, 2, 8], [3, 6, 24]) == pytest.approx(1)
+    assert benching.exponent([1, 2, 4], [1, 4, 16]) == pytest.approx(2)
+    assert benching.exponent([2, 2], [1, 3]) is None
+    with pytest.raises(RuntimeError, match="-n 0 is not at least 1"):
+        benching.wgan("sample", "-n", "0")
