@@ -221,6 +221,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="of each timing [default: 2; quick 0.3]")
     wanted = parser.parse_args()
     try:
+        check_name(wanted.device)
         result = measured(wanted)
     except WganError as error:
         say(f"bench_sampling: {error}")

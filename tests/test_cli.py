@@ -307,7 +307,9 @@ def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pyt
 
 def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None:
     command = [sys.executable, "-m", "wgan.serve.cli", "train", "--run", "runs/a", "faces_count=1000000"]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # a program that was started in the background has Ctrl-C turned off, and hands that on
+    listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listening)
     assert child.stderr is not None
     assert "drawing faces" in child.stderr.readline()
     child.send_signal(signal.SIGINT)

@@ -52,18 +52,19 @@ class Gradient(Rule):
 class Unstable(Rule):
     """Losses that swing: how far a point lies from the middle of its neighbours, so that a trend is no swing.
 
-    As a share of W, and of 5% of √D where W is less. Healthy: at most 0.15; with lr 0.1: 0.6 to 0.9.
+    As a share of W, and of 5% of √D where W is less. Healthy: 0.15, once 0.32 for a while early on; with lr 0.1,
+    0.6 to 0.9; a critic too deep for its rate, 0.8.
     """
 
     name, section = "unstable", "7.1"
 
     def shows(self, signs: Signs) -> bool:
-        """More than 0.3 of the level."""
-        return signs.full and self._swing(signs) > 0.3
+        """More than 0.45 of the level."""
+        return signs.full and self._swing(signs) > 0.45
 
     def gone(self, signs: Signs) -> bool:
-        """Less than 0.2."""
-        return signs.full and self._swing(signs) < 0.2
+        """Less than 0.3."""
+        return signs.full and self._swing(signs) < 0.3
 
     def says(self, signs: Signs) -> str:
         """How much."""

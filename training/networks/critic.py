@@ -14,6 +14,7 @@ from wgan.training.networks.layers import (
     halved,
     initialise,
     refined,
+    start_quiet,
 )
 from wgan.training.networks.run import Run
 from wgan.training.networks.sizes import FIRST, resolutions, widths
@@ -52,6 +53,7 @@ class Critic(Network):
             ]
             more += [SelfAttention(width)] if size == config.attention else []
             self.refine[str(size)] = nn.ModuleList(more)
+            start_quiet(more)
 
         self.deviation: nn.Module = nn.Identity()
         if config.minibatch == "stddev":

@@ -4,7 +4,16 @@ import torch
 from torch import Tensor, nn
 
 from wgan.training.config import Config
-from wgan.training.networks.layers import Layer, Network, SelfAttention, batch_norm, doubled, initialise, refined
+from wgan.training.networks.layers import (
+    Layer,
+    Network,
+    SelfAttention,
+    batch_norm,
+    doubled,
+    initialise,
+    refined,
+    start_quiet,
+)
 from wgan.training.networks.run import Run
 from wgan.training.networks.sizes import FIRST, resolutions, widths
 from wgan.training.networks.stage import LiveStage, Stage, faded
@@ -49,6 +58,7 @@ class Generator(Network):
             ]
             more += [SelfAttention(width)] if size == config.attention else []
             self.refine[str(size)] = nn.ModuleList(more)
+            start_quiet(more)
         for size in resolutions(config):
             head = nn.ConvTranspose2d(sizes[size // 2], config.channels, kernel_size=4, stride=2, padding=1)
             self.heads[str(size)] = nn.Sequential(head, nn.Tanh())
