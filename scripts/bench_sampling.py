@@ -28,6 +28,7 @@ from wgan.serve.images import Pixels, encode_png, to_uint8
 from wgan.serve.outputs import open_output
 from wgan.serve.progress import counter
 from wgan.serve.sampler import batch_size_for, sample
+from wgan.serve.torch_device import check_name
 
 MODULE = "wgan.serve.commands_bench"
 OUTPUTS = {"PNG folder": "images", "npy": "images.npy", "tar": "images.tar"}

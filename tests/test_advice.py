@@ -197,8 +197,8 @@ def test_swings_are_told_from_a_trend_and_from_noise_about_nothing() -> None:
         return [point(10 * i, wasserstein=20.0, generator_loss=shape(i)) for i in range(1, 61)]
 
     assert spoken(losses(lambda i: 100.0 * i)) == []
-    assert spoken(losses(lambda i: 2.9 * (-1) ** i)) == []  # twice its size is its distance from its neighbours' middle
-    assert spoken(losses(lambda i: 3.1 * (-1) ** i)) == [(300, "unstable")]
+    assert spoken(losses(lambda i: 4.4 * (-1) ** i)) == []  # twice its size is its distance from its neighbours' middle
+    assert spoken(losses(lambda i: 4.6 * (-1) ** i)) == [(300, "unstable")]
     tiny = [point(10 * i, wasserstein=0.01 * (-1) ** i, generator_loss=0.2 * (-1) ** i) for i in range(1, 61)]
     assert spoken(tiny) == []  # of images 64 pixels wide, W under 5.5 is little
 

@@ -82,7 +82,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
 
 
 def test_a_missing_file_names_the_presets() -> None:
-    with pytest.raises(ConfigError, match="presets are demo, wgan-gp-64"):
+    with pytest.raises(ConfigError, match="presets are demo, faces-64, wgan-gp-64"):
         load("nowhere.yaml")
 
 
