@@ -150,7 +150,7 @@ def test_verify_finishes_its_table_whatever_is_wrong_with_a_file(
         (["sample", "-n", "1", "--out", "a.jpg"], ".png"),
         (["train", "batchsize=3"], "did you mean batch_size?"),
         (["train", "batch_size"], "is not key=value"),
-        (["train", "--config", "huge"], "presets are demo, wgan-gp-64"),
+        (["train", "--config", "huge"], "presets are demo, faces-64, wgan-gp-64"),
         (["train", "--data", "no/such/folder"], "no/such/folder"),
         (["train", "--device", "tpu"], "not one of auto, cpu, cuda"),
         (["train", "--resume", "--config", "demo"], "--resume goes on with"),
