@@ -219,7 +219,7 @@ def timings(run: RunData) -> str:
 def configuration(run: RunData) -> str:
     """Every setting, and what the run was made with."""
     made: list[tuple[str, Any]] = [
-        (f"{name} parameters", figure(count, 9)) for name, count in mapping(run.info.get("parameters")).items()
+        (f"{name} parameters", count(total)) for name, total in mapping(run.info.get("parameters")).items()
     ]
     made += list(mapping(run.info.get("versions")).items())
     return section("Configuration", pairs(run.config.items())) + section("Made with", pairs(made))
