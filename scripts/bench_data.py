@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 
 import torch
-from benching import Row, device_named, finish, machine, say, seconds, shown, table, whole
+from benching import Row, device_named, machine, run, say, seconds, shown, table, whole
 from PIL import Image
 
-from wgan.serve.errors import WganError
 from wgan.training import faces
 from wgan.training.data import ImageSet, open_images
 from wgan.training.data.augment import OFF, Augmentation, prepare
@@ -71,46 +70,55 @@ def main() -> int:
     parser.add_argument("--side", type=whole(8), default=256, help="of the JPEGs, pixels [default: 256]")
     parser.add_argument("--image-size", type=int, default=64, choices=(8, 16, 32, 64, 128, 256))
     wanted = parser.parse_args()
+    return run("bench_data", lambda: measure(wanted), show)
+
+
+def measure(wanted: argparse.Namespace) -> Row:
+    """Both passes, and batches of two sizes with and without augmentation."""
     count, span = wanted.count or (1000 if wanted.quick else 10_000), 0.5 if wanted.quick else 3.0
-    try:
-        device = device_named(wanted.device)
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / "jpegs"
-            folder.mkdir()
-            say(f"bench_data: drawing {count:,} JPEGs of {wanted.side} px")
-            total = draw_jpegs(folder, count, wanted.side)
-            say("bench_data: the first pass")
-            images, first, second = caching(folder, Path(place) / "cache", wanted.image_size)
-            rows = []
-            for batch in (64, 512):
-                for augmentation in (OFF, Augmentation()):
-                    say(f"bench_data: batches of {batch}{', augmented' if augmentation else ''}")
-                    rows.append(batches(images, batch, augmentation, device, span))
-    except WganError as error:
-        say(f"bench_data: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    device = device_named(wanted.device)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "jpegs"
+        folder.mkdir()
+        say(f"bench_data: drawing {count:,} JPEGs of {wanted.side} px")
+        total = draw_jpegs(folder, count, wanted.side)
+        say("bench_data: the first pass")
+        images, first, second = caching(folder, Path(place) / "cache", wanted.image_size)
+        rows = []
+        for batch in (64, 512):
+            for augmentation in (OFF, Augmentation()):
+                say(f"bench_data: batches of {batch}{', augmented' if augmentation else ''}")
+                rows.append(batches(images, batch, augmentation, device, span))
+    return {
+        "benchmark": "data",
+        "machine": machine(device),
+        "jpegs": {"count": count, "side": wanted.side, "bytes": total},
+        "first_pass_seconds": first,
+        "second_pass_seconds": second,
+        "image_size": wanted.image_size,
+        "batches": rows,
+    }
+
+
+def show(result: Row) -> str:
+    """The tables."""
+    jpegs, first, second = result["jpegs"], result["first_pass_seconds"], result["second_pass_seconds"]
     passes = [
-        ("first", f"{first:.2f}", shown(count / first, ",.0f"), shown(total / first / 1e6)),
+        ("first", f"{first:.2f}", shown(jpegs["count"] / first, ",.0f"), shown(jpegs["bytes"] / first / 1e6)),
         ("second", f"{second:.2f}", "-", "-"),
     ]
-    title = f"{count:,} JPEGs of {wanted.side} px into a cache of {wanted.image_size} px"
-    print(table(("pass", "seconds", "images/s", "MB/s"), passes, title))
-    cells = [(row["batch"], "yes" if row["augmented"] else "no", f"{row['images_per_second']:,.0f}") for row in rows]
-    print(table(("batch", "augmented", "images/s"), cells, f"from the cache to {device.type}"))
-    finish(
-        {
-            "benchmark": "data",
-            "machine": machine(device),
-            "jpegs": {"count": count, "side": wanted.side, "bytes": total},
-            "first_pass_seconds": first,
-            "second_pass_seconds": second,
-            "image_size": wanted.image_size,
-            "batches": rows,
-        }
+    title = f"{jpegs['count']:,} JPEGs of {jpegs['side']} px into a cache of {result['image_size']} px"
+    cells = [
+        (row["batch"], "yes" if row["augmented"] else "no", f"{row['images_per_second']:,.0f}")
+        for row in result["batches"]
+    ]
+    where = f"from the cache to {result['machine']['device']}"
+    return "\n".join(
+        [
+            table(("pass", "seconds", "images/s", "MB/s"), passes, title),
+            table(("batch", "augmented", "images/s"), cells, where),
+        ]
     )
-    return 0
 
 
 if __name__ == "__main__":

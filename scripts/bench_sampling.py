@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from benching import Row, finish, machine, say, shown, table, wgan, whole, wholes
+from benching import Row, machine, run, say, shown, table, wgan, whole, wholes
 
 from wgan.serve import artifact
 from wgan.serve.backend import Backend
@@ -221,21 +221,12 @@ def main() -> int:
     parser.add_argument("--memory", type=wholes, help="numbers of images [default: 1000 to 1000000; quick 10000]")
     parser.add_argument("--seconds", type=float, help="of each timing [default: 2; quick 0.3]")
     wanted = parser.parse_args()
-    try:
-        check_name(wanted.device)
-        result = measured(wanted)
-    except WganError as error:
-        say(f"bench_sampling: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    print(show(result))
-    finish(result)
-    return 0
+    return run("bench_sampling", lambda: measured(wanted), show)
 
 
 def measured(wanted: argparse.Namespace) -> Row:
     """Everything."""
+    check_name(wanted.device)
     quick = wanted.quick
     batches = wanted.batches or ([1, 64] if quick else [1, 16, 64, 256])
     count = wanted.count or (256 if quick else 2000)

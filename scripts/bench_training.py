@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benching import Row, device_named, exponent, finish, machine, peaks, say, seconds, shown, table, whole, wholes
+from benching import Row, device_named, exponent, machine, peaks, run, say, seconds, shown, table, whole, wholes
 from torch import Tensor
 
 from wgan.serve.bench_case import peak_memory
@@ -245,7 +245,7 @@ def track(config: Config, device: torch.device, cache: Path) -> Row:
         found = []
         for _ in range(here.steps):
             trainer.iterate(reals)
-            watched = trainer.drain()
+            watched = trainer.watch.drain()
             found.append([watched["wasserstein"], watched["penalty"]])
         return np.array(found)
 
@@ -331,29 +331,20 @@ def main() -> int:
     if wanted.memory_of:
         asked = json.loads(wanted.memory_of)
         config = Config().replace(**asked["config"])
-        finish({"peak_memory": memory_of(asked["name"], config, torch.device(asked["device"]))})
+        print(json.dumps({"peak_memory": memory_of(asked["name"], config, torch.device(asked["device"]))}))
         return 0
-    try:
-        device = device_named(wanted.device)
-        quick = wanted.quick
-        batch, base = wanted.batch_size or (16 if quick else 64), wanted.base_channels or (16 if quick else 64)
-        config = Config(image_size=wanted.image_size, batch_size=batch, base_channels=base)
-        if batch % CASES["accumulate=4"]["accumulate"]:
-            raise WganError(f"--batch-size {batch} is no multiple of 4, the parts of the case accumulate=4")
-        result = measure(wanted, config, device)
-    except WganError as error:
-        say(f"bench_training: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    print(show(result))
-    finish(result)
-    return 0
+    return run("bench_training", lambda: measure(wanted), show)
 
 
-def measure(wanted: argparse.Namespace, config: Config, device: torch.device) -> Row:
+def measure(wanted: argparse.Namespace) -> Row:
     """Everything that was asked for."""
-    quick, only = wanted.quick, wanted.only or ("compare", "memory", "sweep", "track")
+    device = device_named(wanted.device)
+    quick = wanted.quick
+    batch, base = wanted.batch_size or (16 if quick else 64), wanted.base_channels or (16 if quick else 64)
+    config = Config(image_size=wanted.image_size, batch_size=batch, base_channels=base)
+    if batch % CASES["accumulate=4"]["accumulate"]:
+        raise WganError(f"--batch-size {batch} is no multiple of 4, the parts of the case accumulate=4")
+    only = wanted.only or ("compare", "memory", "sweep", "track")
     say("bench_training: matrix products")
     peak = peaks(device, 512 if quick and device.type == "cpu" else None)
     result: Row = {

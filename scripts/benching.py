@@ -9,9 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from wgan.serve.bench_peak import torch_peak
+from wgan.serve.errors import WganError
 
 Row = dict[str, Any]
 
@@ -63,19 +66,10 @@ def seconds(work: Callable[[], object], device: Any) -> float:
     return time.perf_counter() - began
 
 
-def peaks(device: Any, size: int | None = None, repeats: int = 5) -> dict[str, float]:
-    """FLOP/s of the quickest of a few products of square matrices by torch: fp32 (no TF32) and bf16."""
-    import torch
-
+def peaks(device: Any, size: int | None = None) -> dict[str, float]:
+    """FLOP/s of products of square matrices by torch: fp32 (no TF32) and bf16."""
     size = size or (8192 if device.type == "cuda" else 2048)
-    found = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        # random numbers: on zeros a GPU draws less power and clocks higher
-        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        out = torch.empty_like(a)
-        spans = [seconds(lambda a=a, b=b, out=out: torch.mm(a, b, out=out), device) for _ in range(repeats + 1)]  # type: ignore[misc]
-        found[name] = 2 * size**3 / min(spans)
-    return found
+    return {precision: torch_peak(device, precision, size) for precision in ("fp32", "bf16")}
 
 
 def machine(device: Any = None) -> Row:
@@ -117,9 +111,18 @@ def shown(value: float | None, form: str = ",.1f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def finish(result: Mapping[str, Any]) -> None:
-    """The last line of stdout: everything as one JSON object."""
+def run(name: str, measure: Callable[[], Row], show: Callable[[Row], str]) -> int:
+    """Measures, prints the tables and, as the last line, everything as one JSON object; the script's exit code."""
+    try:
+        result = measure()
+    except WganError as error:
+        say(f"{name}: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    print(show(result))
     print(json.dumps(result), flush=True)
+    return 0
 
 
 _WATCHED = """

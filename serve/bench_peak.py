@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -26,20 +27,28 @@ def cpu_peak(size: int = 2048) -> float:
     return best_rate(lambda: np.matmul(a, b, out=out), 2 * size**3)
 
 
+def torch_peak(device: Any, precision: str, size: int) -> float:
+    """Of a product by torch on ``device``: fp32 (TF32 off), bf16 or fp16."""
+    import torch
+
+    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    on_gpu = torch.device(device).type == "cuda"
+    # random numbers: on zeros a GPU draws less power and clocks higher
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(a)
+
+    def product() -> None:
+        torch.mm(a, b, out=out)
+        if on_gpu:
+            torch.cuda.synchronize(device)
+
+    return best_rate(product, 2 * size**3)
+
+
 def cuda_peak(precision: str, size: int = 8192) -> float | None:
-    """Of a product by torch, float32 (TF32 off) or half; None without torch and a GPU that it can use."""
+    """Of a product by torch on a GPU; None without torch and a GPU that it can use."""
     try:
         import torch
     except ImportError:
         return None
-    if not torch.cuda.is_available():
-        return None
-    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-    # random numbers: on zeros a GPU draws less power and clocks higher
-    a, b, out = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(3))
-
-    def product() -> None:
-        torch.mm(a, b, out=out)
-        torch.cuda.synchronize()
-
-    return best_rate(product, 2 * size**3)
+    return torch_peak("cuda", precision, size) if torch.cuda.is_available() else None

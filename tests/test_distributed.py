@@ -85,7 +85,7 @@ def critic_gradients(world: World, config: Config) -> dict[str, torch.Tensor]:
     images, labels = Reals(world).next()
     real = prepare(images, trainer.augmentation, trainer.random, world)
     trainer._critic_step(at_stage(real, trainer.stage), labels)
-    means = trainer.drain()
+    means = trainer.watch.drain()
     found = {name: p.grad for name, p in trainer.critic.named_parameters() if p.grad is not None}
     return found | {name: torch.tensor(value) for name, value in means.items()}
 
@@ -199,7 +199,7 @@ class Three(World):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "batch_size=8 cannot be shared by 3 processes in 1 parts each: choose a multiple"),
+        ({}, "batch_size=8 cannot be cut into equal parts, 3 processes of 1: choose a multiple"),
         ({"batch_size": 12, "minibatch": "stddev", "minibatch_group": 3}, "minibatch_group=3 does not divide the 4 im"),
     ],
 )  # fmt: skip

@@ -75,7 +75,7 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
     for name, optimizer in (("og", trainer.optimizer_g), ("od", trainer.optimizer_d)):
         for i, state in optimizer.state_dict()["state"].items():
             found |= {f"{name}.{i}.{key}": value for key, value in state.items()}
-    return found | {"sums": trainer.sums, "counts": trainer.counts}
+    return found | trainer.watch.state_dict()
 
 
 def recording(trainer: Trainer, recorder: FakeRecorder | None) -> Trainer:
@@ -98,8 +98,8 @@ def far(found: Trainer, wanted: Trainer) -> float:
             for trainer in (found, wanted, start)
         )
         ratios.append(float((a - b).norm() / (b - begun).norm()))
-    assert torch.equal(found.counts, wanted.counts)
-    return max(*ratios, float((found.sums - wanted.sums).norm() / wanted.sums.norm()))
+    assert torch.equal(found.watch.counts, wanted.watch.counts)
+    return max(*ratios, float((found.watch.sums - wanted.watch.sums).norm() / wanted.watch.sums.norm()))
 
 
 def tolerance(config: Config) -> float:
@@ -342,7 +342,7 @@ def test_recorded_steps_train_as_plain_ones_to_the_bit(changes: dict[str, Any]) 
     found, wanted = weights(trainer), weights(plain)
     assert [name for name, value in wanted.items() if not torch.equal(found[name], value)] == []
     assert torch.equal(trainer.random.get_state(), plain.random.get_state())
-    assert trainer.drain() == plain.drain()
+    assert trainer.watch.drain() == plain.watch.drain()
 
 
 def test_each_kind_of_step_is_recorded_once_after_its_warm_up() -> None:
@@ -376,8 +376,8 @@ def test_recordings_end_with_their_stage() -> None:
 def test_a_step_that_cannot_be_recorded_is_one_line_and_a_plain_run(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = advance(recording(make(SMALL), None), 6)
     trainer = make(SMALL)
-    watch = trainer._watch
-    monkeypatch.setattr(trainer, "_watch", lambda first, values: (values[0].item(), watch(first, values))[1])
+    add = trainer.watch.add
+    monkeypatch.setattr(trainer.watch, "add", lambda first, values: (values[0].item(), add(first, values))[1])
     recorder = FakeRecorder(trainer.random)
     advance(recording(trainer, recorder), 6)
     (line,) = trainer.fast.told()
@@ -408,8 +408,8 @@ def test_on_a_gpu_a_broken_recording_leaves_everything_as_it_was(monkeypatch: py
     config = SMALL.replace(compile="off")
     plain = advance(make(config.replace(cuda_graphs="off"), CUDA), 6)
     trainer = make(config, CUDA)
-    watch = trainer._watch
-    monkeypatch.setattr(trainer, "_watch", lambda first, values: (values[0].item(), watch(first, values))[1])
+    add = trainer.watch.add
+    monkeypatch.setattr(trainer.watch, "add", lambda first, values: (values[0].item(), add(first, values))[1])
     advance(trainer, 6)
     (line,) = trainer.fast.told()
     assert line.startswith("no CUDA graphs, going on without")

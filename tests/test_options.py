@@ -55,7 +55,7 @@ def critic_gradients(config: Config, shares: tuple[float, ...] = ()) -> tuple[di
     trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
     torch.manual_seed(2)
     trainer._critic_step(images(), torch.arange(8) % 3 if shares else None)
-    return {n: p.grad for n, p in trainer.critic.named_parameters() if p.grad is not None}, trainer.drain()
+    return {n: p.grad for n, p in trainer.critic.named_parameters() if p.grad is not None}, trainer.watch.drain()
 
 
 def assert_same(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
@@ -108,7 +108,7 @@ def test_recomputed_activations_are_not_kept() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"accumulate": 3}, "accumulate=3 does not divide batch_size=8"),
+        ({"accumulate": 3}, "batch_size=8 cannot be cut into equal parts, accumulate=3: choose a multiple"),
         ({"accumulate": 4, "minibatch": "stddev"}, "minibatch_group=4 does not divide the 2 images"),
         ({"attention": 16}, "attention=16: the features of 16 px images are at most 8 wide"),
         ({"progressive": True, "image_size": 8}, "progressive: image_size=8 leaves nothing to grow to"),
@@ -130,10 +130,10 @@ def test_a_lazy_penalty_comes_every_few_steps_and_weighs_as_much() -> None:
         trainer.images = 8 * step
         trainer.critic.zero_grad()
         trainer._critic_step(images())
-        counted.append(int(trainer.counts[1]))
+        counted.append(int(trainer.watch.counts[1]))
         gradients.append(trainer.critic.heads["16"][0].weight.grad.norm().item())  # type: ignore[index, union-attr]
     assert counted == [1, 1, 1, 2]
-    assert trainer.counts[0] == 4
+    assert trainer.watch.counts[0] == 4
     plain, _ = critic_gradients(SMALL.replace(lambda_gp=30.0))
     lazy, means = critic_gradients(SMALL.replace(penalty_every=3))
     assert_same(lazy, plain)

@@ -113,10 +113,10 @@ def test_an_overflow_leaves_one_step_out_and_halves_the_scale() -> None:
     assert all(torch.equal(p, old) for p, old in zip(trainer.critic.parameters(), before, strict=True))
     assert trainer.precision_d.state_dict()["scale"] == 2.0**59
     assert trainer.finite()
-    assert trainer.counts[0] == 0
+    assert trainer.watch.counts[0] == 0
     trainer.precision_d.load_state_dict({**state, "scale": FIRST_SCALE})
     trainer._critic_step(real)
-    assert trainer.counts[0] == 1
+    assert trainer.watch.counts[0] == 1
     assert not all(torch.equal(p, old) for p, old in zip(trainer.critic.parameters(), before, strict=True))
 
 

@@ -180,15 +180,26 @@ def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
         raise ConfigError(f"{name} is empty")
 
 
-def _check_together(config: Config) -> None:
-    part, left = divmod(config.batch_size, config.accumulate)
+def check_parts(config: Config, processes: int = 1) -> None:
+    """Refuses a batch that cannot be cut into the parts that are computed at once.
+
+    Raises:
+        ConfigError: names what does not divide what.
+    """
+    parts = config.accumulate * processes
+    part, left = divmod(config.batch_size, parts)
     if left:
-        raise ConfigError(f"accumulate={config.accumulate} does not divide batch_size={config.batch_size}")
+        among = f"{processes} processes of {config.accumulate}" if processes > 1 else f"accumulate={config.accumulate}"
+        raise ConfigError(f"batch_size={config.batch_size} cannot be cut into equal parts, {among}: choose a multiple")
     if config.minibatch != "none" and part % config.minibatch_group:
         raise ConfigError(
             f"minibatch_group={config.minibatch_group} does not divide the {part} images that are computed at once: "
             "change it, batch_size or accumulate"
         )
+
+
+def _check_together(config: Config) -> None:
+    check_parts(config)
     if config.attention > config.image_size // 2:
         raise ConfigError(
             f"attention={config.attention}: the features of {config.image_size} px images are "

@@ -88,7 +88,7 @@ class _Group(World):
     """The processes that torchrun started, joined by NCCL on GPUs and by gloo on CPUs."""
 
     def __init__(self, device: torch.device):
-        with _talking():
+        with _telling_of_losses():
             store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
             # the launcher may keep its store over a restart, with the addresses of processes that are gone
             store = PrefixStore(f"wgan-{os.environ.get(RESTARTS, '0')}", store)
@@ -105,7 +105,7 @@ class _Group(World):
         torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
 
     def total(self, values: Tensor) -> Tensor:
-        with _talking():
+        with _telling_of_losses():
             distributed.all_reduce(values)
         return values
 
@@ -117,13 +117,13 @@ class _Group(World):
 
     def _sum(self, value: float) -> float:
         held = torch.tensor(value)
-        with _talking():
+        with _telling_of_losses():
             distributed.all_reduce(held, group=self._control)
         return held.item()
 
     def same(self, make: Callable[[], Value]) -> Value:
         held = [make() if self.first else None]
-        with _talking():
+        with _telling_of_losses():
             distributed.broadcast_object_list(held, src=0, group=self._control)
         return held[0]  # type: ignore[return-value]
 
@@ -136,7 +136,7 @@ class _Group(World):
 
 
 @contextmanager
-def _talking() -> Iterator[None]:
+def _telling_of_losses() -> Iterator[None]:
     """What a broken connection raises becomes one line."""
     try:
         yield

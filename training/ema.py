@@ -19,7 +19,7 @@ class Ema:
 
     def __init__(self, generator: Generator, decay: float):
         self.module = copy.deepcopy(generator).eval().requires_grad_(False)
-        self.module.run.forget = False  # nothing is differentiated here
+        self.module.recompute.on = False  # nothing is differentiated here
         self.decay = decay
 
     def copy(self, generator: Generator) -> None:

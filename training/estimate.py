@@ -1,6 +1,5 @@
 """`wgan train --dry-run`: what a run would cost, counted from its networks and one measured matrix product."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +7,14 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from wgan.serve.bench_peak import torch_peak
 from wgan.serve.progress import duration
 from wgan.training.config import Config
 from wgan.training.flops import Passes, count_flops, step_flops
 from wgan.training.networks import parameter_count
 
 # of the matrix-product peak; transposed convolutions on a CPU reach half of what a GPU's do
+PEAK_SIZE = 2048  # of the matrices whose product is timed
 EFFICIENCY = {"cpu": 0.45, "cuda": 0.25}
 
 
@@ -69,7 +70,7 @@ def estimate(config: Config, device: torch.device) -> Estimate:
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         passes.critic_loss()
-    peak = measure_peak(device)
+    peak = torch_peak(device, "fp32", PEAK_SIZE)
     numbers = parameter_count(passes.generator) + parameter_count(passes.critic)
     # weights, gradients, Adam's two moments; the averaged generator; what the penalty's graph keeps
     memory = 4 * (4 * numbers + parameter_count(passes.generator)) + saved // config.accumulate
@@ -85,17 +86,3 @@ def estimate(config: Config, device: torch.device) -> Estimate:
         seconds=config.steps * step / (peak * EFFICIENCY[device.type]),
         memory=memory,
     )
-
-
-def measure_peak(device: torch.device, size: int = 2048, repeats: int = 5) -> float:
-    """FLOP/s of the best of ``repeats`` float32 products of square matrices."""
-    a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
-    best = float("inf")
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        c = a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - began)
-    del c
-    return 2 * size**3 / best

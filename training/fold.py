@@ -8,6 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from wgan.serve.errors import ConfigError
 from wgan.training.networks.layers import ConditionalBatchNorm, Layer
+from wgan.training.precision import DTYPES
 
 
 def fold(generator: nn.Module) -> nn.Module:
@@ -68,9 +69,6 @@ class EightBit(nn.Module):
         image: Tensor = ((self.inner(z, label) + 1) * 127.5).round().clamp(0, 255)
         # transposed first: TensorRT has no layer that takes uint8
         return image.permute(0, 2, 3, 1).to(torch.uint8)
-
-
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def check_precision(precision: str) -> None:

@@ -168,7 +168,7 @@ def train(
                 session.check_finite()
                 window, logged_at, done = clock.seconds - logged_at, clock.seconds, step - logged_step
                 logged_step = step
-                values = session.trainer.drain()
+                values = session.trainer.watch.drain()
                 values["images_per_second"] = done * config.reals_per_step / window
                 images = session.trainer.images
                 journal.keep({"kind": "train", "step": step, "images": images, **values, "seconds": clock.seconds})

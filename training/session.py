@@ -10,14 +10,14 @@ import numpy as np
 import PIL
 import torch
 
-from wgan.serve.errors import CheckpointError, ConfigError, DatasetError, TrainingError
+from wgan.serve.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.files import atomic_write
 from wgan.serve.images import encode_png, grid
 from wgan.serve.latents import latents
 from wgan.serve.progress import counter
 from wgan.training import checkpoint
 from wgan.training.best import SWD, Best
-from wgan.training.config import Config
+from wgan.training.config import Config, check_parts
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
@@ -81,7 +81,7 @@ class Session:
 
     def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path, world: World | None = None):
         self.run, self.config, self.device, self.world = run, config, device, world or World()
-        _check_shares(config, self.world)
+        check_parts(config, self.world.size)
         self.scoring = Scoring(config, device, active=self.world.first)
         with self.world.first_alone():  # it decodes the images, the others find them decoded
             self.data, reference = open_data(config, cache)
@@ -133,7 +133,7 @@ class Session:
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
         self.check_finite()
-        self.trainer.collect()
+        self.trainer.watch.collect()
         path = checkpoint.step_path(self.run.checkpoints, self.step)
         if self.world.first:
             self._write(path)
@@ -226,17 +226,3 @@ class Session:
         atomic_write(self.run.info, json.dumps(info, indent=1).encode())
         real = np.asarray(self.data.images[pick(len(self.data.images), GRID, self.config.seed)])
         atomic_write(self.run.samples / "real.png", encode_png(grid(real), {}))
-
-
-def _check_shares(config: Config, world: World) -> None:
-    share, left = divmod(config.batch_size, world.size)
-    if left or share % config.accumulate:
-        raise ConfigError(
-            f"batch_size={config.batch_size} cannot be shared by {world.size} processes in {config.accumulate} parts "
-            "each: choose a multiple"
-        )
-    if config.minibatch != "none" and share // config.accumulate % config.minibatch_group:
-        raise ConfigError(
-            f"minibatch_group={config.minibatch_group} does not divide the {share // config.accumulate} images that "
-            "each process computes at once: change it or batch_size"
-        )

@@ -23,12 +23,11 @@ from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.precision import MixedPrecision
 from wgan.training.schedule import rate_factor
 from wgan.training.warm_start import start_from
+from wgan.training.watch import OF_GENERATOR, Watch
 
 # Rows of the latent table that training looks at; users' seeds start at 0.
 CALIBRATION_ROWS = 2**40
 CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 128
-
-WATCHED = ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss")
 
 
 class Trainer:
@@ -67,10 +66,7 @@ class Trainer:
         )
         self.step = 0
         self.images = 0  # real images that the critic has seen
-        # sums since the last record, on the device, so that no step waits for them
-        self.sums = torch.zeros(len(WATCHED), device=device)
-        self.counts = torch.zeros(len(WATCHED), device=device)
-        self._not_measured = torch.zeros((), device=device)
+        self.watch = Watch(device, lenient=self.precision_d.scaled, world=self.world)
         self._alpha = torch.ones((), device=device)
         recorder = CudaRecorder(device, self.random) if self.fast.graphs else None
         self._replayed = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
@@ -175,7 +171,7 @@ class Trainer:
                 lambda found: self.precision_d.backward(found.loss / config.accumulate),
                 *(x, x_fake, share, labelled, scale),  # type: ignore[arg-type]
             )
-            self._watch(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
+            self.watch.add(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
         self.world.average_gradients(self.critic.parameters())
         self.precision_d.update(self.optimizer_d)
         self.critic.iterate_spectral_norms()
@@ -187,7 +183,7 @@ class Trainer:
                 lambda found: self.precision_g.backward(found / self.config.accumulate),
                 *(z, labelled),  # type: ignore[arg-type]
             )
-            self._watch(4, [loss])
+            self.watch.add(OF_GENERATOR, [loss])
         self.world.average_gradients(self.generator.parameters())
         self.precision_g.update(self.optimizer_g)
         self.generator.iterate_spectral_norms()
@@ -198,40 +194,13 @@ class Trainer:
         parts = self.config.accumulate
         return zip(*([None] * parts if r is None else r.chunk(parts) for r in rows), strict=True)
 
-    def _watch(self, first: int, values: list[Tensor | None]) -> None:
-        # slices and tensors that are there: an index or a number from Python would be copied to the device each time
-        found = torch.stack([self._not_measured if value is None else value for value in values]).detach()
-        counted = torch.stack([self._not_measured if value is None else self._not_measured + 1 for value in values])
-        if self.precision_d.scaled:  # there an overflow is a step left out, not the end of the run
-            counted = counted * torch.isfinite(found).all()
-            found = torch.where(counted > 0, found, 0)
-        here = slice(first, first + len(values))
-        self.sums[here] += found
-        self.counts[here] += counted
-
     def finite(self) -> bool:
         """Whether every loss since the last record is a number, and the weights that came of them."""
         # a NaN in one weight is in every later loss, but the last update has no later loss yet
         parameters = [*self.generator.parameters(), *self.critic.parameters()]
         norms = torch.stack(torch._foreach_norm([p.detach() for p in parameters]))
-        numbers = bool(torch.isfinite(self.sums).all() & torch.isfinite(norms).all())
+        numbers = bool(self.watch.finite() & torch.isfinite(norms).all())
         return numbers and not self.precision_d.lost and not self.precision_g.lost
-
-    def collect(self) -> None:
-        """Brings what is watched in all processes to the first one, whose state is saved."""
-        self.world.total(self.sums)
-        self.world.total(self.counts)
-        if not self.world.first:
-            self.sums.zero_()
-            self.counts.zero_()
-
-    def drain(self) -> dict[str, float]:
-        """Means of what is watched since the last call, over all processes; what was not measured is not there."""
-        self.collect()
-        sums, counts = self.sums.tolist(), self.counts.tolist()
-        self.sums.zero_()
-        self.counts.zero_()
-        return {name: total / n for name, total, n in zip(WATCHED, sums, counts, strict=True) if n}
 
     def deployable(self) -> Generator:
         """The averaged generator with its own BatchNorm statistics, in eval mode."""
@@ -256,8 +225,7 @@ class Trainer:
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
             "random": self.random.get_state(),
-            "sums": self.sums,
-            "counts": self.counts,
+            "watch": self.watch.state_dict(),
             "precision_g": self.precision_g.state_dict(),
             "precision_d": self.precision_d.state_dict(),
         }
@@ -277,9 +245,7 @@ class Trainer:
             lay_out_moments(self.optimizer_g)
             lay_out_moments(self.optimizer_d)
             self.random.set_state(state["random"])
-            if self.world.first:  # the sums are those of all processes together
-                self.sums.copy_(state["sums"])
-                self.counts.copy_(state["counts"])
+            self.watch.load_state_dict(state["watch"])
             self.precision_g.load_state_dict(state["precision_g"])
             self.precision_d.load_state_dict(state["precision_d"])
             self._replayed.forget()

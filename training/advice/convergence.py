@@ -44,7 +44,16 @@ class Ahead(Rule):
         return {"lr_g": higher(config.lr_g), "n_critic": min(config.n_critic, 5)}
 
 
-class Slow(Rule):
+class Still(Rule):
+    """A distance that does not fall."""
+
+    def gone(self, signs: Signs) -> bool:
+        """Better by 5% again."""
+        gain = _progress(signs)
+        return gain is not None and gain > 0.05
+
+
+class Slow(Still):
     """Samples hardly better than the untrained generator's, and no progress."""
 
     name, section = "slow", "7.4"
@@ -54,11 +63,6 @@ class Slow(Rule):
         """No progress, and not 20% better than at the start."""
         gain = _progress(signs)
         return gain is not None and gain < 0.02 and not _learned(signs)
-
-    def gone(self, signs: Signs) -> bool:
-        """Better by 5% again."""
-        gain = _progress(signs)
-        return gain is not None and gain > 0.05
 
     def says(self, signs: Signs) -> str:
         """Then and now."""
@@ -71,7 +75,7 @@ class Slow(Rule):
         return {"lr_g": higher(config.lr_g), "lr_d": higher(config.lr_d), "init_critic": "FILE"}
 
 
-class Plateau(Rule):
+class Plateau(Still):
     """A distance that has fallen and falls no more, though real images are closer to each other."""
 
     name, section = "plateau", "7.4"
@@ -83,11 +87,6 @@ class Plateau(Rule):
         rate = rate_factor(signs.step, config.steps, config.lr_schedule, config.lr_warmup)
         above = signs.floor is None or (bool(signs.looks) and signs.looks[-1].swd > 1.25 * signs.floor)
         return gain is not None and gain < 0.02 and _learned(signs) and above and rate > 0.5
-
-    def gone(self, signs: Signs) -> bool:
-        """Better by 5% again."""
-        gain = _progress(signs)
-        return gain is not None and gain > 0.05
 
     def says(self, signs: Signs) -> str:
         """Where, and since when."""

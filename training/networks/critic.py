@@ -16,7 +16,7 @@ from wgan.training.networks.layers import (
     refined,
     start_quiet,
 )
-from wgan.training.networks.run import Run
+from wgan.training.networks.recompute import Recompute
 from wgan.training.networks.sizes import FIRST, resolutions, widths
 from wgan.training.networks.stage import LiveStage, Stage, faded
 
@@ -72,16 +72,16 @@ class Critic(Network):
         if config.spectral_norm != "none":
             self.normalise_spectrally()
         self.stage: Stage | LiveStage = Stage(config.image_size)
-        self.run = Run(config.activation_checkpointing)
+        self.recompute = Recompute(config.activation_checkpointing)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Scores for images of the stage's resolution."""
         size = self.stage.resolution // 2  # of the features
-        x: Tensor = self.run(self._entered, image, label)  # (N, base, H/2, W/2)
+        x: Tensor = self.recompute(self._entered, image, label)  # (N, base, H/2, W/2)
         older = self._seen(halved(image), label) if self.stage.fading else None
         while size > FIRST:
             size //= 2
-            x = self.run(self._shrunk, size, x, older)
+            x = self.recompute(self._shrunk, size, x, older)
             older = None
         x = self.pool(self.deviation(x))  # (N, 8·base)
         score: Tensor = self.score(self.discrimination(x)).squeeze(1)

@@ -14,7 +14,7 @@ from wgan.training.networks.layers import (
     refined,
     start_quiet,
 )
-from wgan.training.networks.run import Run
+from wgan.training.networks.recompute import Recompute
 from wgan.training.networks.sizes import FIRST, resolutions, widths
 from wgan.training.networks.stage import LiveStage, Stage, faded
 
@@ -66,7 +66,7 @@ class Generator(Network):
         if config.spectral_norm == "both":
             self.normalise_spectrally()
         self.stage: Stage | LiveStage = Stage(config.image_size)
-        self.run = Run(config.activation_checkpointing)
+        self.recompute = Recompute(config.activation_checkpointing)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Images for latents."""
@@ -79,7 +79,7 @@ class Generator(Network):
         size, before = FIRST, x
         while 2 * size < self.stage.resolution:
             before, size = x, 2 * size
-            x = self.run(self._grown, size, x, label)
+            x = self.recompute(self._grown, size, x, label)
         image: Tensor = self.heads[str(2 * size)](x)  # (N, C, H, W)
         if self.stage.fading:
             image = faded(doubled(self.heads[str(size)](before)), image, self.stage)

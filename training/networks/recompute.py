@@ -8,15 +8,15 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-class Run:
-    """Calls a part of a network, and keeps only its input if ``forget`` (Chen et al. 2016)."""
+class Recompute:
+    """Calls a part of a network; if it is ``on``, only the part's input is kept (Chen et al. 2016)."""
 
-    def __init__(self, forget: bool):
-        self.forget = forget
+    def __init__(self, on: bool):
+        self.on = on
 
     def __call__(self, part: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """What the part gives."""
-        if not (self.forget and torch.is_grad_enabled()):
+        if not (self.on and torch.is_grad_enabled()):
             return part(*arguments)
         # the other kind cannot be differentiated twice; no part draws random numbers
         result: Tensor = checkpoint(part, *arguments, use_reentrant=False, preserve_rng_state=False)
