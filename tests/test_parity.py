@@ -144,7 +144,7 @@ def test_the_file_has_the_opset_that_was_asked_for(generator: TrainedGenerator, 
 def test_what_cannot_be_exported_is_said(generator: TrainedGenerator, tmp_path: Path) -> None:
     for arguments, says in (
         ({"opset": 7}, "outside its range"),
-        ({"precision": "int8"}, "not one of fp32, fp16"),
+        ({"precision": "int8"}, "not one of fp32, bf16, fp16"),
         ({"max_batch": 0}, "outside its range"),
     ):
         with pytest.raises((ConfigError, ExportError), match=says):

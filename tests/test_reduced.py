@@ -125,7 +125,7 @@ def test_bf16_on_the_command_line(checkpoint: Path, tmp_path: Path, capsys: pyte
     assert main(["sample", "-n", "4", "--model", str(file), "--out", str(out), "--precision", "bf16"]) == 2
     assert "has the precision that it was exported in" in capsys.readouterr().err
     assert main(["sample", "-n", "4", "--model", str(checkpoint), "--out", str(out), "--precision", "int4"]) == 2
-    assert "--precision int4 is not one of fp32, fp16, bf16" in capsys.readouterr().err
+    assert "--precision int4 is not one of fp32, bf16, fp16" in capsys.readouterr().err
 
 
 def test_artifacts_of_both_kinds_run_beside_each_other(checkpoint: Path, generator: TrainedGenerator) -> None:
