@@ -1,9 +1,14 @@
-"""Work done on threads, results in the order of the work, never more than a few in flight."""
+"""Work done on threads, results in the order of the work, never more than a few in flight.
+
+Not concurrent.futures: Ctrl-C may reach its caller while it holds a lock that its threads need, and then nothing ends.
+A SimpleQueue has no lock that an exception could leave closed.
+"""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Thread
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -15,18 +20,26 @@ class Pipeline(Generic[Result]):
     """Overlaps the caller with ``threads`` workers (by default one for each core this process may use)."""
 
     def __init__(self, threads: int | None = None):
-        threads = threads or _cores()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wgan-pipeline")
-        self._queue: deque[Future[Result]] = deque()
-        self._limit = threads * _QUEUED_PER_THREAD
+        self._threads = threads or _cores()
+        self._jobs: SimpleQueue[_Job[Result] | None] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._begun = 0  # threads
+        self._stopped = False
+        self._queue: deque[_Job[Result]] = deque()
+        self._limit = self._threads * _QUEUED_PER_THREAD
 
     def put(self, work: Callable[[], Result]) -> Iterator[Result]:
         """Queue ``work`` and yield the results that are ready, waiting where the queue is full.
 
         What a piece of work raised is raised here or in finish(), in its turn. The iterator must be used up.
         """
-        self._queue.append(self._pool.submit(work))
-        while self._queue and (len(self._queue) > self._limit or self._queue[0].done()):
+        if self._begun < self._threads:
+            Thread(target=self._work, name=f"wgan-pipeline-{self._begun}", daemon=True).start()
+            self._begun += 1
+        job = _Job(work)
+        self._queue.append(job)
+        self._jobs.put(job)
+        while self._queue and (len(self._queue) > self._limit or self._queue[0].done):
             yield self._queue.popleft().result()
 
     def finish(self) -> Iterator[Result]:
@@ -37,7 +50,44 @@ class Pipeline(Generic[Result]):
 
     def stop(self) -> None:
         """Drop what has not begun, wait for what has."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stopped = True
+        for _ in range(self._begun):
+            self._jobs.put(None)
+        while self._begun:
+            self._ended.get()
+            self._begun -= 1
+        self._queue.clear()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if not self._stopped:
+                job.run()
+        self._ended.put(None)
+
+
+class _Job(Generic[Result]):
+    """A piece of work, and what came of it."""
+
+    def __init__(self, work: Callable[[], Result]):
+        self._work = work
+        self._found: SimpleQueue[tuple[Result, None] | tuple[None, BaseException]] = SimpleQueue()
+
+    def run(self) -> None:
+        try:
+            self._found.put((self._work(), None))
+        except BaseException as error:
+            self._found.put((None, error))
+
+    @property
+    def done(self) -> bool:
+        return not self._found.empty()
+
+    def result(self) -> Result:
+        """Waits for it."""
+        value, error = self._found.get()
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]
 
 
 def _cores() -> int:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 import time
 
@@ -240,3 +242,33 @@ def test_an_error_in_a_pipeline_comes_out_in_its_turn():
     with pytest.raises(ZeroDivisionError):
         list(pipeline.finish())
     pipeline.stop()
+
+
+INTERRUPTED = """
+import random, signal, sys, time
+from wgan.serve.pipeline import Pipeline
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+draw, interrupted = random.Random(0), 0
+for _ in range(int(sys.argv[1])):
+    pipeline = Pipeline(threads=2)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 2e-3))
+        while True:
+            for _ in pipeline.put(lambda: sum(range(50))):
+                pass
+    except KeyboardInterrupt:
+        interrupted += 1
+    finally:
+        pipeline.stop()
+print(interrupted)
+"""
+
+
+def test_ctrl_c_at_any_moment_leaves_a_pipeline_that_ends():
+    command = [sys.executable, "-c", INTERRUPTED, "1000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "1000\n", done.stderr

@@ -6,12 +6,12 @@ file is written under a name of its own and then renamed: two builders at once e
 
 import hashlib
 import json
-import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 
 from wgan.serve.errors import DatasetError, OutputError
 from wgan.serve.files import atomic_path, atomic_write
+from wgan.serve.pipeline import Pipeline
 from wgan.training.data.decode import Shape, Unreadable
 from wgan.training.data.listing import printable
 from wgan.training.data.sources import Source
 
 VERSION = 1
-CHUNK = 64  # images decoded ahead of the writer, and between calls of the progress function
+CHUNK = 64  # images between calls of the progress function
 PROBES, PROBE = 64, 2**20  # blocks, bytes
 
 ProgressFn = Callable[[int, int, str], None]  # done, total, what
+Loaded = NDArray[np.uint8] | Unreadable
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,12 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
         warnings.catch_warnings(),
         atomic_path(pixels_path) as temporary,
         temporary.open("wb") as file,
-        # Pillow decodes and resizes without the interpreter's lock, but draws with it
-        ThreadPoolExecutor(1 if source.drawn else os.cpu_count()) as pool,
+        closing(_load_all(source, shape, progress)) as images,
     ):
         warnings.filterwarnings("ignore", module="PIL")  # what matters of a broken file is in its report
         _write_header(file, (0, *size))
         start = file.tell()
-        for index, image in _load_all(source, shape, pool, progress):
+        for index, image in enumerate(images):
             if isinstance(image, Unreadable):
                 broken.append(printable(f"{source.names[index]}: {image}"))
                 continue
@@ -126,23 +127,26 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
     atomic_write(base.with_suffix(".json"), json.dumps(meta).encode())
 
 
-def _load_all(
-    source: Source, shape: Shape, pool: ThreadPoolExecutor, progress: ProgressFn | None
-) -> Iterator[tuple[int, NDArray[np.uint8] | Unreadable]]:
+def _load_all(source: Source, shape: Shape, progress: ProgressFn | None) -> Generator[Loaded, None, None]:
     """Every image in order, a bounded number ahead."""
 
-    def load(index: int) -> NDArray[np.uint8] | Unreadable:
+    def load(index: int) -> Loaded:
         try:
             return source.load(index, shape)
         except Unreadable as error:
             return error
 
     total = len(source.names)
-    for start in range(0, total, CHUNK):
-        if progress is not None:
-            progress(start, total, source.doing)
-        indices = range(start, min(start + CHUNK, total))
-        yield from zip(indices, pool.map(load, indices), strict=True)
+    # Pillow decodes and resizes without the interpreter's lock, but draws with it
+    pipeline: Pipeline[Loaded] = Pipeline(1 if source.drawn else None)
+    try:
+        for index in range(total):
+            if progress is not None and index % CHUNK == 0:
+                progress(index, total, source.doing)
+            yield from pipeline.put(partial(load, index))
+        yield from pipeline.finish()
+    finally:
+        pipeline.stop()
     if progress is not None:
         progress(total, total, source.doing)
 
