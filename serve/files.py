@@ -43,24 +43,23 @@ class Replacement:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.tmp, descriptor = create(path)
+            tmp, descriptor = create(str(path))
+        self.tmp = Path(tmp)
         self._lock: int | None = descriptor
         if os.name == "nt":  # Windows renames no open file
             self._unlock()
 
-    def commit(self, *, sync: bool = True) -> None:
-        """Put the file in place; with ``sync`` it survives a power cut from here on. Raises OutputError."""
+    def commit(self) -> None:
+        """Put the file in place: it survives a power cut from here on. Raises OutputError."""
         try:
             with writing(self.path):
-                if sync:
-                    _sync(self.tmp, os.O_RDWR)
+                _sync(self.tmp, os.O_RDWR)
                 self.tmp.replace(self.path)
         except BaseException:
             self.discard()
             raise
         self._unlock()
-        if sync:
-            sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there."""
@@ -98,6 +97,26 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> N
             file.write(content)
         else:
             content(file)
+
+
+def write_unsynced(path: str, content: bytes) -> None:
+    """Write ``path`` whole, four times as quickly as `atomic_write`, but a power cut may still take it.
+
+    For one of many small files. Its folder must be there. Raises OSError.
+    """
+    tmp, descriptor = create(path)
+    try:
+        try:
+            with open(descriptor, "wb", closefd=os.name == "nt") as file:
+                file.write(content)
+            os.replace(tmp, path)  # noqa: PTH105
+        finally:
+            if os.name != "nt":
+                os.close(descriptor)  # and with it the lock, held until the file has its name
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(tmp)  # noqa: PTH108
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Outputs that are PNG files: a folder of them, a WebDataset tar of them, or one page."""
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan.serve.errors import OutputError
-from wgan.serve.files import Replacement, sync_folder
+from wgan.serve.files import Replacement, sync_folder, write_unsynced
 from wgan.serve.images import Pixels, encode_png, grid
 from wgan.serve.output import Labels, Output
 from wgan.serve.pipeline import Pipeline
@@ -38,7 +39,8 @@ class FolderOutput(Output):
             raise OutputError(f"cannot write {path}: it is a file; choose a folder, or remove it")
         self._text = text
         self._unit = unit
-        self._page = Replacement(path / "grid.png")
+        self._page = Replacement(path / "grid.png")  # makes the folder
+        self._folder = os.path.join(path, "")  # noqa: PTH118
         self._kept: list[Pixels] = []
         self._pipeline: Pipeline[None] = Pipeline()
 
@@ -51,14 +53,8 @@ class FolderOutput(Output):
 
     def _save(self, seeds: range, images: Pixels, labels: list[int | None]) -> None:
         for seed, image, label in zip(seeds, images, labels, strict=True):
-            path = self.path / f"{stem(self._unit, seed)}.png"
-            file = Replacement(path)
-            try:
-                file.tmp.write_bytes(_encode(image, self._unit, seed, label, self._text))
-            except BaseException:
-                file.discard()
-                raise
-            file.commit(sync=False)
+            name = f"{self._folder}{stem(self._unit, seed)}.png"
+            write_unsynced(name, _encode(image, self._unit, seed, label, self._text))
 
     def _finish(self) -> None:
         for _ in self._pipeline.finish():

@@ -25,14 +25,16 @@ _numbers = itertools.count()
 _swept: set[str] = set()
 
 
-def create(path: Path) -> tuple[Path, int]:
+def create(path: str) -> tuple[str, int]:
     """An empty file beside ``path`` and the descriptor that holds its lock; may raise OSError.
 
-    The first in a folder removes what killed processes left there. The folder must exist.
+    The first in a folder removes what killed processes left there. The folder must exist. Paths are text: of the
+    time that a small file takes, pathlib would be the larger part.
     """
-    sweep_once(path.parent)
+    folder, name = os.path.split(path)
+    sweep_once(folder or ".")
     for number in _numbers:
-        tmp = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{number}.tmp")
+        tmp = os.path.join(folder, f".{name}.{_HOST}-{os.getpid()}-{number}.tmp")  # noqa: PTH118
         try:
             descriptor = os.open(tmp, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:  # left by a process with this one's number
@@ -43,12 +45,12 @@ def create(path: Path) -> tuple[Path, int]:
     return tmp, descriptor
 
 
-def sweep_once(folder: Path) -> None:
+def sweep_once(folder: Path | str) -> None:
     """`sweep`, the first time that this process asks for it: folders of many files are slow to list."""
     name = os.path.abspath(folder)  # noqa: PTH100
     if name not in _swept:
         _swept.add(name)
-        sweep(folder)
+        sweep(Path(folder))
 
 
 def sweep(folder: Path) -> None:
