@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from wgan.serve.cores import usable_cores
+
 BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")  # x86 first, then 64-bit Arm
 NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of what draws or computes
 
@@ -30,8 +32,7 @@ class Disk:
 
 def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
     """The processor."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    threads = len(affinity(0)) if affinity else os.cpu_count() or 1
+    threads = usable_cores()
     try:
         lines = cpuinfo.read_text("utf-8", "replace").splitlines()
     except OSError:

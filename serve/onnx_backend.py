@@ -10,6 +10,7 @@ import numpy as np
 
 from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend, OnnxOptions
+from wgan.serve.cores import restricted
 from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError
 from wgan.serve.gpu import gpu_count
 from wgan.serve.metadata import Metadata
@@ -42,8 +43,8 @@ class OnnxBackend(Backend):
         self.device = "cpu" if self.provider == "cpu" else "cuda"
         settings = ort.SessionOptions()
         settings.log_severity_level = 4  # nothing: warnings are not for users, errors come as exceptions
-        if options.threads is not None:
-            settings.intra_op_num_threads = options.threads
+        if (threads := options.threads or restricted()) is not None:  # its own default: the machine's physical cores
+            settings.intra_op_num_threads = threads
         if self.device == "cuda":
             self._load_libraries(ort)
         try:

@@ -4,12 +4,13 @@ Not concurrent.futures: Ctrl-C may reach its caller while it holds a lock that i
 A SimpleQueue has no lock that an exception could leave closed.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
+
+from wgan.serve.cores import usable_cores
 
 Result = TypeVar("Result")
 
@@ -20,7 +21,7 @@ class Pipeline(Generic[Result]):
     """Overlaps the caller with ``threads`` workers (by default one for each core this process may use)."""
 
     def __init__(self, threads: int | None = None):
-        self._threads = threads or _cores()
+        self._threads = threads or usable_cores()
         self._jobs: SimpleQueue[_Job[Result] | None] = SimpleQueue()
         self._ended: SimpleQueue[None] = SimpleQueue()
         self._begun = 0  # threads
@@ -88,7 +89,3 @@ class _Job(Generic[Result]):
         if error is not None:
             raise error
         return value  # type: ignore[return-value]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """The device that torch runs on: as asked, and never another."""
 
+from wgan.serve.cores import restricted
 from wgan.serve.errors import BackendUnavailable, ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -16,7 +17,7 @@ def check_name(name: str) -> None:
 
 
 def torch_device(name: str) -> str:
-    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`.
+    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`. Torch is held to the cores that this process may use.
 
     Raises:
         ConfigError: an unknown name.
@@ -27,6 +28,8 @@ def torch_device(name: str) -> str:
         import torch
     except ImportError:
         raise BackendUnavailable("torch is not installed", extra="train") from None
+    if (cores := restricted()) is not None and torch.get_num_threads() > cores:
+        torch.set_num_threads(cores)
     if name == "cuda" and not torch.cuda.is_available():
         raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,60 @@
+"""How many cores this process may use: what a container or `taskset` leaves of those that the machine has.
+
+Runtimes ask the machine. Where that says 64 and the container's quota is 2, 64 threads wait for each other.
+"""
+
+import math
+import os
+from pathlib import Path
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Those that the scheduler may place this process on, or fewer where its control groups have a quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _quota(root)
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def restricted() -> int | None:
+    """`usable_cores` where they are fewer than the machine's: then a runtime must be told."""
+    cores = usable_cores()
+    return cores if cores < (os.cpu_count() or 1) else None
+
+
+def _quota(root: Path) -> float | None:
+    """The smallest quota of this process's control group and those around it, in cores; None without any."""
+    found = []
+    for group in _groups(root):
+        try:
+            if (group / "cpu.max").exists():  # version 2: "QUOTA PERIOD", microseconds, or "max PERIOD"
+                quota, period = (group / "cpu.max").read_text().split()
+            else:  # version 1: -1 for none
+                quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            if quota != "max" and int(quota) > 0 and int(period) > 0:
+                found.append(int(quota) / int(period))
+        except (OSError, ValueError):
+            continue
+    return min(found, default=None)
+
+
+def _groups(root: Path) -> list[Path]:
+    """The control group's folder and those above it, of both versions. A container sees its own as the topmost."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return []
+    groups = []
+    for _, _, rest in (line.partition(":") for line in lines):  # "NUMBER:CONTROLLERS:PATH"
+        controllers, _, path = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        tops = (
+            [root / "sys/fs/cgroup"]
+            if not controllers
+            else [root / "sys/fs/cgroup/cpu", root / "sys/fs/cgroup" / controllers]
+        )
+        for top in tops:
+            here = top / path.strip("/")
+            groups += [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
+    return groups

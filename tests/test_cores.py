@@ -1,0 +1,73 @@
+"""A process takes the cores that it was given, whatever the machine has."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wgan.serve.cores import usable_cores
+
+
+def cgroups(root: Path, membership: str | None, files: dict[str, str]) -> Path:
+    """A root whose control groups are ``files``."""
+    contents = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    if membership is not None:
+        contents["proc/self/cgroup"] = membership
+    for name, text in contents.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def version_1(folder: str, quota: int) -> dict[str, str]:
+    return {f"{folder}/cpu.cfs_quota_us": f"{quota}\n", f"{folder}/cpu.cfs_period_us": "100000\n"}
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cores"),
+    [
+        (None, {}, 64),
+        ("0::/\n", {}, 64),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 64),
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "5000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "what is this\n"}, 64),
+        ("0::/a/b\n", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3),  # of the group around it
+        ("4:cpu,cpuacct:/x\n", version_1("cpu/x", 400_000), 4),
+        ("4:cpu,cpuacct:/docker/x\n", version_1("cpu,cpuacct", 100_000), 1),  # a container's own is the topmost
+        ("4:cpu:/\n", version_1("cpu", -1), 64),
+        ("7:memory:/\n", {"memory/cpu.max": "100000 100000"}, 64),
+    ],
+)
+def test_a_quota_counts_as_cores(
+    tmp_path: Path, membership: str | None, files: dict[str, str], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+    assert usable_cores(cgroups(tmp_path, membership, files)) == cores
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_runtimes_start_no_more_threads_than_there_are_cores(tiny_export: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+os.environ.pop("OMP_NUM_THREADS", None)
+from wgan.serve.backend import open_backend
+def threads():
+    return len(os.listdir("/proc/self/task"))
+import onnxruntime
+before = threads()
+with open_backend(Path(sys.argv[1]), device="cpu") as backend:
+    print(threads() - before)
+import torch
+torch.set_num_threads(8)
+with open_backend(Path(sys.argv[2]), device="cpu") as backend:
+    print(torch.get_num_threads())
+"""
+    names = [str(tiny_export / name) for name in ("generator.onnx", "generator.ts")]
+    done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "1"]
