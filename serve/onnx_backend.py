@@ -10,11 +10,12 @@ import numpy as np
 
 from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend, OnnxOptions
-from wgan.serve.cores import restricted
+from wgan.serve.cores import physical_cores
 from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError
 from wgan.serve.gpu import gpu_count
 from wgan.serve.metadata import Metadata
 from wgan.serve.onnx_binding import BoundSession
+from wgan.serve.onnx_cpu import CpuSession
 from wgan.serve.out_of_memory import runtime_failure
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -41,17 +42,24 @@ class OnnxBackend(Backend):
             raise BackendUnavailable("the onnx backend needs ONNX Runtime", extra="onnx") from None
         self.provider = _provider(ort, device, options.provider)
         self.device = "cpu" if self.provider == "cpu" else "cuda"
-        settings = ort.SessionOptions()
-        settings.log_severity_level = 4  # nothing: warnings are not for users, errors come as exceptions
-        if (threads := options.threads or restricted()) is not None:  # its own default: the machine's physical cores
+        providers, threads = self._providers(), options.threads or physical_cores()
+
+        def session(threads: int) -> Any:
+            settings = ort.SessionOptions()
+            settings.log_severity_level = 4  # nothing: warnings are not for users, errors come as exceptions
             settings.intra_op_num_threads = threads
+            # without its fallback: that prints to stdout and goes on with another provider
+            return ort.InferenceSession(artifact.data, settings, providers=providers, enable_fallback=False)
+
         if self.device == "cuda":
             self._load_libraries(ort)
+        self._runner: CpuSession | BoundSession | None = None
         try:
-            # without its fallback: that prints to stdout and goes on with another provider
-            self._session = ort.InferenceSession(
-                artifact.data, settings, providers=self._providers(), enable_fallback=False
-            )
+            if self.device == "cpu" and self.knows_inputs:
+                self._runner = CpuSession(session, threads)
+                self._session = self._runner.narrow
+            else:
+                self._session = session(threads)
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
             raise BackendError(f"ONNX Runtime cannot load {artifact.path}: {' '.join(str(error).split())}") from None
         # a provider that fails to load is dropped without an exception
@@ -60,10 +68,9 @@ class OnnxBackend(Backend):
             raise BackendError(
                 f"ONNX Runtime could not start its {PROVIDERS[self.provider]}: check the driver, {needs}"
             )
-        self._bound: BoundSession | None = None
         if self.device == "cuda":
             image = self.metadata.image
-            self._bound = BoundSession(ort, self._session, self.device, image.shape, image.dtype)
+            self._runner = BoundSession(ort, self._session, self.device, image.shape, image.dtype)
 
     def _load_libraries(self, ort: Any) -> None:
         """Makes the libraries of installed packages known to the process, where there are any."""
@@ -92,16 +99,16 @@ class OnnxBackend(Backend):
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         inputs = {"z": z} if labels is None else {"z": z, "label": labels}
         try:
-            if self._bound is not None:
-                return self._bound.run(inputs)
-            images: np.ndarray = self._session.run(["image"], inputs)[0]
+            assert self._runner is not None  # but for a Stranger, which has an _infer of its own
+            return self._runner.run(inputs)
         except Exception as error:  # as above
             raise runtime_failure("ONNX Runtime", error, len(z)) from None
-        return images
 
     def close(self) -> None:
         """Frees the session and its buffers."""
-        self._bound = None
+        if self._runner is not None:
+            self._runner.close()
+        self._runner = None
         del self._session
 
 

@@ -35,6 +35,10 @@ class BoundSession:
         images: np.ndarray = output.numpy()  # from a GPU, a copy
         return images
 
+    def close(self) -> None:
+        """Frees the buffers."""
+        self._bound.clear()
+
     def _buffers(self, inputs: dict[str, np.ndarray]) -> tuple[Any, dict[str, Any], Any]:
         """Those of this batch size; the size that was not used for longest makes room."""
         count = len(inputs["z"])

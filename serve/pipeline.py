@@ -5,7 +5,7 @@ A SimpleQueue has no lock that an exception could leave closed.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
@@ -34,14 +34,21 @@ class Pipeline(Generic[Result]):
 
         What a piece of work raised is raised here or in finish(), in its turn. The iterator must be used up.
         """
-        if self._begun < self._threads:
-            Thread(target=self._work, name=f"wgan-pipeline-{self._begun}", daemon=True).start()
-            self._begun += 1
         job = _Job(work)
         self._queue.append(job)
-        self._jobs.put(job)
+        self._hand_over(job)
         while self._queue and (len(self._queue) > self._limit or self._queue[0].done):
             yield self._queue.popleft().result()
+
+    def together(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Do all of it at once, the last piece on the caller's thread, and wait for all whatever one may raise."""
+        *others, mine = [_Job(work) for work in works]
+        for job in others:
+            self._hand_over(job)
+        mine.run()
+        for job in others:
+            job.wait()
+        return [job.result() for job in (*others, mine)]
 
     def finish(self) -> Iterator[Result]:
         """Yield the results that are left, then end the threads."""
@@ -59,6 +66,12 @@ class Pipeline(Generic[Result]):
             self._begun -= 1
         self._queue.clear()
 
+    def _hand_over(self, job: "_Job[Result]") -> None:
+        if self._begun < self._threads:
+            Thread(target=self._work, name=f"wgan-pipeline-{self._begun}", daemon=True).start()
+            self._begun += 1
+        self._jobs.put(job)
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             if not self._stopped:
@@ -71,21 +84,27 @@ class _Job(Generic[Result]):
 
     def __init__(self, work: Callable[[], Result]):
         self._work = work
-        self._found: SimpleQueue[tuple[Result, None] | tuple[None, BaseException]] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._error: BaseException | None = None
+        self._value: Result
 
     def run(self) -> None:
         try:
-            self._found.put((self._work(), None))
+            self._value = self._work()
         except BaseException as error:
-            self._found.put((None, error))
+            self._error = error
+        self._ended.put(None)
 
     @property
     def done(self) -> bool:
-        return not self._found.empty()
+        return not self._ended.empty()
+
+    def wait(self) -> None:
+        self._ended.put(self._ended.get())  # whoever asks next finds it ended too
 
     def result(self) -> Result:
         """Waits for it."""
-        value, error = self._found.get()
-        if error is not None:
-            raise error
-        return value  # type: ignore[return-value]
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value

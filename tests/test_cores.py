@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wgan.serve.cores import usable_cores
+from wgan.serve.cores import physical_cores, usable_cores
 
 
 def cgroups(root: Path, membership: str | None, files: dict[str, str]) -> Path:
@@ -47,6 +47,18 @@ def test_a_quota_counts_as_cores(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
     assert usable_cores(cgroups(tmp_path, membership, files)) == cores
+
+
+def test_two_threads_of_a_core_are_one_physical_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert physical_cores(tmp_path) == 8  # nothing says which belong together
+    for number in range(8):
+        topology = tmp_path / f"sys/devices/system/cpu/cpu{number}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{number % 4},{number % 4 + 4}\n")
+    assert physical_cores(tmp_path) == 4
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 2, 5}, raising=False)
+    assert physical_cores(tmp_path) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2, reason="needs two cores")

@@ -22,6 +22,7 @@ from wgan.serve.gpu import gpu_count
 from wgan.serve.latents import latents
 from wgan.serve.onnx_backend import CPU, CUDA, MOST, PROVIDERS, OnnxBackend
 from wgan.serve.onnx_binding import KEPT, BoundSession
+from wgan.serve.onnx_cpu import CpuSession
 
 SIZES = (3, 8, 3, 1, 5, 7, 3, 8, 1)
 
@@ -145,7 +146,7 @@ def test_a_gpus_buffers_are_taken_once_a_batch_size_and_used_again(
             fresh = log[:-4]
             assert log[-4:] == ["in", "in", "run", "out"]
             assert fresh in ([], [f"take ({size}, 16)", f"take ({size},)", f"take ({size}, 3, 32, 32)", "bind"])
-        assert len(backend._bound._bound) == KEPT  # type: ignore[attr-defined]
+        assert len(backend._runner._bound) == KEPT  # type: ignore[attr-defined]
         # 3, 8, 1 were used last; 5 was dropped first
         log.clear()
         backend.run(latents(3, 3, 16), labels[:3])
@@ -210,13 +211,36 @@ def test_what_does_not_go_together_is_refused(tiny_export: Path, conditional: Pa
             open_backend(tiny_export / "generator.ts", options=options)
 
 
-def test_threads_reach_the_session_and_change_no_bit(tiny_export: Path) -> None:
-    z, found = latents(0, 4, 16), []
-    for threads in (1, 2):
-        with OnnxBackend(artifact.read(tiny_export / "generator.onnx"), "cpu", OnnxOptions(threads=threads)) as backend:
-            assert backend._session.get_session_options().intra_op_num_threads == threads
-            found.append(backend.run(z))
-    assert np.array_equal(*found)
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.fp16.onnx"])
+def test_neither_threads_nor_parts_change_a_bit(tiny_export: Path, name: str) -> None:
+    for size in (1, 4, 32, 67):  # the last two are cut into parts
+        z, found = latents(0, size, 16), []
+        for threads in (1, 2, 3):
+            with OnnxBackend(artifact.read(tiny_export / name), "cpu", OnnxOptions(threads=threads)) as backend:
+                found.append(backend.run(z))
+                runner = backend._runner
+                assert isinstance(runner, CpuSession)
+                sessions = {"narrow": runner.narrow, **{k: v for k, v in vars(runner).items() if k == "wide"}}
+                used = {key: value.get_session_options().intra_op_num_threads for key, value in sessions.items()}
+                in_parts = threads > 1 and size >= 32
+                assert used == ({"narrow": 1} if in_parts else {"narrow": 1, "wide": threads})
+        assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_labels_stay_with_their_latents_in_parts(conditional: Path) -> None:
+    z, labels = latents(0, 50, 16), np.arange(50, dtype=np.int64) % 3
+    with OnnxBackend(artifact.read(conditional), "cpu", OnnxOptions(threads=3)) as backend:
+        whole = backend.run(z, labels)
+        for i in (0, 17, 49):
+            assert np.array_equal(backend.run(z[i : i + 1], labels[i : i + 1])[0], whole[i])
+
+
+def test_a_part_that_fails_is_the_batchs_failure_and_the_next_batch_runs(conditional: Path) -> None:
+    z, labels = latents(0, 50, 16), np.zeros(50, np.int64)
+    with OnnxBackend(artifact.read(conditional), "cpu", OnnxOptions(threads=2)) as backend:
+        with pytest.raises(BackendError, match="ONNX Runtime"):
+            backend._infer(z, np.where(np.arange(50) == 3, 99, labels))  # no such class, in the first part alone
+        assert backend.run(z, labels).shape == (50, 3, 32, 32)
 
 
 def test_threads_and_providers_on_the_command_line(
