@@ -137,9 +137,9 @@ def commands(path: Path, kind: str, count: int, batch: int, device: str, place: 
 
 def cold_starts(path: Path, repeats: int, place: Path) -> list[Row]:
     """Wall and CPU seconds, medians."""
-    onnx = ("sample", "--backend", "onnx", "--model", str(path), "-n", "64", "--out", str(place / "cold.npy"))
+    onnx = ("sample", "--backend", "onnx", "--model", str(path), "-n", "64", "--out", str(place / "cold.png"))
     rows = []
-    for name, words in {"wgan --help": ("--help",), "wgan sample --backend onnx -n 64": onnx}.items():
+    for name, words in {"wgan --help": ("--help",), "wgan sample --backend onnx -n 64 --out grid.png": onnx}.items():
         say(f"bench_sampling: cold starts of {name}")
         spent = [wgan(*words) for _ in range(repeats)]
         medians = {key: statistics.median(row[key] for row in spent) for key in ("wall", "cpu")}

@@ -316,8 +316,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=64, choices=(8, 16, 32, 64, 128, 256))
     parser.add_argument("--rounds", type=whole(1), help="[default: 20 on a GPU, 2 on a CPU]")
     parser.add_argument("--batches", type=wholes, help="of the sweep [default: 16 to 1024 in doublings; quick 8,16,32]")
+    parser.add_argument("--sweep-channels", type=whole(1), help="base channels of the batches [as compared; CPU 16]")
     parser.add_argument("--widths", type=wholes, help="base channels of the sweep [default: 16,32,64,128; quick 8,16]")
-    parser.add_argument("--longest", type=float, default=8.0, help="seconds an iteration of the sweep may take")
+    parser.add_argument("--longest", type=float, default=40.0, help="seconds an iteration of the sweep may take")
     parser.add_argument("--only", action="append", choices=("compare", "memory", "sweep", "track"), help="repeatable")
     parser.add_argument("--track-steps", type=whole(1), help="[default: 200; quick 20]")
     parser.add_argument("--cache", type=Path, default=Path("runs/.cache"), help="where drawn faces are kept")
@@ -368,7 +369,9 @@ def measure(wanted: argparse.Namespace) -> Row:
     if "sweep" in only:
         batches = wanted.batches or ([8, 16, 32] if quick else [16, 32, 64, 128, 256, 512, 1024])
         widths = wanted.widths or ([8, 16] if quick else [16, 32, 64, 128])
-        pairs = [(config.base_channels, batch) for batch in batches]
+        # on a CPU narrow ones: an iteration of 1,024 images through wide networks takes minutes
+        swept = wanted.sweep_channels or (base if device.type == "cuda" else min(base, 16))
+        pairs = [(swept, batch) for batch in batches]
         pairs += [(base, config.batch_size) for base in widths if (base, config.batch_size) not in pairs]
         result["sweep"] = sweep(sorted(pairs, key=lambda p: p[0] ** 2 * p[1]), config, device, peak, wanted.longest)
         measured = [row for row in result["sweep"] if "left_out" not in row]
