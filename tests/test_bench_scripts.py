@@ -112,7 +112,10 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     assert found["trained"] is True
     assert [row["out"] for row in found["commands"]] == ["PNG folder", "npy", "tar"]
     assert all(row["images_per_second"] == pytest.approx(5 / row["wall"]) for row in found["commands"])
-    assert [row["command"] for row in found["cold"]] == ["wgan --help", "wgan sample --backend onnx -n 64 --out grid.png"]
+    assert [row["command"] for row in found["cold"]] == [
+        "wgan --help",
+        "wgan sample --backend onnx -n 64 --out grid.png",
+    ]
     assert [row["file_bytes"] > row["count"] * 8 * 8 * 3 for row in found["memory"]] == [True, True]
     expected = found["parts"]["flops"] * found["parts"]["generation"] / found["peaks"]["CPU fp32"]
     assert found["parts"]["share_of_peak"] == pytest.approx(expected)

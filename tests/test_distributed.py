@@ -186,7 +186,7 @@ def test_a_lost_process_ends_the_run_with_one_clear_line(tmp_path: Path, cache: 
     said = (tmp_path / "run" / "error.txt").read_text()
     assert said.startswith("another process of this run was lost: go on with --resume")
     assert "\n" not in said
-    assert checkpoint.load_last(tmp_path / "run" / "checkpoints")[1]["step"] == 2
+    assert checkpoint.load_last(tmp_path / "run" / "checkpoints").state["step"] == 2
 
 
 class Three(World):
@@ -263,4 +263,4 @@ def test_torchrun_starts_a_lost_run_again_from_its_last_checkpoint(tmp_path: Pat
         started.kill()
     assert "another process of this run was lost" in said
     assert "stopping: this step is finished and saved first" in said
-    assert checkpoint.load_last(run / "checkpoints")[1]["step"] >= resumed
+    assert checkpoint.load_last(run / "checkpoints").state["step"] >= resumed

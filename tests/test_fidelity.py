@@ -156,17 +156,17 @@ def test_features_are_kept_of_images_from_all_over(monkeypatch: pytest.MonkeyPat
 
 def test_the_best_is_chosen_by_one_measure() -> None:
     best = Best("fid")
-    assert best.offer("swd", 30)
-    assert not best.offer("swd", 31)
-    assert best.offer("fid", 200)  # a larger number, but of the measure that chooses
-    assert not best.offer("swd", 1)
-    assert not best.offer("fid", 201)
-    assert not best.offer("fid", float("nan"))
-    assert best.offer("fid", 199)
+    assert best.offer("swd", 30, 1)
+    assert not best.offer("swd", 31, 1)
+    assert best.offer("fid", 200, 1)  # a larger number, but of the measure that chooses
+    assert not best.offer("swd", 1, 1)
+    assert not best.offer("fid", 201, 1)
+    assert not best.offer("fid", float("nan"), 1)
+    assert best.offer("fid", 199, 1)
     resumed = Best("swd")  # the weights are gone
     resumed.restore(best.state())
-    assert resumed.offer("swd", 500)
-    assert not resumed.offer("swd", 501)
+    assert resumed.offer("swd", 500, 1)
+    assert not resumed.offer("swd", 501, 1)
 
 
 @pytest.fixture(scope="module")

@@ -87,14 +87,14 @@ def test_no_file_and_foreign_lines_hold_no_records(path):
 def test_tensorboard_gets_curves_pictures_and_events_and_forgets_what_was_undone(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    with TensorBoard(tmp_path) as board:
+    with TensorBoard(tmp_path, say=print) as board:
         for step in (1, 2, 3):
             board.record({"kind": "train", "step": step, "wasserstein": float(step), "penalty": None})
         board.record({"kind": "validation", "step": 3, "swd": 9.0, "swd_levels": {"16": 5.0}})
         board.image("samples", np.zeros((8, 8, 3), np.uint8), 3)
         board.record({"kind": "event", "step": 3, "message": "saved"})
         board.record({"kind": "event", "step": 3, "rule": "gradient", "message": "try lambda_gp=10"})
-    with TensorBoard(tmp_path, purge_step=3) as board:
+    with TensorBoard(tmp_path, purge_step=3, say=print) as board:
         board.record({"kind": "train", "step": 3, "wasserstein": 30.0})
     found = EventAccumulator(str(tmp_path)).Reload()
     assert [(e.step, e.value) for e in found.Scalars("train/wasserstein")] == [(1, 1.0), (2, 2.0), (3, 30.0)]
@@ -108,4 +108,4 @@ def test_tensorboard_gets_curves_pictures_and_events_and_forgets_what_was_undone
 def test_a_missing_tensorboard_is_one_line_that_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(BackendUnavailable, match=r"wgan\[train\]"):
-        TensorBoard(tmp_path)
+        TensorBoard(tmp_path, say=print)

@@ -192,25 +192,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint_named(
     monkeypatch.setattr(Trainer, "iterate", poisoned)
     with pytest.raises(TrainingError, match=r"not finite at step 6: the last good checkpoint is .*step-00000004.pt"):
         whole_run(tmp_path / "run", cache)
-    _, state = checkpoint.load_last(tmp_path / "run" / "checkpoints")
+    state = checkpoint.load_last(tmp_path / "run" / "checkpoints").state
     assert state["step"] == 4
     assert all(torch.isfinite(p).all() for p in state["generator"].values())
-
-
-def damaged(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-def test_a_truncated_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, cache: Path) -> None:
-    folder = whole_run(tmp_path / "run", cache)
-    damaged(folder.checkpoints / "step-00000006.pt")
-    path, state = checkpoint.load_last(folder.checkpoints)
-    assert (path.name, state["step"]) == ("step-00000004.pt", 4)
-    for path in checkpoint.list_steps(folder.checkpoints):
-        damaged(path)
-    with pytest.raises(CheckpointError, match="no whole checkpoint in"):
-        checkpoint.load_last(folder.checkpoints)
 
 
 def test_what_is_no_checkpoint_is_refused_and_never_unpickled(tmp_path: Path) -> None:
@@ -260,7 +244,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
         checkpoint.save(folder.checkpoints / "step-00000003.pt", {})
     assert "\n" not in str(caught.value)
     monkeypatch.undo()
-    assert checkpoint.load_last(folder.checkpoints)[1]["step"] == 2
+    assert checkpoint.load_last(folder.checkpoints).state["step"] == 2
     assert {path.suffix for path in folder.checkpoints.iterdir()} == {".pt"}
 
 
@@ -315,7 +299,8 @@ def test_a_run_killed_ten_times_always_resumes_from_a_whole_checkpoint(tmp_path:
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-        path, state = checkpoint.load_last(folder)
+        found = checkpoint.load_last(folder)
+        path, state = found.path, found.state
         # the newest file itself is whole: none is ever seen half-written
         assert path == checkpoint.list_steps(folder)[-1]
         assert state["step"] >= begun

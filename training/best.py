@@ -17,20 +17,22 @@ class Best:
         self._chooser = chooser
         self.measure: str | None = None
         self.value = math.inf
+        self.step: int | None = None  # that it was measured at
 
-    def offer(self, measure: str, value: float) -> bool:
-        """Whether ``value`` (lower is better) of ``measure`` is the best now; it is remembered then."""
+    def offer(self, measure: str, value: float, step: int) -> bool:
+        """Whether ``value`` (lower is better) of ``measure`` at ``step`` is the best now; it is remembered then."""
         if not math.isfinite(value):
             return False
         better = value < self.value if measure == self.measure else self.measure is None or measure == self._chooser
         if better:
-            self.measure, self.value = measure, value
+            self.measure, self.value, self.step = measure, value, step
         return better
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"measure": self.measure, "value": self.value}
+        return {"measure": self.measure, "value": self.value, "step": self.step}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` gave."""
         self.measure, self.value = state["measure"], state["value"]
+        self.step = state.get("step")  # not in a checkpoint of an earlier wgan

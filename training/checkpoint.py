@@ -1,20 +1,37 @@
 """Checkpoints: everything a run needs to go on, and the generator to export. Never unpickled code."""
 
-import contextlib
 import hashlib
 import os
 import re
 import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError, OutputError
 from wgan.serve.files import atomic_path
 
 SCHEMA = 2  # 1: networks without options
 _NAME = re.compile(r"step-(\d+)\.pt")
+BEST = "best.pt"
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A file that is not whole, or no checkpoint at all."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A whole checkpoint, and the newer files that were passed over because they are not."""
+
+    path: Path
+    state: dict[str, Any]
+    damaged: tuple[Path, ...] = ()
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -37,21 +54,44 @@ def load(path: Path) -> dict[str, Any]:
     """The state that `save` wrote, on the CPU.
 
     Raises:
-        CheckpointError: missing, truncated, not ours, or of a newer schema.
+        DamagedCheckpoint: truncated, changed since it was written, or not ours.
+        CheckpointError: missing, or of another schema.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None  # torch reads a flipped bit as another weight
+        state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except Exception:  # foreign bytes lead the reader into whatever error they like
-        raise CheckpointError(f"{path} is damaged or no checkpoint of wgan: use another one") from None
+        whole = False
+    if not whole:
+        raise DamagedCheckpoint(f"{path} is damaged or no checkpoint of wgan: use another one")
     if not isinstance(state, dict) or not isinstance(state.get("schema"), int):
-        raise CheckpointError(f"{path} is no checkpoint of wgan")
+        raise DamagedCheckpoint(f"{path} is no checkpoint of wgan")
     if state["schema"] < SCHEMA:
         raise CheckpointError(f"{path} was written by an earlier wgan (schema {state['schema']}): train again")
     if state["schema"] > SCHEMA:
         raise CheckpointError(f"{path} was written by a newer wgan (schema {state['schema']}): update wgan")
     return state
+
+
+def check_fits(name: str, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Refuses weights of another network than ``module``.
+
+    Raises:
+        CheckpointError: names the first weight that differs.
+    """
+    own = module.state_dict()
+    for key in (*own, *weights):
+        here, there = (
+            None if key not in side else "×".join(map(str, side[key].shape)) or "()" for side in (own, weights)
+        )
+        if here != there:
+            raise CheckpointError(
+                f"the checkpoint's {name} is of another configuration: {key} is {there or 'not there'} in it and "
+                f"{here or 'not there'} in this run: go on with the settings that it was trained with"
+            )
 
 
 def list_steps(folder: Path) -> list[Path]:
@@ -65,16 +105,22 @@ def step_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}.pt"
 
 
-def load_last(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The newest whole checkpoint; a damaged one is passed over for the one before it.
+def load_last(folder: Path) -> Loaded:
+    """The newest whole checkpoint, `best.pt` where no step file is whole.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or the newest is of another schema.
     """
-    for path in reversed(list_steps(folder)):
-        with contextlib.suppress(CheckpointError):
-            return path, load(path)
-    raise CheckpointError(f"no whole checkpoint in {folder}: start the run again without --resume")
+    damaged: list[Path] = []
+    for path in [*reversed(list_steps(folder)), folder / BEST]:
+        if not path.is_file():
+            continue
+        try:
+            return Loaded(path, load(path), tuple(damaged))
+        except DamagedCheckpoint:
+            damaged.append(path)
+    found = f"all {len(damaged)} are damaged" if damaged else "there is none"
+    raise CheckpointError(f"no whole checkpoint in {folder} ({found}): name another folder with --run to begin anew")
 
 
 def find(run: Path, which: str) -> Path:
@@ -85,10 +131,10 @@ def find(run: Path, which: str) -> Path:
     """
     folder = run / "checkpoints"
     if which == "last":
-        return load_last(folder)[0]
+        return load_last(folder).path
     if which == "best":
-        best = folder / "best.pt"
-        return best if best.is_file() else load_last(folder)[0]
+        best = folder / BEST
+        return best if best.is_file() else load_last(folder).path
     if not Path(which).is_file():
         raise CheckpointError(f"no checkpoint {which!r}: say best, last or a file")
     return Path(which)
@@ -96,16 +142,19 @@ def find(run: Path, which: str) -> Path:
 
 def mark_best(path: Path) -> None:
     """Makes ``path`` the folder's `best.pt`: the same bytes, kept when the step file is pruned."""
-    with atomic_path(path.with_name("best.pt")) as temporary:
+    with atomic_path(path.with_name(BEST)) as temporary:
         try:
             os.link(path, temporary)
         except OSError:  # a file system without hard links
             shutil.copyfile(path, temporary)
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Removes all but the ``keep`` newest step files."""
-    for path in list_steps(folder)[:-keep]:
+def prune(folder: Path, keep: int, newest: Path) -> None:
+    """Removes step files but for ``newest``, just written, and the ``keep`` - 1 before it.
+
+    Those of later steps are left alone: a run that went on from an earlier step found them damaged.
+    """
+    for path in [path for path in list_steps(folder) if path.name <= newest.name][:-keep]:
         path.unlink(missing_ok=True)
 
 

@@ -38,9 +38,10 @@ class Journal:
             if not silent:
                 self._history = opening.enter_context(History(metrics))
                 self._history.rewind(first_step)
-                purge = first_step + 1 if first_step else None
-                self._board = opening.enter_context(TensorBoard(board, purge_step=purge))
             self._progress = opening.enter_context(Progress(config.steps, first_step=first_step, stream=stream))
+            if not silent:
+                purge = first_step + 1 if first_step else None
+                self._board = opening.enter_context(TensorBoard(board, purge_step=purge, say=self.note))
             self._open = opening.pop_all()
         past = [] if silent else read(metrics)
         self.seconds = seconds(past)  # that the run was trained for before

@@ -97,16 +97,15 @@ def train(
             f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
         )
     session = Session(run, config, device, cache, world)
-    if resume:
-        session.restore()
-    elif world.first:
-        run.create(config)
+    restored = session.restore() if resume else []
     first = session.step
     if first >= config.steps:
         raise ConfigError(f"{run.path} has done its {first} steps: add steps=N to train longer")
     if first == 0:
         session.begin()
     if world.first:
+        # only now: a run that cannot begin or go on is left as it was
+        run.create(config)
         session.describe()
     prepared = time.monotonic() - began
 
@@ -146,6 +145,7 @@ def train(
                 journal.note(line)
                 journal.keep({"kind": "event", "step": session.step, "message": line})
 
+        tell(restored)
         tell(session.scoring.notes)
         if world.agreed(session.scoring.unfinished):
             with clock.paused():

@@ -54,7 +54,7 @@ class RunFolder:
         return self.path / "timings.json"
 
     def create(self, config: Config) -> None:
-        """Makes the folder and writes the configuration.
+        """Makes the folder, where it is not there yet, and writes the configuration.
 
         Raises:
             OutputError: it cannot be made.
@@ -106,7 +106,7 @@ def begin(path: Path) -> RunFolder:
 
 
 def reopen(path: Path, overrides: dict[str, Any]) -> tuple[RunFolder, Config]:
-    """A run to go on with, its configuration changed by ``overrides``.
+    """A run to go on with, its configuration changed by ``overrides``; nothing is written before it does go on.
 
     Raises:
         ConfigError: no run there, or a setting that a resumed run cannot change.
@@ -115,6 +115,4 @@ def reopen(path: Path, overrides: dict[str, Any]) -> tuple[RunFolder, Config]:
     saved = run.read_config()
     config = from_dict(overrides, base=saved)
     changed_on_resume(saved, config)
-    if config != saved:
-        atomic_write(run.config, config.to_yaml().encode())
     return run, config

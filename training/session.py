@@ -111,15 +111,19 @@ class Session:
         """Starts from the weights of other runs, where the configuration names some."""
         self.trainer.start_from_others()
 
-    def restore(self) -> None:
+    def restore(self) -> list[str]:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
+
+        Returns:
+            Lines that say what of the run was found damaged.
 
         Raises:
             CheckpointError: none is whole, or it belongs to other data.
         """
         if not checkpoint.list_steps(self.run.checkpoints):
-            return
-        path, state = checkpoint.load_last(self.run.checkpoints)
+            return []
+        found = checkpoint.load_last(self.run.checkpoints)
+        path, state = found.path, found.state
         if state["data"] != self.data.digest:
             raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
         if state["classes"] != (list(self.classes) if self.classes else None):
@@ -129,6 +133,9 @@ class Session:
         self.swd = state["swd"]
         self.scoring.restore(state["scoring"])
         self.best.restore(state["best"])
+        if self.world.first and self.best.step == self.step and path.name != checkpoint.BEST:
+            checkpoint.mark_best(path)  # a process killed between the two has not
+        return [f"{damaged} is damaged: going on from {path}" for damaged in found.damaged]
 
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
@@ -156,7 +163,7 @@ class Session:
         if self.is_best:
             checkpoint.mark_best(path)
             self.is_best = False
-        checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints)
+        checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
 
     def floor(self) -> dict[str, float]:
         """The distance of other training images to the same real ones: what no generator can be below."""
@@ -178,9 +185,9 @@ class Session:
         return found
 
     def _offer(self, generator: Generator, measure: str, value: float) -> None:
-        """Only what can be exported can be the best."""
-        if generator.stage == Stage(self.config.image_size):
-            self.is_best |= self.best.offer(measure, value)
+        """Only what was trained and can be exported can be the best."""
+        if self.step > 0 and generator.stage == Stage(self.config.image_size):
+            self.is_best |= self.best.offer(measure, value, self.step)
 
     def check_finite(self) -> None:
         """Stops a run that has diverged, before anything of it is saved."""

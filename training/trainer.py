@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError
 from wgan.serve.latents import latents
+from wgan.training.checkpoint import check_fits
 from wgan.training.config import Config
 from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.data.stream import BatchStream
@@ -237,6 +238,8 @@ class Trainer:
             CheckpointError: it belongs to other networks or another kind of device.
         """
         try:
+            check_fits("generator", self.generator, state["generator"])
+            check_fits("critic", self.critic, state["critic"])
             self.generator.load_state_dict(state["generator"])
             self.critic.load_state_dict(state["critic"])
             self.ema.module.load_state_dict(state["ema"])

@@ -1,0 +1,265 @@
+"""Whatever happens to a run's files, no good checkpoint is lost, and one line says what happened."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.full_disk import disk_full_after
+from tests.test_training import CPU, TINY, whole_run
+from wgan.serve.cli import main
+from wgan.serve.errors import CheckpointError, ConfigError, OutputError
+from wgan.training import checkpoint
+from wgan.training import run as runs
+from wgan.training.config import Config
+from wgan.training.history import read
+from wgan.training.loop import train
+from wgan.training.run import RunFolder
+from wgan.training.session import Session
+from wgan.training.tensorboard import TensorBoard
+from wgan.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunFolder:
+    """Steps 2, 4 and 6 saved; validated at 3 and 6."""
+    return whole_run(tmp_path_factory.mktemp("trained") / "run", cache)
+
+
+@pytest.fixture
+def run(trained: RunFolder, tmp_path: Path) -> RunFolder:
+    shutil.copytree(trained.path, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path, place: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    path.write_bytes(data)
+
+
+def go_on(run: RunFolder, cache: Path, **changes: Any) -> None:
+    folder, config = runs.reopen(run.path, changes)
+    train(folder, config, device=CPU, cache=cache, resume=True)
+
+
+def names(run: RunFolder) -> list[str]:
+    return [path.name for path in checkpoint.list_steps(run.checkpoints)]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    iterate = Trainer.iterate
+
+    def dying(self: Trainer, reals: Any) -> None:
+        if self.step == step:
+            raise Killed
+        iterate(self, reals)
+
+    monkeypatch.setattr(Trainer, "iterate", dying)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_a_flipped_bit_is_damage_not_another_generator(run: RunFolder, place: float) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    flip(path, place)
+    with pytest.raises(CheckpointError, match="step-00000006.pt is damaged or no checkpoint of wgan: use another one"):
+        checkpoint.load(path)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_said(
+    run: RunFolder, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truncate(run.checkpoints / "step-00000006.pt")
+    found = checkpoint.load_last(run.checkpoints)
+    assert (found.path.name, found.state["step"]) == ("step-00000004.pt", 4)
+    go_on(run, cache, steps=8)
+    line = f"{run.checkpoints}/step-00000006.pt is damaged: going on from {run.checkpoints}/step-00000004.pt"
+    assert line in capsys.readouterr().err.splitlines()
+    assert line in [record.get("message") for record in read(run.metrics)]
+    assert checkpoint.load(run.checkpoints / "step-00000006.pt")["step"] == 6  # written anew on the way
+
+
+def test_a_damaged_file_of_a_later_step_never_takes_the_place_of_a_good_one(
+    run: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truncate(run.checkpoints / "step-00000006.pt")
+    killed_at(5, monkeypatch)
+    with pytest.raises(Killed):
+        go_on(run, cache, keep_checkpoints=1, checkpoint_every=1)
+    assert names(run) == ["step-00000005.pt", "step-00000006.pt"]
+    assert checkpoint.load_last(run.checkpoints).path.name == "step-00000005.pt"
+
+
+def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
+    run: RunFolder, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = checkpoint.load(run.checkpoints / "best.pt")["step"]
+    for path in checkpoint.list_steps(run.checkpoints):
+        path.write_bytes(b"")  # not the linked best
+        path.unlink()
+        path.write_bytes(b"gone")
+    shutil.copyfile(run.checkpoints / "best.pt", run.path / "kept.pt")
+    assert checkpoint.load_last(run.checkpoints).state["step"] == step
+    (run.checkpoints / "best.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint in .* \(all 3 are damaged\): name another folder"):
+        go_on(run, cache)
+    shutil.copyfile(run.path / "kept.pt", run.checkpoints / "best.pt")
+    go_on(run, cache, steps=8)
+    assert capsys.readouterr().err.count("is damaged: going on from") == 3
+
+
+def test_a_newer_schema_is_not_passed_over(run: RunFolder, cache: Path) -> None:
+    torch.save({"schema": 99}, run.checkpoints / "step-00000006.pt")
+    with pytest.raises(CheckpointError, match="newer wgan"):
+        go_on(run, cache, steps=8)
+
+
+def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
+    run: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "mark_best", killed)
+        patch.setattr(Session, "validate", lambda self, generator: self._offer(generator, "swd", 0.0) or {"swd": 0.0})
+        with pytest.raises(Killed):
+            go_on(run, cache, steps=9, keep_checkpoints=1)
+    saved = checkpoint.load_last(run.checkpoints).state
+    assert saved["best"] == {"measure": "swd", "value": 0.0, "step": 9}
+    assert checkpoint.load(run.checkpoints / "best.pt")["step"] < 9
+    go_on(run, cache, steps=12, keep_checkpoints=1)
+    assert checkpoint.load(run.checkpoints / "best.pt")["step"] == 9
+
+
+def test_the_untrained_generator_is_never_the_best(tmp_path: Path, cache: Path) -> None:
+    folder = whole_run(tmp_path / "run", cache, TINY.replace(steps=1, validate_every=100))
+    assert checkpoint.load(folder.checkpoints / "best.pt")["step"] == 1
+    first = next(record for record in read(folder.metrics) if record["kind"] == "validation")
+    assert first["step"] == 0  # measured all the same
+
+
+def test_export_says_which_generator_it_takes_where_there_is_no_best(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.checkpoints / "best.pt").unlink()
+    words = ["export", "--format", "onnx", "--run", str(run.path), "--max-batch", "4"]
+    assert main(words) == 0
+    assert f"{run.path} has not measured its best yet: exporting step-00000006.pt" in capsys.readouterr().err
+    untrained = whole_run(tmp_path / "none", tmp_path / "cache", TINY.replace(steps=1))
+    first = untrained.checkpoints / "step-00000000.pt"
+    assert main([*words[:3], "--checkpoint", str(first), "--out", str(tmp_path / "o"), "--max-batch", "4"]) == 0
+    assert f"{first} is of a generator that was not trained" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [({"steps": 5}, "has done its 6 steps"), ({"inception_every": 1, "inception_weights": "/nope.pth"}, "nope.pth")],
+)
+def test_a_resume_that_is_refused_changes_nothing(
+    run: RunFolder, cache: Path, changes: dict[str, Any], error: str
+) -> None:
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(Exception, match=error):
+        go_on(run, cache, **changes)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    go_on(run, cache, steps=7)
+    assert runs.reopen(run.path, {})[1].steps == 7
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path: Path, cache: Path) -> None:
+    for name in ("init_critic", "init_generator"):
+        with pytest.raises(CheckpointError, match="nowhere.pt"):
+            whole_run(tmp_path / "run", cache, TINY.replace(**{name: "nowhere.pt"}))
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_configuration_is_named_by_the_weight_that_differs(run: RunFolder, cache: Path) -> None:
+    wider = TINY.replace(base_channels=8)
+    session = Session(run, wider, CPU, cache)
+    with pytest.raises(CheckpointError) as caught:
+        session.restore()
+    text = str(caught.value)
+    assert text.startswith("the checkpoint's generator is of another configuration: project.change.weight is 256×8 in")
+    assert text.endswith("512×8 in this run: go on with the settings that it was trained with")
+    deeper = Session(run, TINY.replace(depth=2), CPU, cache)
+    with pytest.raises(CheckpointError, match=r"is not there in it and [\d×]+ in this run"):
+        deeper.restore()
+
+
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+from wgan.serve.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def limited(size: int, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`wgan` where no file may grow beyond ``size`` bytes."""
+    command = [sys.executable, "-c", FULL, str(size), *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=dict(os.environ))
+
+
+def test_a_disk_that_fills_up_while_saving_is_one_line_and_loses_nothing(run: RunFolder, cache: Path) -> None:
+    shutil.copytree(cache, run.path.parent / ".cache")
+    before = names(run)
+    words = ("train", "--resume", "--run", str(run.path), "--device", "cpu", "steps=8")
+    size = (run.checkpoints / "step-00000006.pt").stat().st_size  # larger than any picture
+    found = limited(size - 1000, *words, cwd=run.path.parent)
+    assert found.returncode == 2, found.stderr
+    assert "Traceback" not in found.stderr
+    assert found.stderr.splitlines()[-1].startswith(f"wgan: cannot write {run.checkpoints}/step-00000008.pt")
+    assert names(run) == before
+    assert {path.suffix for path in run.checkpoints.iterdir()} == {".pt"}
+    go_on(run, cache, steps=8)
+
+
+def test_a_disk_too_full_for_curves_costs_the_curves_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    board = TensorBoard(tmp_path, say=said.append)
+    with disk_full_after(2000):
+        for step in range(400):
+            board.record({"kind": "train", "step": step, "wasserstein": float(step)})
+        board.close()
+    assert said == [f"cannot write {tmp_path}: File too large; going on without TensorBoard"]
+    assert capfd.readouterr().err == ""
+
+
+def test_config_errors_come_before_anything_is_written(tmp_path: Path, cache: Path) -> None:
+    config: Config = TINY.replace(progressive=True, phase_images=1000)
+    with pytest.raises(ConfigError, match="lower phase_images or raise steps"):
+        whole_run(tmp_path / "run", cache, config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_copy_that_fails_where_there_are_no_links_leaves_the_old_best(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*paths: Any) -> None:
+        raise OSError("no hard links here")
+
+    before = (run.checkpoints / "best.pt").read_bytes()
+    monkeypatch.setattr(os, "link", no_links)
+    with disk_full_after(1000), pytest.raises(OutputError, match="best.pt"):
+        checkpoint.mark_best(run.checkpoints / "step-00000002.pt")
+    assert (run.checkpoints / "best.pt").read_bytes() == before
