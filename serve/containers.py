@@ -79,9 +79,9 @@ _METADATA_PROPS, _LENGTH_DELIMITED = 14, 2
 def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
     text, digest, seen = None, hashlib.sha256(), False
     try:
-        for number, start, body, end in _fields(data):
+        for number, start, body, end in fields(data):
             if number == _METADATA_PROPS:
-                entry = {field: data[body:end][a:b] for field, _, a, b in _fields(data[body:end])}
+                entry = {field: data[body:end][a:b] for field, _, a, b in fields(data[body:end])}
                 if entry.get(1) == KEY.encode():
                     text = entry.get(2)
                     continue
@@ -94,8 +94,11 @@ def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
     return text, digest.hexdigest()
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each field of a protobuf message: its number, and where it, its body and the next one start."""
+def fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of a protobuf message: its number, and where it, its body and the next one start.
+
+    Raises IndexError or ValueError where it is none.
+    """
     position = 0
     while position < len(data):
         start = position
@@ -117,7 +120,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         position = end
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
+def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = data[position]

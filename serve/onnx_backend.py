@@ -50,7 +50,7 @@ class OnnxBackend(Backend):
         try:
             # without its fallback: that prints to stdout and goes on with another provider
             self._session = ort.InferenceSession(
-                artifact.data, settings, providers=self._providers(), enable_fallback=False
+                self._model(artifact), settings, providers=self._providers(), enable_fallback=False
             )
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
             raise BackendError(f"ONNX Runtime cannot load {artifact.path}: {' '.join(str(error).split())}") from None
@@ -64,6 +64,10 @@ class OnnxBackend(Backend):
         if self.device == "cuda":
             image = self.metadata.image
             self._bound = BoundSession(ort, self._session, self.device, image.shape, image.dtype)
+
+    def _model(self, artifact: Artifact) -> bytes | str:
+        """What the session is made of: the bytes that were checked."""
+        return artifact.data
 
     def _load_libraries(self, ort: Any) -> None:
         """Makes the libraries of installed packages known to the process, where there are any."""
