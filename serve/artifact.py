@@ -58,10 +58,14 @@ def read(path: Path) -> Artifact:
         raise ArtifactError(f"no file {path}: run `wgan export` or name another with --model") from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise _too_large(path) from None
     try:
         text, digest = split(kind, data)
     except Damaged as error:
         raise ArtifactError(f"{path} is damaged or no {error} file: copy or export it again") from None
+    except MemoryError:
+        raise _too_large(path) from None
     if kind == "trt":
         with suppress(OSError):
             text = sidecar(path).read_bytes()
@@ -73,6 +77,10 @@ def read(path: Path) -> Artifact:
     if metadata.payload_sha256 != digest:
         raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; copy or export it again")
     return Artifact(path, metadata, data)
+
+
+def _too_large(path: Path) -> ArtifactError:
+    return ArtifactError(f"{path} is larger than the memory that is free here: free some, or take a smaller file")
 
 
 def list_folder(folder: Path) -> list[Path]:

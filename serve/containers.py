@@ -44,19 +44,38 @@ def join(kind: str, payload: bytes, text: bytes) -> bytes:
     return payload
 
 
+# An archive may hold so many times what it weighs: torch compresses its code alone, and a bomb unpacks a thousandfold
+MOST_UNPACKED = 4
+MOST_METADATA = 2**22
+_PIECE = 2**20
+
+
 def _split_torchscript(data: bytes) -> tuple[bytes | None, str]:
     text, digest = None, hashlib.sha256()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MOST_UNPACKED * len(data):
+                raise Damaged("TorchScript")
             for name in sorted(archive.namelist()):
-                if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                info = archive.getinfo(name)
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise Damaged("TorchScript")  # torch writes no others
-                content = archive.read(name)  # checks the CRC
-                inner = name.split("/", 1)[-1]
-                if inner == f"extra/{KEY}.json":
-                    text = content
-                else:
-                    digest.update(f"{inner}\0{len(content)}\0".encode() + content)
+                inner, left = name.split("/", 1)[-1], info.file_size
+                ours = inner == f"extra/{KEY}.json"
+                if ours and left > MOST_METADATA:
+                    raise Damaged("TorchScript")
+                if not ours:
+                    digest.update(f"{inner}\0{left}\0".encode())
+                parts = []
+                with archive.open(info) as file:  # checks the CRC at its end
+                    # piece by piece: one whole would be unpacked beyond the size that it states
+                    while piece := file.read(_PIECE):
+                        left -= len(piece)
+                        parts.append(piece) if ours else digest.update(piece)
+                if left:
+                    raise Damaged("TorchScript")
+                if ours:
+                    text = b"".join(parts)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError, RuntimeError):
         raise Damaged("TorchScript") from None
     return text, digest.hexdigest()
