@@ -19,7 +19,7 @@ def load_tensorrt(name: str | None = None) -> ModuleType:
         BackendUnavailable: it is not installed, or its libraries do not load.
     """
     if name is not None and name not in MODULES:
-        raise BackendUnavailable(f"unknown TensorRT runtime {name!r}: known are {', '.join(MODULES)}")
+        raise BackendUnavailable(f"unknown TensorRT runtime {name[:40]!r}: known are {', '.join(MODULES)}")
     wanted = [name] if name else list(MODULES)
     for candidate in wanted:
         if importlib.util.find_spec(candidate) is None:

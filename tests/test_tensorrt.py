@@ -363,7 +363,7 @@ def from_elsewhere(plan: Path) -> Artifact:
 def test_an_engine_that_does_not_fit_is_rebuilt_from_the_onnx_beside_it(here: Path) -> None:
     plan = here / "generator.plan"
     old = from_elsewhere(plan).metadata
-    assert rebuild_if_needed(plan) is True
+    assert rebuild_if_needed(plan, print) is True
     new = artifact.read(plan).metadata
     assert (new.engine or {})["version"] == load_tensorrt().__version__
     assert (new.engine or {})["compute_capabilities"] == ["8.6"]
@@ -379,10 +379,10 @@ def test_an_engine_that_does_not_fit_is_rebuilt_from_the_onnx_beside_it(here: Pa
 def test_an_engine_that_is_not_there_is_built(here: Path) -> None:
     (here / "generator.plan").unlink()
     (here / "generator.plan.json").unlink()
-    assert rebuild_if_needed(here / "generator.plan") is True
+    assert rebuild_if_needed(here / "generator.plan", print) is True
     found = artifact.read(here / "generator.plan").metadata
     assert found.max_batch == tensorrt_fit.MAX_BATCH
-    assert rebuild_if_needed(here / "generator.fp16.plan") is True
+    assert rebuild_if_needed(here / "generator.fp16.plan", print) is True
     assert artifact.read(here / "generator.fp16.plan").metadata.precision == "fp16"
 
 
@@ -391,7 +391,7 @@ def test_an_engine_that_fits_stays(here: Path, monkeypatch: pytest.MonkeyPatch) 
     before = (here / "generator.plan").read_bytes()
     monkeypatch.setattr(tensorrt_fit, "misfit", lambda *_: None)
     monkeypatch.setattr(tensorrt_fit, "build_engine", lambda *_: Built(b"", {}))
-    assert rebuild_if_needed(here / "generator.plan") is False
+    assert rebuild_if_needed(here / "generator.plan", print) is False
     assert (here / "generator.plan").read_bytes() == before
 
 
@@ -402,10 +402,10 @@ def test_what_cannot_be_rebuilt_is_said(here: Path, generator: TrainedGenerator)
     other = found.replace(source={**found.source, "weights_sha256": "0" * 64}, engine={"version": "1.0"})
     artifact.write_sidecar(plan, other)
     with pytest.raises(ArtifactError, match=r"generator.onnx beside it are of different generators"):
-        rebuild_if_needed(plan)
+        rebuild_if_needed(plan, print)
     onnx.unlink()
     with pytest.raises(ArtifactError, match=r"--rebuild needs \S+generator.onnx: copy it there"):
-        rebuild_if_needed(plan)
+        rebuild_if_needed(plan, print)
 
 
 @needs_no_gpu

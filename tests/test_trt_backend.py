@@ -372,6 +372,10 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ),
     ({"compute_capabilities": ["7.5"]}, "for compute capability 7.5, here is tensorrt 10.9.0.34 on Some GPU (8.6)"),
     ({"compute_capabilities": "8.6"}, "for compute capability unknown"),
+    ({"version": "1\n\x1b[2J" + "x" * 5000}, "was built by tensorrt 1??[2Jxxx"),
+    ({"version": "1", "gpu": "A\u202eB" + "x" * 5000}, "capability 8.6 (A?Bxxx"),
+    ({"compute_capabilities": ["\n" * 5000]}, "for compute capability ????"),
+    ({"version_compatible": True, "version": "9" * 5000}, "runs on later versions, not on earlier ones"),
     ({"version_compatible": True, "version": "10.10.0.0"}, "runs on later versions, not on earlier ones"),
     ({"hardware_compatible": True, "old": True}, "was built for every GPU from compute capability 8.0 on"),
 ]
@@ -398,6 +402,8 @@ def test_an_engine_from_elsewhere_is_refused_before_it_is_loaded(
     with pytest.raises(BackendUnavailable) as caught:
         open_backend(path)
     assert says in str(caught.value)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    assert str(caught.value).isprintable()
     assert "put generator.onnx beside it and add --rebuild" in str(caught.value)
     (tmp_path / "generator.onnx").touch()
     with pytest.raises(BackendUnavailable, match=r"`wgan sample --model \S+ -n 1 --rebuild` builds it anew"):
