@@ -12,7 +12,7 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.errors import ArtifactError, BackendUnavailable
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import Metadata
-from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt
+from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, started
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 
 TRUST = "WGAN_TRUST_ENGINES"  # set to 1 where version-compatible engines come from a trusted place alone
@@ -84,7 +84,7 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
 
 def _header_fault(plan: bytes, api: Any, where: str) -> str | None:
     """What TensorRT-RTX finds in an engine's header: it knows which targets this GPU can run, and the driver."""
-    validity, found = api.Runtime(collecting_logger(api)).get_engine_validity(plan)
+    validity, found = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
     if validity != api.EngineValidity.INVALID:
         return None
     known = api.EngineInvalidityDiagnostics.__members__.items()

@@ -282,6 +282,17 @@ def test_a_failure_of_tensorrt_is_one_line_and_frees_everything(
     assert all("generator.plan" in message or "TensorRT failed" in message for message in messages)
 
 
+@pytest.mark.parametrize(("method", "turn"), [("create_execution_context", 2), ("set_tensor_address", 3)])
+def test_a_graph_that_gets_no_context_costs_speed_and_no_batch(opens: Open, method: str, turn: int) -> None:
+    runtime = FakeRuntime("late")
+    with opens(runtime, fail=(method, turn)) as backend:
+        for size in (8, 8, 8, 3, 3, 20):
+            assert np.array_equal(backend.run(rows(size)), truth(rows(size)))
+        assert backend.notice is not None
+        assert "generator.plan runs without CUDA graphs: " in backend.notice
+    assert "cudaStreamBeginCapture" not in runtime.calls
+
+
 def test_images_of_an_abandoned_stream_are_not_mixed_up(opens: Open) -> None:
     with opens(FakeRuntime("late")) as backend:
         stream = backend.stream([(rows(8, first=turn), None) for turn in range(5)])
