@@ -1,5 +1,7 @@
 """Engines are proven where they are made, whatever they may run on, and built anew where they cannot or may not run."""
 
+import importlib.util
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from wgan.serve import artifact, tensorrt_fit, trt_backend
 from wgan.serve.cli import main
 from wgan.serve.errors import ArtifactError, ParityError
 from wgan.serve.gpu import Gpu
-from wgan.serve.tensorrt_build import Built
+from wgan.serve.tensorrt_build import BuildOptions, Built
 from wgan.serve.tensorrt_fit import rebuild_if_needed
 from wgan.training.deploy import TrainedGenerator
 
@@ -40,12 +42,17 @@ def gpu(generator: TrainedGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
 
     runtime = FakeRuntime("late")
     api = FakeTensorrt(runtime, compute, TENSORS, MOST)
+
+    def build(onnx_file: bytes, precision: str, optimum: int, max_batch: int, options: BuildOptions) -> Built:
+        api._most = max_batch
+        return Built(b"an engine built anew", dict(ENGINE))
+
     monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
     monkeypatch.setitem(sys.modules, "cuda.bindings", SimpleNamespace(runtime=runtime))
     monkeypatch.setattr(tensorrt_fit, "load_tensorrt", lambda name=None: api)
     for module in (tensorrt_fit, trt_backend):
         monkeypatch.setattr(module, "first_gpu", lambda: GPU)
-    monkeypatch.setattr(tensorrt_fit, "build_engine", lambda *_: Built(b"an engine built anew", dict(ENGINE)))
+    monkeypatch.setattr(tensorrt_fit, "build_engine", build)
     monkeypatch.delenv(tensorrt_fit.TRUST, raising=False)
 
 
@@ -156,3 +163,50 @@ def test_an_engine_that_cannot_be_read_stays_where_nothing_makes_up_for_it(besid
     with pytest.raises(ArtifactError, match="carries no wgan metadata"):
         rebuild_if_needed(beside, print)
     assert beside.read_bytes() == b"an engine"
+
+
+@pytest.fixture
+def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """`scripts/gpu_check.py`, on a machine whose builder takes every option."""
+    path = Path(__file__).parents[1] / "scripts" / "gpu_check.py"
+    spec = importlib.util.spec_from_file_location("gpu_check", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "require", lambda *_: None)
+
+    def build(onnx_file: bytes, precision: str, optimum: int, max_batch: int, options: BuildOptions | None) -> Built:
+        options = options or BuildOptions()
+        rebuilt = tensorrt_fit.build_engine(onnx_file, precision, optimum, max_batch, options)
+        return Built(b"x" * 200, {**rebuilt.description, "version_compatible": options.version_compatible})
+
+    monkeypatch.setattr(exporter, "build_engine", build)
+    return module
+
+
+def test_the_gpu_check_of_engines_runs_through(gpu_check: ModuleType) -> None:
+    figures = gpu_check.CHECKS["engines"]()
+    assert list(figures) == [
+        "version-compatible",
+        "version-compatible, read back from its file",
+        "hardware-compatible",
+        "rebuilt: an engine of another version",
+        "rebuilt: an engine that may not run",
+        "rebuilt: an engine without its metadata",
+        "rebuilt: an engine cut short",
+        "rebuilt: an engine that is not there",
+    ]
+    assert max(figures.values()) <= 1e-3
+    assert tensorrt_fit.TRUST not in os.environ
+
+
+def test_the_gpu_check_of_engines_can_fail(gpu_check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    # an engine that opens without trust, and one that --rebuild does not build
+    with monkeypatch.context() as patched:
+        patched.setattr(trt_backend, "check_fits", lambda *_, **__: None)
+        with pytest.raises(AssertionError, match="loaded though nobody said that it is trusted"):
+            gpu_check.CHECKS["engines"]()
+    monkeypatch.setattr(tensorrt_fit, "rebuild_if_needed", lambda *_: False)
+    with pytest.raises(AssertionError, match="--rebuild of an engine of another version ended with 2"):
+        gpu_check.CHECKS["engines"]()
