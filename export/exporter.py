@@ -14,7 +14,8 @@ from wgan.export import parity
 from wgan.export.onnx import OPSETS, to_onnx
 from wgan.export.torchscript import to_torchscript
 from wgan.serve import artifact
-from wgan.serve.backend import Backend, open_backend
+from wgan.serve.artifact import Artifact
+from wgan.serve.backend import Backend, open_artifact, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
@@ -132,13 +133,7 @@ def _prove_and_write(
     path: Path, payload: bytes, metadata: Metadata, generator: TrainedGenerator, max_batch: int
 ) -> Exported:
     """Measures the bytes as any user would open them, and only then gives them their name."""
-    trial = path.with_name(f".unproven-{path.name}")
-    try:
-        artifact.write(trial, payload, metadata)
-        report = _measure(trial, generator, max_batch)
-    finally:
-        trial.unlink(missing_ok=True)
-        artifact.sidecar(trial).unlink(missing_ok=True)
+    report = _measure(artifact.assembled(path, payload, metadata), generator, max_batch)
     if report["passed"] is False:
         failures = "; ".join(parity.failures(report))
         raise ParityError(f"{path.name} does not match PyTorch and was not written: {failures}")
@@ -147,13 +142,14 @@ def _prove_and_write(
     return Exported(path, proven)
 
 
-def _measure(path: Path, generator: TrainedGenerator, max_batch: int) -> dict[str, Any]:
+def _measure(made: Artifact, generator: TrainedGenerator, max_batch: int) -> dict[str, Any]:
     try:
-        backend = open_backend(path)
+        backend = open_artifact(made, trusted=True)
     except BackendUnavailable as error:
-        if artifact.format_of(path) != "trt":
+        if made.metadata.format != "trt":
             raise
-        return parity.not_measured(str(error))
+        # kept inside it, wherever it may be copied
+        return parity.not_measured(str(error).replace(str(made.path), made.path.name))
     with backend:
         return parity.measure(backend, generator.module, max_batch)
 

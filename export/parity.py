@@ -3,23 +3,26 @@
 The reference is the trained generator, BatchNorm not folded, on the CPU in float32.
 """
 
+import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from wgan.export.figures import LEVEL, Figures
 from wgan.serve.backend import Backend
-from wgan.serve.images import as_pixels, to_uint8
+from wgan.serve.errors import BackendOutOfMemory, ExportError
 from wgan.serve.latents import latents
 from wgan.serve.metadata import Metadata
+from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.tensorrt_build import OPTIMUM
 
 ROWS = 2**42  # of the latent table, far from users' seeds
-PEAK = 2.0  # of images in [-1, 1]
 
-LEVEL = PEAK / 255  # of 8-bit pixels, in the same units
+Reference = Callable[[np.ndarray, np.ndarray | None], np.ndarray]  # latents, labels → images
 
 GATES: dict[tuple[str, str], dict[str, float]] = {
     ("fp32", "cpu"): {"max_abs": 1e-4},
@@ -66,14 +69,20 @@ def probes(latent_dim: int, max_batch: int) -> Iterator[np.ndarray]:
     yield from corners[:, None, :]
 
 
-def reference_of(module: nn.Module) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
-    """Runs a generator in eval mode on the CPU in float32, in batches of at most `OPTIMUM`."""
+def reference_of(module: nn.Module) -> Reference:
+    """Runs a generator in eval mode on the CPU in float32, in batches of at most `OPTIMUM`.
+
+    What it returns raises BackendError where torch fails, BackendOutOfMemory for want of memory.
+    """
 
     def run(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         latent = torch.from_numpy(z).split(OPTIMUM)
         label = [None] * len(latent) if labels is None else torch.from_numpy(labels).split(OPTIMUM)
-        with torch.no_grad():
-            return torch.cat([module(*pair) for pair in zip(latent, label, strict=True)]).numpy()
+        try:
+            with torch.no_grad():
+                return torch.cat([module(*pair) for pair in zip(latent, label, strict=True)]).numpy()
+        except (RuntimeError, MemoryError) as error:
+            raise runtime_failure("PyTorch", error, len(z)) from None
 
     return run
 
@@ -88,40 +97,36 @@ def measure(backend: Backend, module: nn.Module, max_batch: int) -> dict[str, An
 
     Returns:
         The figures (of pixels in the same units, a level being 2/255), the gates they were held to, and ``passed``.
+
+    Raises:
+        BackendError: the runtime failed.
+        ExportError: there is not the memory for a batch that large.
     """
-    reference = reference_of(module)
-    batches: list[int] = []
-    errors: list[np.ndarray] = []
-    worst_psnr, differ, off, pixels, finite = float("inf"), 0, 0, 0, True
-    for z in probes(backend.metadata.latent.dim, max_batch):
-        labels = classes_of(backend, len(z), len(batches))
-        wanted, found = reference(z, labels), backend.run(z, labels)
-        if not np.isfinite(found).all():
-            finite = False
-            found = np.nan_to_num(found, nan=PEAK, posinf=PEAK, neginf=-PEAK)
-        exact, levels = to_uint8(wanted), as_pixels(found).astype(np.int16)
-        levels = np.abs(levels - exact)
-        error = LEVEL * levels if found.dtype == np.uint8 else np.abs(found.astype(np.float64) - wanted)
-        mean_square = np.square(error).mean(axis=(1, 2, 3))
-        worst_psnr = min(worst_psnr, float((10 * np.log10(PEAK**2 / np.maximum(mean_square, 1e-20))).min()))
-        differ += int((levels > 0).sum())
-        off += int((levels > 1).sum())
-        pixels += error.size
-        batches.append(len(z))
-        errors.append(error.ravel())
-    every = np.concatenate(errors)
+    try:
+        return _measured(backend, reference_of(module), max_batch)
+    except (MemoryError, BackendOutOfMemory):
+        raise ExportError(
+            f"memory ran out when {backend.path} was measured in batches of up to {max_batch:,}: free some, or export "
+            "with a smaller --max-batch"
+        ) from None
+
+
+def _measured(backend: Backend, reference: Reference, max_batch: int) -> dict[str, Any]:
+    batches = list(probes(backend.metadata.latent.dim, max_batch))
+    figures = Figures(sum(map(len, batches)) * math.prod(backend.metadata.image.shape))
+    for number, z in enumerate(batches):
+        labels = classes_of(backend, len(z), number)
+        found = backend.run(z, labels)  # whole: it is what is measured
+        for start in range(0, len(z), OPTIMUM):  # the largest batch may be gigabytes, and one copy is enough
+            part = slice(start, start + OPTIMUM)
+            figures.add(found[part], reference(z[part], None if labels is None else labels[part]))
+        del found
     report: dict[str, Any] = {
         "reference": f"PyTorch {torch.__version__}, CPU, float32",
         "device": backend.device,
-        "images": sum(batches),
-        "batches": batches,
-        "max_abs": float(every.max()),
-        "mean_abs": float(every.mean()),
-        "p999_abs": float(np.quantile(every, 0.999)),
-        "worst_psnr_db": worst_psnr,
-        "pixels_off": off / pixels,
-        "pixels_differ": differ / pixels,
-        "finite": finite,
+        "images": sum(map(len, batches)),
+        "batches": [len(z) for z in batches],
+        **figures.report(),
         "chunks_max_abs": _chunks_differ(backend, max_batch),
         "gates": gates_for(backend.metadata, backend.device),
         "reason": None,
@@ -141,11 +146,15 @@ def _chunks_differ(backend: Backend, max_batch: int) -> float:
     z = latents(ROWS, max_batch, backend.metadata.latent.dim)
     labels = classes_of(backend, max_batch)
     whole = backend.run(z, labels)
-    cuts = sorted({n for n in (1, max_batch // 3, max_batch // 2) if 0 < n < max_batch})
-    label = [None] * (len(cuts) + 1) if labels is None else np.split(labels, cuts)
-    parts = np.concatenate([backend.run(*pair) for pair in zip(np.split(z, cuts), label, strict=True)])
-    unit = LEVEL if whole.dtype == np.uint8 else 1.0
-    return float(np.abs(whole.astype(np.float64) - parts).max()) * unit
+    cuts = sorted({n for n in (0, 1, max_batch // 3, max_batch // 2) if n < max_batch})
+    largest = 0.0
+    for start, end in pairwise([*cuts, max_batch]):
+        part = backend.run(z[start:end], None if labels is None else labels[start:end])
+        for first in range(start, end, OPTIMUM):  # as above
+            piece = slice(first, min(first + OPTIMUM, end))
+            difference = whole[piece].astype(np.float64) - part[piece.start - start : piece.stop - start]
+            largest = max(largest, float(np.abs(difference).max()))
+    return largest * (LEVEL if whole.dtype == np.uint8 else 1.0)
 
 
 def failures(report: dict[str, Any]) -> list[str]:

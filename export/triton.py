@@ -12,6 +12,7 @@ from wgan.serve import artifact
 from wgan.serve.errors import ConfigError, ExportError
 from wgan.serve.files import atomic_write
 from wgan.serve.metadata import Metadata
+from wgan.serve.tensorrt_api import load_tensorrt
 from wgan.serve.tensorrt_build import OPTIMUM
 from wgan.serve.torch_device import check_name
 
@@ -20,6 +21,10 @@ FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 LABEL = ("input {", '  name: "label"', "  data_type: TYPE_INT64", "  dims: [ 1 ]", "  reshape { shape: [ ] }", "}")
 IMAGE_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
+ALONE = (
+    "and Triton loads TensorRT's engines alone: install wgan[trt] on the machine with the GPU and export there, "
+    "or use --triton-backend onnxruntime"
+)
 QUEUE_DELAY = 1000  # microseconds that a request waits for others to fill a batch
 
 
@@ -42,6 +47,16 @@ class Settings:
         check_name(self.device)
         if (self.backend, self.device) == ("tensorrt", "cpu"):
             raise ConfigError("--triton-backend tensorrt runs on CUDA only: use onnxruntime for the CPU")
+
+    def check_builder(self) -> None:
+        """Refuses before an engine is built what `write_repository` would refuse after it.
+
+        Raises:
+            BackendUnavailable: no TensorRT here.
+            ExportError: the one that is here builds engines that Triton cannot load.
+        """
+        if BACKENDS[self.backend] == "trt" and (name := load_tensorrt().__name__) != "tensorrt":
+            raise ExportError(f"here is {name}, {ALONE}")
 
 
 def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
@@ -66,10 +81,7 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         raise ConfigError(f"--triton-backend {settings.backend} serves no {metadata.format}: {source}")
     runtime = (metadata.engine or {}).get("runtime")
     if settings.backend == "tensorrt" and runtime != "tensorrt":
-        raise ExportError(
-            f"{source} is an engine of {runtime}, and Triton loads TensorRT's alone: install wgan[trt] on the machine "
-            "with the GPU and export there, or use --triton-backend onnxruntime"
-        )
+        raise ExportError(f"{source} is an engine of {runtime}, {ALONE}")
     if not metadata.proven:
         reason = (metadata.parity or {}).get("reason") or "it does not match PyTorch"
         raise ExportError(f"{source} is not proven and is not served: {reason}")

@@ -4,8 +4,10 @@ Stdout is one table and, as its last line, one JSON object; progress goes to std
 Exit codes: 0 all held, 1 one did not, 2 there is no GPU here or no such check.
 """
 
+import contextlib
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -320,6 +322,83 @@ def trt() -> Figures:
                         }
                         name = f"{precision} batch {size} graphs {'on' if graphs else 'off'}, images/s"
                         figures[name] = {key: images_per_second(work, batches, size) for key, work in rates.items()}
+    return figures
+
+
+@check("engines")
+def engines() -> Figures:
+    """Engines that may run elsewhere too, proven by the process that built them; and what `--rebuild` makes up for."""
+    require("onnx", "typer", "cuda")
+    from tests.make import make_generator
+    from wgan.export import exporter
+    from wgan.serve.artifact import read, sidecar, write_sidecar
+    from wgan.serve.backend import open_backend
+    from wgan.serve.cli import main as wgan
+    from wgan.serve.errors import BackendUnavailable, ConfigError
+    from wgan.serve.tensorrt_build import BuildOptions
+    from wgan.serve.tensorrt_fit import TRUST
+
+    generator, figures = make_generator(), Figures()
+
+    def proven(found: exporter.Exported, what: str) -> None:
+        if not found.passed:
+            raise AssertionError(f"{what}: not equal to PyTorch: {found.metadata.parity}, so far {figures}")
+        figures[what] = (found.metadata.parity or {})["max_abs"]
+
+    def says(plan: Path, **changes: object) -> None:
+        metadata = read(plan).metadata
+        write_sidecar(plan, metadata.replace(engine={**(metadata.engine or {}), **changes}))
+
+    damages: dict[str, Callable[[Path], object]] = {
+        "of another version": lambda plan: says(plan, version="1.0"),
+        "that may not run": lambda plan: says(plan, version_compatible=True),
+        "without its metadata": lambda plan: sidecar(plan).unlink(),
+        "cut short": lambda plan: plan.write_bytes(plan.read_bytes()[:100]),
+        "that is not there": lambda plan: plan.unlink(),
+    }
+    trusted = os.environ.pop(TRUST, None)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            plan = Path(folder) / exporter.file_name("trt", "fp32")
+            for options in (BuildOptions(version_compatible=True), BuildOptions(hardware_compatible=True)):
+                what = "version-compatible" if options.version_compatible else "hardware-compatible"
+                try:
+                    (made,) = exporter.export(generator, plan.parent, ["trt"], max_batch=64, engine_options=options)
+                except BackendUnavailable as error:
+                    raise Skipped(str(error)) from None
+                except ConfigError as error:  # TensorRT-RTX has neither
+                    figures[what] = f"not built: {error}"
+                    continue
+                proven(made, what)
+                if options.version_compatible:
+                    try:
+                        open_backend(plan).close()
+                    except BackendUnavailable as error:
+                        if TRUST not in str(error):
+                            raise
+                    else:
+                        raise AssertionError(f"{what}: loaded though nobody said that it is trusted")
+                    os.environ[TRUST] = "1"
+                    proven(exporter.verify(plan, device="cuda"), f"{what}, read back from its file")
+                    del os.environ[TRUST]
+            list(exporter.export(generator, plan.parent, ["onnx", "trt"], max_batch=64))
+            out = str(Path(folder) / "images.npy")
+            for what, damage in damages.items():
+                damage(plan)
+                with contextlib.redirect_stdout(sys.stderr):
+                    code = wgan(["sample", "--model", str(plan), "-n", "100", "--rebuild", "--out", out])
+                if code != 0:
+                    raise AssertionError(f"--rebuild of an engine {what} ended with {code}")
+                proven(exporter.verify(plan, device="cuda"), f"rebuilt: an engine {what}")
+            before = plan.read_bytes()
+            with contextlib.redirect_stdout(sys.stderr):
+                code = wgan(["sample", "--model", str(plan), "-n", "1", "--rebuild", "--out", out])
+            if code != 0 or plan.read_bytes() != before:
+                raise AssertionError(f"--rebuild built an engine that fits, or ended with {code}")
+    finally:
+        os.environ.pop(TRUST, None)
+        if trusted is not None:
+            os.environ[TRUST] = trusted
     return figures
 
 

@@ -58,13 +58,32 @@ def read(path: Path) -> Artifact:
         raise ArtifactError(f"no file {path}: run `wgan export` or name another with --model") from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise _too_large(path) from None
+    beside = None
+    if kind == "trt":
+        with suppress(OSError):
+            beside = sidecar(path).read_bytes()
+    return _checked(path, data, beside)
+
+
+def assembled(path: Path, payload: bytes, metadata: Metadata) -> Artifact:
+    """What `write` would write and `read` then read, without a file. Raises ArtifactError as `read`."""
+    text = metadata.to_json().encode()
+    return _checked(path, join(metadata.format, payload, text), text)
+
+
+def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
+    """A file's bytes, and those of the metadata that lies beside a plan, as an artifact."""
+    kind = format_of(path)
     try:
         text, digest = split(kind, data)
     except Damaged as error:
         raise ArtifactError(f"{path} is damaged or no {error} file: copy or export it again") from None
+    except MemoryError:
+        raise _too_large(path) from None
     if kind == "trt":
-        with suppress(OSError):
-            text = sidecar(path).read_bytes()
+        text = beside
     if text is None:
         raise Foreign(path, kind, data, digest)
     metadata = parse(text, str(path))
@@ -73,6 +92,10 @@ def read(path: Path) -> Artifact:
     if metadata.payload_sha256 != digest:
         raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; copy or export it again")
     return Artifact(path, metadata, data)
+
+
+def _too_large(path: Path) -> ArtifactError:
+    return ArtifactError(f"{path} is larger than the memory that is free here: free some, or take a smaller file")
 
 
 def list_folder(folder: Path) -> list[Path]:

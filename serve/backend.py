@@ -9,6 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from wgan.serve import artifact
+from wgan.serve.artifact import Artifact
 from wgan.serve.errors import BackendError, ConfigError
 from wgan.serve.metadata import Metadata
 from wgan.serve.torch_device import check_name
@@ -116,20 +117,33 @@ def open_backend(path: Path, *, device: str = "auto", options: OnnxOptions | Non
         ConfigError: an unknown device, or options that are not for this file.
     """
     check_name(device)
-    opened = artifact.read(path)
+    return open_artifact(artifact.read(path), device=device, options=options)
+
+
+def open_artifact(
+    opened: Artifact, *, device: str = "auto", options: OnnxOptions | None = None, trusted: bool = False
+) -> Backend:
+    """`open_backend` for what has been read, or was made here and has no file yet.
+
+    ``trusted``: this process made it, so a version-compatible engine may run the code that it brings.
+
+    Raises:
+        BackendUnavailable, ConfigError: as `open_backend`.
+    """
+    check_name(device)
     kind = opened.metadata.format
     if kind == "onnx":
         from wgan.serve.onnx_backend import OnnxBackend
 
         return OnnxBackend(opened, device, options)
-    refuse_options(options, path)
+    refuse_options(options, opened.path)
     if kind == "torchscript":
         from wgan.serve.torchscript_backend import TorchScriptBackend
 
         return TorchScriptBackend(opened, device)
     from wgan.serve.trt_backend import TrtBackend
 
-    return TrtBackend(opened, device)
+    return TrtBackend(opened, device, trusted=trusted)
 
 
 def refuse_options(options: OnnxOptions | None, path: Path) -> None:

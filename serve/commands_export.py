@@ -60,6 +60,7 @@ def export(
     target = out or (folder or Path()) / "export"
     kinds = list(exporter.ENDINGS) if format == "all" else [format]
     if format == "triton":
+        serving.check_builder()
         kinds = [triton.BACKENDS[triton_backend]]
     done = []
     for artifact in exporter.export(

@@ -128,7 +128,7 @@ def _rebuild(path: Path, kind: str) -> None:
         raise ConfigError(f"--rebuild is for TensorRT engines, not for {path}")
     from wgan.serve.tensorrt_fit import rebuild_if_needed
 
-    built = rebuild_if_needed(path)
+    built = rebuild_if_needed(path, say)
     say(f"built {path} for this machine" if built else f"{path} fits this machine: not built again")
 
 

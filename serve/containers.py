@@ -44,19 +44,38 @@ def join(kind: str, payload: bytes, text: bytes) -> bytes:
     return payload
 
 
+# An archive may hold so many times what it weighs: torch compresses its code alone, and a bomb unpacks a thousandfold
+MOST_UNPACKED = 4
+MOST_METADATA = 2**22
+_PIECE = 2**20
+
+
 def _split_torchscript(data: bytes) -> tuple[bytes | None, str]:
     text, digest = None, hashlib.sha256()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MOST_UNPACKED * len(data):
+                raise Damaged("TorchScript")
             for name in sorted(archive.namelist()):
-                if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                info = archive.getinfo(name)
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise Damaged("TorchScript")  # torch writes no others
-                content = archive.read(name)  # checks the CRC
-                inner = name.split("/", 1)[-1]
-                if inner == f"extra/{KEY}.json":
-                    text = content
-                else:
-                    digest.update(f"{inner}\0{len(content)}\0".encode() + content)
+                inner, left = name.split("/", 1)[-1], info.file_size
+                ours = inner == f"extra/{KEY}.json"
+                if ours and left > MOST_METADATA:
+                    raise Damaged("TorchScript")
+                if not ours:
+                    digest.update(f"{inner}\0{left}\0".encode())
+                parts = []
+                with archive.open(info) as file:  # checks the CRC at its end
+                    # piece by piece: one whole would be unpacked beyond the size that it states
+                    while piece := file.read(_PIECE):
+                        left -= len(piece)
+                        parts.append(piece) if ours else digest.update(piece)
+                if left:
+                    raise Damaged("TorchScript")
+                if ours:
+                    text = b"".join(parts)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError, RuntimeError):
         raise Damaged("TorchScript") from None
     return text, digest.hexdigest()
@@ -79,9 +98,9 @@ _METADATA_PROPS, _LENGTH_DELIMITED = 14, 2
 def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
     text, digest, seen = None, hashlib.sha256(), False
     try:
-        for number, start, body, end in _fields(data):
+        for number, start, body, end in fields(data):
             if number == _METADATA_PROPS:
-                entry = {field: data[body:end][a:b] for field, _, a, b in _fields(data[body:end])}
+                entry = {field: data[body:end][a:b] for field, _, a, b in fields(data[body:end])}
                 if entry.get(1) == KEY.encode():
                     text = entry.get(2)
                     continue
@@ -94,8 +113,11 @@ def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
     return text, digest.hexdigest()
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each field of a protobuf message: its number, and where it, its body and the next one start."""
+def fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of a protobuf message: its number, and where it, its body and the next one start.
+
+    Raises IndexError or ValueError where it is none.
+    """
     position = 0
     while position < len(data):
         start = position
@@ -117,7 +139,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         position = end
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
+def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = data[position]

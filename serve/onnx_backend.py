@@ -49,7 +49,7 @@ class OnnxBackend(Backend):
             settings.log_severity_level = 4  # nothing: warnings are not for users, errors come as exceptions
             settings.intra_op_num_threads = threads
             # without its fallback: that prints to stdout and goes on with another provider
-            return ort.InferenceSession(artifact.data, settings, providers=providers, enable_fallback=False)
+            return ort.InferenceSession(self._model(artifact), settings, providers=providers, enable_fallback=False)
 
         if self.device == "cuda":
             self._load_libraries(ort)
@@ -71,6 +71,10 @@ class OnnxBackend(Backend):
         if self.device == "cuda":
             image = self.metadata.image
             self._runner = BoundSession(ort, self._session, self.device, image.shape, image.dtype)
+
+    def _model(self, artifact: Artifact) -> bytes | str:
+        """What the session is made of: the bytes that were checked."""
+        return artifact.data
 
     def _load_libraries(self, ort: Any) -> None:
         """Makes the libraries of installed packages known to the process, where there are any."""

@@ -15,9 +15,12 @@ from wgan.serve.shards import Part, ShardSet
 Done = Callable[[int], None]  # is told how many more images are made
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
-    """The images of ``source``, all of class ``label`` or each of its own, ``batch_size`` at a time."""
+    """The images of ``source``, all of class ``label`` or each of its own, ``batch_size`` at a time.
+
+    Where memory runs out ``batch_size`` becomes smaller, and stays so: what did not fit once is not tried again.
+    """
 
     backend: Backend
     source: Source
@@ -79,7 +82,13 @@ class Run:
 
     def _fill(self, output: Output, first: int, count: int, done: Done) -> None:
         rows = self.source.rows
-        batches = sample(self.backend, first, count, self.batch_size, self.label, rows, shrink=self.shrink)
+
+        def resized(size: int) -> None:
+            self.batch_size = size
+
+        batches = sample(
+            self.backend, first, count, self.batch_size, self.label, rows, shrink=self.shrink, resized=resized
+        )
         for start, images, labels in batches:
             output.write(start, images, labels)
             done(len(images))

@@ -71,12 +71,13 @@ def sample(
     rows: Rows | None = None,
     *,
     shrink: Callable[[str], object] | None = None,
+    resized: Callable[[int], object] | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """The images of seeds ``first`` … ``first+count-1``.
 
     ``label``: one for all, int64 (count,) for each, or None for the classes in turn. ``rows``: their latents,
     where they are not the table's. ``shrink``: the batch may be halved where memory runs out, and this takes the
-    line that says so; without it that is an error.
+    line that says so; without it that is an error. ``resized`` takes the new size, for whoever samples again.
 
     Yields:
         (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
@@ -115,4 +116,6 @@ def sample(
             size = max(failed // 2, backend.steady_batch)  # smaller ones are filled up to that
             if shrink is None or size >= failed:
                 raise runtime_failure(backend.name, error, failed) from None
+            if resized is not None:
+                resized(size)
             shrink(f"{backend.name} on {backend.device} ran out of memory for {failed} images at a time: now {size}")

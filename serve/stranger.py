@@ -8,13 +8,16 @@ import numpy as np
 from wgan.serve import artifact
 from wgan.serve.artifact import Artifact, Foreign
 from wgan.serve.backend import Backend, OnnxOptions, open_backend
+from wgan.serve.containers import Damaged
 from wgan.serve.errors import ArtifactError, BackendError
+from wgan.serve.external_data import digest_with, external_files
 from wgan.serve.latents import latents
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.onnx_backend import OnnxBackend
 from wgan.serve.out_of_memory import runtime_failure
 
 LONGEST_LATENT, LARGEST_SIDE = 2**16, 2**14  # as wgan's own metadata allows
+LARGEST_BATCH, LARGEST_INPUT = 2**16, 2**26  # images, and numbers in all their latents
 FLOAT = "tensor(float)"
 TRIAL = 4  # images made at opening, to see what they are
 BEYOND = 1.1  # the largest value of an image that is meant to lie in [-1, 1]
@@ -43,6 +46,12 @@ class Stranger(OnnxBackend):
     knows_inputs = False
 
     def __init__(self, path: Path, data: bytes, digest: str, device: str = "auto", options: OnnxOptions | None = None):
+        try:
+            self._beside = external_files(path, data)
+        except Damaged:
+            raise ArtifactError(f"{path} is damaged or no ONNX file: copy or export it again") from None
+        if self._beside:
+            digest = digest_with(digest, self._beside)
         unknown = Metadata("onnx", "fp32", Latent(1), ImageSpec(1, 1, 1), payload_sha256=digest)
         super().__init__(Artifact(path, unknown, data), device, options)
         try:
@@ -59,6 +68,10 @@ class Stranger(OnnxBackend):
             f"(its first are {low:.2f} to {high:.2f}); nothing was measured against PyTorch"
         )
 
+    def _model(self, artifact: Artifact) -> bytes | str:
+        """Its path where its weights lie in files beside it: from bytes the runtime looks for them elsewhere."""
+        return str(artifact.path) if self._beside else artifact.data
+
     def _refused(self, what: str) -> ArtifactError:
         wanted = "one float32 input (N, Z) and one float32 image (N, C, H, W) with 1 or 3 channels"
         return ArtifactError(f"{self.path} was not exported by wgan and {what}: what can be run has {wanted}")
@@ -73,6 +86,8 @@ class Stranger(OnnxBackend):
         if z.type != FLOAT or not isinstance(latent_dim, int) or not 1 <= latent_dim <= LONGEST_LATENT:
             raise self._refused(f"takes {_shown(z)}")
         batch = z.shape[0] if isinstance(z.shape[0], int) and z.shape[0] > 0 else None
+        if batch is not None and (batch > LARGEST_BATCH or batch * latent_dim > LARGEST_INPUT):
+            raise self._refused(f"takes {batch} latents of {latent_dim} at once, which is too many")
         return z.name, batch, latent_dim
 
     def _look_at_output(self) -> str:

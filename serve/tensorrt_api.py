@@ -1,5 +1,6 @@
 """TensorRT 10 and 11 and TensorRT-RTX behind one name. What they lack is found by attribute."""
 
+import ctypes
 import importlib
 import importlib.util
 import threading
@@ -19,7 +20,7 @@ def load_tensorrt(name: str | None = None) -> ModuleType:
         BackendUnavailable: it is not installed, or its libraries do not load.
     """
     if name is not None and name not in MODULES:
-        raise BackendUnavailable(f"unknown TensorRT runtime {name!r}: known are {', '.join(MODULES)}")
+        raise BackendUnavailable(f"unknown TensorRT runtime {name[:40]!r}: known are {', '.join(MODULES)}")
     wanted = [name] if name else list(MODULES)
     for candidate in wanted:
         if importlib.util.find_spec(candidate) is None:
@@ -112,6 +113,27 @@ def progress_monitor(api: Any, report: Callback) -> Any:
     return Monitor()
 
 
+def started(api: Any, kind: str, logger: Any) -> Any:
+    """A `Builder` or a `Runtime`, whole.
+
+    Where CUDA does not start (a driver that is too old, say) TensorRT logs errors and returns an object all the
+    same, and its first use, even its destruction, is a segmentation fault. So it is not used, and never destroyed.
+
+    Raises:
+        BackendUnavailable: it did not start; with what TensorRT logged.
+    """
+    try:
+        found = getattr(api, kind)(logger)
+    except (TypeError, RuntimeError) as error:  # what bindings make of a null pointer
+        logger.errors.append(" ".join(str(error).split()))
+        found = None
+    if logger.errors:
+        for kept in (found, logger):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+        raise BackendUnavailable(f"{api.__name__} does not start here: {logger.reason[:300]}; see `wgan doctor`")
+    return found
+
+
 def open_engine(api: Any, logger: Any, plan: bytes, host_code: bool) -> tuple[Any, Any]:
     """A plan's runtime, which must outlive the engine, and the engine; None for an engine that does not load.
 
@@ -121,8 +143,11 @@ def open_engine(api: Any, logger: Any, plan: bytes, host_code: bool) -> tuple[An
         plan: the engine.
         host_code: whether the plan may bring code that runs on the CPU: a version-compatible engine holds
             the runtime of the version that built it.
+
+    Raises:
+        BackendUnavailable: TensorRT does not start here.
     """
-    runtime = api.Runtime(logger)
+    runtime = started(api, "Runtime", logger)
     if host_code:
         runtime.engine_host_code_allowed = True
     return runtime, runtime.deserialize_cuda_engine(plan)

@@ -7,10 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from wgan.serve.errors import BackendUnavailable, ConfigError, ExportError
+from wgan.serve.cuda import Cuda
+from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError, ExportError
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.progress import counter
-from wgan.serve.tensorrt_api import builds_for_absent_gpus, collecting_logger, load_tensorrt, progress_monitor
+from wgan.serve.tensorrt_api import (
+    builds_for_absent_gpus,
+    collecting_logger,
+    load_tensorrt,
+    progress_monitor,
+    started,
+)
 from wgan.serve.tensorrt_readback import network_types, read_back
 from wgan.serve.timing_cache import TimingCache
 
@@ -69,7 +76,7 @@ def build_engine(
         options: where else it may run.
 
     Raises:
-        BackendUnavailable: neither is installed, or TensorRT has no GPU to build on.
+        BackendUnavailable: neither is installed, TensorRT has no GPU to build on, or CUDA does not start.
         ConfigError: an option that this TensorRT does not have.
         ExportError: the file cannot be parsed, the build failed, or the engine is not of the precision.
     """
@@ -77,8 +84,10 @@ def build_engine(
     api = load_tensorrt("tensorrt_rtx" if options.compute_capabilities else None)
     gpu = first_gpu()
     targets = _targets(api, options, gpu)
+    if not builds_for_absent_gpus(api):
+        _wake_cuda(api)
     logger = collecting_logger(api)
-    builder = api.Builder(logger)
+    builder = started(api, "Builder", logger)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
     if not parser.parse(onnx_file):
@@ -96,7 +105,8 @@ def build_engine(
         config.num_compute_capabilities = len(targets)
         for index, target in enumerate(targets):
             # a GPU that is here but in no list, such as Hopper: the builder is asked for it all the same
-            config.set_compute_capability(_members(api).get(target, api.ComputeCapability.CURRENT), index)
+            if not config.set_compute_capability(_members(api).get(target, api.ComputeCapability.CURRENT), index):
+                raise ExportError(f"{api.__name__} refuses to build for compute capability {target}: {logger.reason}")
     else:
         if options.version_compatible:
             config.set_flag(api.BuilderFlag.VERSION_COMPATIBLE)
@@ -127,6 +137,20 @@ def build_engine(
             **read_back(api, content, asked, precision, loads_here, options.version_compatible),
         },
     )
+
+
+def _wake_cuda(api: Any) -> None:
+    """A first CUDA call, whose failure is an error code: TensorRT's own may be a segmentation fault."""
+    try:
+        cuda = Cuda()
+    except BackendUnavailable:  # no cuda-bindings: they run engines, and building needs none
+        return
+    try:
+        cuda.stream()
+    except BackendError as error:
+        raise BackendUnavailable(f"{api.__name__} cannot build here: {error}; see `wgan doctor`") from None
+    finally:
+        cuda.close()
 
 
 def _targets(api: Any, options: BuildOptions, gpu: Gpu | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.errors import ArtifactError, BackendUnavailable
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import Metadata
-from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt
+from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, started
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 
 TRUST = "WGAN_TRUST_ENGINES"  # set to 1 where version-compatible engines come from a trusted place alone
@@ -20,16 +20,19 @@ MAX_BATCH = 256  # of an engine that is built where none was before
 SAME_ON_BOTH = ("latent", "image", "classes", "precision")  # of the engine and the ONNX file beside it
 
 
-def check_fits(opened: Artifact, api: Any, gpu: Gpu) -> None:
+def check_fits(opened: Artifact, api: Any, gpu: Gpu, *, trusted: bool = False) -> None:
     """Refuses an engine that cannot run here, or that would run code which nobody has allowed.
+
+    ``trusted``: this process has built it.
 
     Raises:
         BackendUnavailable: names what it was built for, what is here, and the command that mends it.
     """
-    if (opened.metadata.engine or {}).get("version_compatible") is True and os.environ.get(TRUST) != "1":
+    brings_code = (opened.metadata.engine or {}).get("version_compatible") is True
+    if brings_code and not trusted and os.environ.get(TRUST) != "1":
         raise BackendUnavailable(
             f"{opened.path} is version-compatible: it brings code that runs on the CPU; "
-            f"if you trust where it comes from, set {TRUST}=1"
+            f"if you trust where it comes from, set {TRUST}=1; otherwise {remedy(opened.path)}"
         )
     reason = misfit(opened, api, gpu)
     if reason is not None:
@@ -59,9 +62,10 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
     built_for = engine.get("compute_capabilities")
     targets = [str(target) for target in built_for] if isinstance(built_for, list) else []
     version = str(engine.get("version") or "of an unknown version")
-    runtime = engine.get("runtime") or "a TensorRT"
-    on = f" ({engine['gpu']})" if isinstance(engine.get("gpu"), str) else ""
-    built = f"was built by {runtime} {version} for compute capability {', '.join(targets) or 'unknown'}{on}"
+    runtime = _shown(engine.get("runtime") or "a TensorRT")
+    on = f" ({_shown(engine['gpu'])})" if isinstance(engine.get("gpu"), str) else ""
+    known = _shown(", ".join(targets)) or "unknown"
+    built = f"was built by {runtime} {_shown(version)} for compute capability {known}{on}"
     here = f"here is {api.__name__} {api.__version__} on {gpu}"
     if engine.get("runtime") != api.__name__:
         return f"{built}, {here}"
@@ -80,7 +84,7 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
 
 def _header_fault(plan: bytes, api: Any, where: str) -> str | None:
     """What TensorRT-RTX finds in an engine's header: it knows which targets this GPU can run, and the driver."""
-    validity, found = api.Runtime(collecting_logger(api)).get_engine_validity(plan)
+    validity, found = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
     if validity != api.EngineValidity.INVALID:
         return None
     known = api.EngineInvalidityDiagnostics.__members__.items()
@@ -101,8 +105,10 @@ def onnx_beside(path: Path) -> Path:
     return path.with_suffix(".onnx")
 
 
-def rebuild_if_needed(path: Path) -> bool:
-    """Builds the engine at ``path`` from the ONNX file beside it, unless it is there and fits this machine.
+def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
+    """Builds the engine at ``path`` from the ONNX file beside it, unless it is there, fits this machine and may run.
+
+    ``say`` is told of an engine that is there and cannot be read: it is built as if it were not.
 
     What it may run on beside this GPU and version is not kept: it is built for this machine. Its metadata says
     that it was not measured, as PyTorch, which it would be measured against, need not be here.
@@ -111,18 +117,18 @@ def rebuild_if_needed(path: Path) -> bool:
         Whether it was built.
 
     Raises:
-        ArtifactError: no ONNX file there, one is damaged, or the two are of different generators.
+        ArtifactError: no ONNX file there, it is damaged, or the two are of different generators.
         BackendUnavailable: no TensorRT or no GPU here.
         ExportError: the build failed.
     """
-    old = artifact.read(path) if path.is_file() else None
     gpu = first_gpu()
     if gpu is None:
         raise BackendUnavailable("--rebuild builds for this machine's GPU and it shows none")
+    old = _read(path, say) if path.is_file() else None
     if old is not None:
         with suppress(BackendUnavailable):
-            if misfit(old, runtime_of(old), gpu) is None:
-                return False
+            check_fits(old, runtime_of(old), gpu)
+            return False
     onnx = onnx_beside(path)
     if not onnx.is_file():
         raise ArtifactError(f"--rebuild needs {onnx}: copy it there, or run `wgan export --format trt` on this machine")
@@ -140,6 +146,17 @@ def rebuild_if_needed(path: Path) -> bool:
     )
     artifact.write(path, built.plan, metadata)
     return True
+
+
+def _read(path: Path, say: Callable[[str], object]) -> Artifact | None:
+    """The engine that is to be replaced; None, and why, where there is an ONNX file to make up for it."""
+    try:
+        return artifact.read(path)
+    except ArtifactError as error:
+        if not onnx_beside(path).is_file():
+            raise
+        say(f"{error}; it is built as if it were not there")
+        return None
 
 
 def _same_generator(one: Metadata, other: Metadata) -> bool:
@@ -161,6 +178,11 @@ def _reason(source: Artifact) -> str:
     return f"rebuilt where it runs from {source.path.name}, {proof}: run `wgan verify` where PyTorch is"
 
 
+def _shown(value: object) -> str:
+    """What a file says of itself, fit to stand in a line: it may hold anything."""
+    return "".join(character if character.isprintable() else "?" for character in str(value)[:60])
+
+
 def _numbers(version: str) -> tuple[int, ...]:
-    """`10.8.0.43` as numbers to compare; what is no number counts as 0."""
-    return tuple(int(word) if word.isdecimal() else 0 for word in version.split("."))
+    """`10.8.0.43` as numbers to compare, of at most nine digits; what is no number counts as 0."""
+    return tuple(int(word[:9]) if word.isascii() and word.isdecimal() else 0 for word in version.split("."))

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from wgan.serve.errors import ExportError
-from wgan.serve.tensorrt_api import collecting_logger, open_engine
+from wgan.serve.tensorrt_api import collecting_logger, open_engine, started
 
 HALF = re.compile(r"half|fp16|float16", re.IGNORECASE)
 SINGLE = re.compile(r"float(?!16)|fp32", re.IGNORECASE)
@@ -98,7 +98,7 @@ def _check_header(api: Any, plan: bytes) -> None:
     """What can be read of an engine without its GPU: its header, where the runtime has a call for it."""
     if not hasattr(api.Runtime, "get_engine_validity"):
         return
-    _, found = api.Runtime(collecting_logger(api)).get_engine_validity(plan)
+    _, found = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
     known = api.EngineInvalidityDiagnostics
     for fault in (known.MALFORMED_ENGINE, known.VERSION_MISMATCH):
         if int(found) & int(fault):

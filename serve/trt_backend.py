@@ -31,12 +31,15 @@ SLOTS = 2
 
 
 class TrtBackend(Backend):
-    """A deserialised engine, two streams, and two slots for its largest batch. For one thread at a time."""
+    """A deserialised engine, two streams, and two slots for its largest batch. For one thread at a time.
+
+    ``trusted`` is of `open_artifact`.
+    """
 
     name = "trt"
     device = "cuda"
 
-    def __init__(self, artifact: Artifact, device: str = "auto", *, graphs: bool = True):
+    def __init__(self, artifact: Artifact, device: str = "auto", *, graphs: bool = True, trusted: bool = False):
         metadata = artifact.metadata
         super().__init__(metadata, metadata.payload_sha256, artifact.path)
         if device == "cpu":
@@ -47,7 +50,7 @@ class TrtBackend(Backend):
         gpu = first_gpu()
         if gpu is None:
             raise BackendUnavailable("the trt backend needs an NVIDIA GPU and its driver; here use --backend onnx")
-        check_fits(artifact, api, gpu)
+        check_fits(artifact, api, gpu, trusted=trusted)
         self._in_use = threading.Lock()
         self._engine: TrtEngine | None = None
         self._cuda = Cuda()

@@ -145,14 +145,23 @@ class TrtEngine:
         if len(self._captured) == GRAPHS:
             self._cuda("cudaStreamSynchronize", self._stream)  # it may still be in flight
             self._captured.popitem(last=False)[1][1].close()
-        context = self._new_context()
+        try:
+            context = self._new_context()
+        except BackendError as error:
+            self._give_up_graphs(error)
+            self._run(self._plain, count)
+            return
         self._run(context, count)
         try:
             self._captured[count] = context, self._cuda.capture(self._stream, lambda: self._execute(context))
         except BackendError as error:
-            # the batch itself is on its way: what is lost is speed, and that is said
-            self._graphs, self.notice = False, f"{self._path} runs without CUDA graphs: {error}"
+            # the batch itself is on its way
+            self._give_up_graphs(error)
             self._cuda("cudaStreamSynchronize", self._stream)  # this context goes now
+
+    def _give_up_graphs(self, error: BackendError) -> None:
+        """What is lost is speed, and that is said."""
+        self._graphs, self.notice = False, f"{self._path} runs without CUDA graphs: {error}"
 
     def _run(self, context: Any, count: int) -> None:
         for tensor in self.inputs.values():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,50 @@ def test_a_file_without_our_metadata_is_refused(tiny_export: Path, tmp_path: Pat
     shutil.copy(tiny_export / "generator.plan", tmp_path / "a.plan")
     for name in ("a.onnx", "a.ts", "a.plan"):
         with pytest.raises(ArtifactError, match="carries no wgan metadata"):
+            artifact.read(tmp_path / name)
+
+
+def archive_of(path: Path, entries: dict[str, int], how: int = zipfile.ZIP_DEFLATED) -> Path:
+    """A TorchScript file as far as its container goes: zeros under each name."""
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, size in entries.items():
+            archive.writestr(f"a/{name}", bytes(size))
+    return path
+
+
+def peak_of_refusing(path: Path) -> int:
+    """The bytes of memory that Python took at most until the file was refused as damaged."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactError, match="is damaged or no TorchScript file: copy or export it again"):
+            artifact.read(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_weighs_is_refused(tmp_path: Path) -> None:
+    for name in ("data/0", "extra/wgan.json"):
+        assert peak_of_refusing(archive_of(tmp_path / "a.ts", {name: 2**26})) < 2**22
+    # one that states less than it unpacks to
+    path = archive_of(tmp_path / "a.ts", {"data/0": 2**26})
+    size, small = (2**26).to_bytes(4, "little"), (1000).to_bytes(4, "little")
+    assert path.read_bytes().count(size) == 2
+    path.write_bytes(path.read_bytes().replace(size, small))
+    assert peak_of_refusing(path) < 2**23
+    # weights enough that the archive as a whole has no odd size
+    path = archive_of(tmp_path / "a.ts", {"data/0": 2**23, "extra/wgan.json": 2**22 + 1}, zipfile.ZIP_STORED)
+    with pytest.raises(ArtifactError, match="is damaged or no TorchScript file"):
+        artifact.read(path)
+
+
+def test_a_file_beyond_the_free_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_bytes(path: Path) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    for name in ("a.onnx", "a.ts", "a.plan"):
+        with pytest.raises(ArtifactError, match="is larger than the memory that is free here"):
             artifact.read(tmp_path / name)
 
 

@@ -16,8 +16,11 @@ from wgan.serve.backend import Backend, open_backend
 from wgan.serve.cli import main
 from wgan.serve.cuda import Cuda
 from wgan.serve.errors import BackendError, BackendOutOfMemory
+from wgan.serve.latent_sources import from_table
 from wgan.serve.out_of_memory import runtime_failure
+from wgan.serve.sample_run import Run
 from wgan.serve.sampler import sample
+from wgan.serve.shards import Part, ShardSet
 from wgan.training.deploy import TorchBackend
 
 
@@ -63,6 +66,20 @@ def test_a_batch_that_does_not_fit_is_halved_and_no_bit_changes(
     assert np.array_equal(np.concatenate([images for _, images, _ in parts]), wanted)
     halved = {16: [(64, 32), (32, 16)], 20: [(64, 32), (32, 16)], 33: [(64, 32)]}[room]
     assert said == [f"cramped on cpu ran out of memory for {a} images at a time: now {b}" for a, b in halved]
+
+
+def test_a_batch_that_did_not_fit_is_not_tried_again_at_the_next_shard(tiny_export: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    with Cramped(open_backend(tiny_export / "generator.onnx", device="cpu"), 8) as backend:
+        backend.runs = 2  # no room from the first batch on
+        run = Run(backend, from_table(backend.metadata.latent.dim, 0, 400, None), None, 64, said.append)
+        assert run.shards(ShardSet(tmp_path / "a.npy", 0, 400, 100), Part(), said.append) == (400, 4, 0)
+        assert backend.runs == 2 + 3 + 4 * 13  # three that failed, then batches of eight
+    assert [int(line.split()[-1]) for line in said] == [32, 16, 8]
+    shards = [np.load(tmp_path / f"a-{number:06d}.npy") for number in range(4)]
+    with open_backend(tiny_export / "generator.onnx", device="cpu") as plain:
+        wanted = np.concatenate([images for _, images, _ in sample(plain, 0, 400, 64)])
+    assert np.array_equal(np.concatenate(shards), wanted)
 
 
 def test_it_is_an_error_where_the_batch_was_asked_for_or_can_be_no_smaller(tiny_export: Path) -> None:

@@ -1,18 +1,33 @@
 """Parity is measured on what would show a difference, and its gates really close."""
 
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from tests.make import make_generator
 from wgan.export import exporter, parity
+from wgan.export.figures import Figures
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
-from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError, ParityError
+from wgan.serve.cli import main
+from wgan.serve.errors import (
+    ArtifactError,
+    BackendError,
+    BackendOutOfMemory,
+    BackendUnavailable,
+    ConfigError,
+    ExportError,
+    ParityError,
+)
+from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
+from wgan.serve.onnx_backend import OnnxBackend
+from wgan.serve.out_of_memory import runtime_failure
 from wgan.training.deploy import TorchBackend, TrainedGenerator
 
 MEASURED = ("generator.onnx", "generator.ts", "generator.fp16.onnx")
@@ -117,6 +132,118 @@ def test_each_fault_is_found(tiny_export: Path, generator: TrainedGenerator, spo
         report = parity.measure(backend, generator.module, 96)
     assert report["passed"] is False
     assert any(says in failure for failure in parity.failures(report))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
+    dice = np.random.default_rng(0)
+    wanted = np.tanh(dice.standard_normal((61, 3, 8, 8))).astype(np.float32)
+    found = np.clip(wanted + dice.laplace(0, 0.02, wanted.shape).astype(np.float32), -1, 1)
+    if dtype is np.uint8:
+        found = to_uint8(found)
+        error = np.abs(found.astype(float) - to_uint8(wanted)) * 2 / 255
+    else:
+        error = np.abs(found.astype(float) - wanted)
+    figures = Figures(error.size)
+    for first, last in ((0, 1), (1, 30), (30, 33), (33, 61)):
+        figures.add(found[first:last], wanted[first:last])
+    report = figures.report()
+    psnr = 10 * np.log10(4 / np.square(error).mean(axis=(1, 2, 3)))
+    for name, value in (
+        ("max_abs", error.max()),
+        ("mean_abs", error.mean()),
+        ("p999_abs", np.quantile(error, 0.999)),
+        ("worst_psnr_db", psnr.min()),
+    ):
+        assert report[name] == pytest.approx(value, rel=1e-12), name
+
+
+@pytest.mark.parametrize("count", [1, 2, 999, 1001, 1002, 50_000])
+def test_the_percentile_is_exact_for_any_number_of_errors(count: int) -> None:
+    errors = np.random.default_rng(count).exponential(size=count).astype(np.float32)
+    errors[errors > 3] = 3  # many that are equal
+    figures, zero = Figures(count), np.zeros((count, 1, 1, 1), np.float32)
+    for first in range(0, count, 700):
+        part = slice(first, first + 700)
+        figures.add(errors[part].reshape(-1, 1, 1, 1), zero[part])
+    assert figures.report()["p999_abs"] == pytest.approx(np.quantile(errors.astype(float), 0.999), rel=1e-12)
+
+
+class Constant(Backend):
+    """Grey images, and so many bytes of memory for them."""
+
+    name, device = "constant", "cpu"
+    room = 2**40
+
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        if len(z) * 4 * np.prod(self.metadata.image.shape) > self.room:
+            raise MemoryError
+        return np.zeros((len(z), *self.metadata.image.shape), np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+class Grey(torch.nn.Module):
+    """As `Constant`."""
+
+    def forward(self, z: torch.Tensor, label: None) -> torch.Tensor:
+        return torch.zeros(len(z), 3, 32, 32)
+
+
+def test_measuring_takes_the_memory_of_the_largest_batch_and_little_more(tiny_export: Path) -> None:
+    found = artifact.read(tiny_export / "generator.onnx")
+    backend, most = Constant(found.metadata, "", found.path), 4096
+    tracemalloc.start()
+    try:
+        report = parity.measure(backend, Grey(), most)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report["passed"] is True
+    assert most in report["batches"]
+    # a half beside it, as chunks are compared with the whole
+    assert peak < 2 * most * 3 * 32 * 32 * 4
+
+
+def test_memory_that_runs_out_is_one_line_that_names_the_batch(
+    tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = artifact.read(tiny_export / "generator.onnx")
+    backend = Constant(found.metadata, "", found.path)
+    backend.room = 2**20
+    says = r"measured in batches of up to 256: free some, or export with a smaller --max-batch$"
+    with pytest.raises(ExportError, match=says):
+        parity.measure(backend, Grey(), 256)
+
+    def cramped(self: OnnxBackend, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        raise runtime_failure("ONNX Runtime", MemoryError(), len(z))
+
+    monkeypatch.setattr(OnnxBackend, "_infer", cramped)
+    reference = str(tiny_export / exporter.REFERENCE)
+    assert main(["export", "--format", "onnx", "--checkpoint", reference, "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "memory ran out when" in line
+    assert f"{tmp_path / 'generator.onnx'} was measured in batches of up to 256: free some, or export with" in line
+    assert not (tmp_path / "generator.onnx").exists()
+    assert main(["verify", "--model", str(tiny_export / "generator.onnx")]) == 2
+    assert "memory ran out when" in capsys.readouterr().err
+
+
+def test_torch_that_runs_out_of_memory_is_told_from_torch_that_fails() -> None:
+    class Failing(torch.nn.Module):
+        def __init__(self, text: str):
+            super().__init__()
+            self.text = text
+
+        def forward(self, z: torch.Tensor, label: None) -> torch.Tensor:
+            raise RuntimeError(self.text)
+
+    z = np.zeros((2, 4), np.float32)
+    with pytest.raises(BackendOutOfMemory):
+        parity.reference_of(Failing("DefaultCPUAllocator: can't allocate memory"))(z, None)
+    with pytest.raises(BackendError, match="PyTorch failed: shapes"):
+        parity.reference_of(Failing("shapes\ndiffer"))(z, None)
 
 
 def test_gates_close_on_each_figure() -> None:

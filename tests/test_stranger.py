@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from wgan.serve.artifact import read
 from wgan.serve.cli import main
 from wgan.serve.errors import ArtifactError
+from wgan.serve.external_data import external_files
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
 from wgan.serve.stranger import Stranger, open_any
@@ -130,12 +131,94 @@ def test_what_is_no_generator_of_images_is_refused_in_one_line(
     assert not (tmp_path / "o").exists()
 
 
-def test_a_file_whose_tensors_lie_elsewhere_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = onnx.load(make(tmp_path / "theirs.onnx"))
-    onnx.save(model, tmp_path / "split.onnx", save_as_external_data=True, size_threshold=0)
-    assert main(["sample", "--model", str(tmp_path / "split.onnx"), "-n", "1", "--out", str(tmp_path / "o")]) == 2
+def split(path: Path, location: str) -> Path:
+    """Moves the weights of the generator at ``path`` into a file at ``location``, as seen from its folder."""
+    path.parent.mkdir(exist_ok=True)
+    model = onnx.load(make(path))
+    onnx.save(model, path, save_as_external_data=True, size_threshold=1024, location="weights.data")
+    written, place = path.with_name("weights.data"), path.parent / location
+    place.parent.mkdir(parents=True, exist_ok=True)
+    content = written.read_bytes()
+    written.unlink()
+    place.write_bytes(content)
+    model = onnx.load(path, load_external_data=False)
+    (moved,) = (tensor for tensor in model.graph.initializer if tensor.external_data)
+    (entry,) = (entry for entry in moved.external_data if entry.key == "location")
+    entry.value = location
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("location", ["theirs.onnx.data", "below/theirs.data"])
+def test_weights_in_a_file_beside_it_are_found_wherever_the_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    path = split(tmp_path / "model" / "theirs.onnx", location)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["sample", "--model", "../model/theirs.onnx", "-n", "7", "--seed", "3", "--out", "o.npy"]) == 0
+    wanted = np.tanh(latents(3, 7, Z) @ weights()).reshape(7, 3, SIDE, SIDE)
+    assert np.abs(np.load("o.npy").astype(int) - to_uint8(wanted)).max() <= 1
+    with open_any(path) as backend:
+        before = backend.digest
+    # shards of other weights are of another generator
+    place = path.parent / location
+    place.write_bytes((weights() / 2).tobytes())
+    with open_any(path) as backend:
+        assert backend.digest != before
+
+
+@pytest.mark.parametrize("kind", ["up", "absolute", "through a folder", "link", "gone", "long"])
+def test_weights_anywhere_else_are_refused_before_a_runtime_sees_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    import onnxruntime
+
+    path = tmp_path / "model" / "theirs.onnx"
+    location = {
+        "up": "../outside.data",
+        "absolute": str(tmp_path / "outside.data"),
+        "through a folder": "below/../../outside.data",
+        "link": "link.data",
+        "gone": "gone.data",
+        "long": "x" * 200,
+    }[kind]
+    (path.parent / "below").mkdir(parents=True)
+    split(path, location)
+    if kind == "link":
+        (path.parent / location).rename(tmp_path / "outside.data")
+        (path.parent / location).symlink_to("../outside.data")
+    if kind in ("gone", "long"):
+        (path.parent / location).unlink()
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: sys.exit("loaded"))
+    assert main(["sample", "--model", str(path), "-n", "1", "--out", str(tmp_path / "o")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "ONNX Runtime cannot load" in line
+    says = "copy both" if kind in ("gone", "long") else "is not in its own folder: save it as one file"
+    assert says in line
+
+
+def test_weights_in_a_branch_of_the_graph_are_looked_for_too(tmp_path: Path) -> None:
+    hidden = TensorProto(name="c", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    hidden.external_data.add(key="location", value="/etc/passwd")
+    attribute = helper.make_node("Constant", [], ["c"], value=hidden)
+    for body in (
+        helper.make_graph([attribute], "body", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])]),
+        helper.make_graph([], "body", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])], [hidden]),
+    ):
+        model = onnx.load(make(tmp_path / "theirs.onnx"))
+        model.graph.node.append(helper.make_node("If", ["yes"], ["d"], then_branch=body, else_branch=body))
+        with pytest.raises(ArtifactError, match="'/etc/passwd', which is not in its own folder"):
+            external_files(tmp_path / "theirs.onnx", model.SerializeToString())
+
+
+@pytest.mark.parametrize("batch", [2**40, 2**16 + 1])
+def test_a_fixed_batch_that_no_machine_runs_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], batch: int
+) -> None:
+    path = make(tmp_path / "theirs.onnx", batch=batch, shape=None)
+    assert main(["sample", "--model", str(path), "-n", "1", "--out", str(tmp_path / "o")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"takes {batch} latents of 6 at once, which is too many" in line
 
 
 def test_a_strangers_damaged_file_is_one_line_and_nothing_on_stdout(

@@ -1,17 +1,21 @@
 """TensorRT as far as a machine without a GPU can show it: engines really are built, and read back where that goes."""
 
+import gc
 import importlib.util
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from tests.fake_cuda import FakeRuntime
 from tests.make import make_generator
 from wgan.export import exporter
 from wgan.export.onnx import to_onnx
@@ -22,7 +26,7 @@ from wgan.serve.cli import main
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import PRECISIONS
-from wgan.serve.tensorrt_api import load_tensorrt, progress_monitor
+from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, progress_monitor, started
 from wgan.serve.tensorrt_build import RTX_TARGETS, BuildOptions, Built, build_engine, parse_capabilities
 from wgan.serve.tensorrt_fit import rebuild_if_needed
 from wgan.serve.tensorrt_readback import half_layers, read_back
@@ -169,6 +173,7 @@ def like_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LikeTensor
     api = LikeTensorrt()
     monkeypatch.setattr(tensorrt_build, "load_tensorrt", lambda name=None: api)
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: GPU)
+    monkeypatch.setattr(tensorrt_build, "_wake_cuda", lambda api: None)
     monkeypatch.setattr(tensorrt_build, "TimingCache", lambda *_: SimpleNamespace(save=lambda: None))
     monkeypatch.setattr(tensorrt_build, "read_back", lambda *arguments: {"loads_here": arguments[4]})
     return api
@@ -198,6 +203,109 @@ def test_tensorrt_without_a_gpu_names_what_builds_without(
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: None)
     with pytest.raises(BackendUnavailable, match=r"builds on the GPU it is for .*pip install 'wgan\[trt-rtx\]'"):
         build_engine(b"", "fp32", 8, 8)
+
+
+LOGS = ["Error Code 6: CUDA initialization failure with error: 35", "CUDA driver version is insufficient"]
+DESTROYED: list[str] = []
+
+
+class Halves:
+    """A TensorRT whose builder and runtime log errors and are returned all the same."""
+
+    __name__ = "tensorrt"
+    errors = tuple(LOGS)
+
+    class ILogger:
+        """Takes what is logged."""
+
+    def __getattr__(self, name: str) -> Any:
+        def make(logger: Any) -> Any:
+            if not self.errors:
+                raise TypeError("factory function returned nullptr")
+            for line in self.errors:
+                logger.log(1, line)
+            return Half()
+
+        return make
+
+
+class Half:
+    """What TensorRT returns where CUDA does not start: its end would be the process's."""
+
+    def __del__(self) -> None:
+        DESTROYED.append("a segmentation fault")
+
+
+@pytest.mark.parametrize("kind", ["Builder", "Runtime"])
+def test_a_tensorrt_that_does_not_start_is_one_line_and_is_left_alone(kind: str) -> None:
+    api = Halves()
+    with pytest.raises(
+        BackendUnavailable, match="^tensorrt does not start here: CUDA driver version is insufficient; see"
+    ):
+        started(api, kind, collecting_logger(api))
+    gc.collect()
+    assert DESTROYED == []
+    api.errors = ()
+    with pytest.raises(BackendUnavailable, match="does not start here: factory function returned nullptr"):
+        started(api, kind, collecting_logger(api))
+
+
+def test_a_build_asks_whether_cuda_and_tensorrt_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_build, "load_tensorrt", lambda name=None: Halves())
+    monkeypatch.setattr(tensorrt_build, "builds_for_absent_gpus", lambda api: False)
+    monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: GPU)
+    # a driver without a GPU that it can use: the first CUDA call says so
+    runtime = FakeRuntime("late", fail_at=1)
+    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", SimpleNamespace(runtime=runtime))
+    with pytest.raises(BackendUnavailable, match="^tensorrt cannot build here: CUDA: cudaStreamCreateWithFlags failed"):
+        build_engine(b"", "fp32", 8, 8)
+    # CUDA starts, TensorRT's own does not; with cuda-bindings and without
+    runtime.fail_at = 0
+    for found in (SimpleNamespace(runtime=runtime), None):
+        monkeypatch.setitem(sys.modules, "cuda.bindings", found)
+        with pytest.raises(BackendUnavailable, match="^tensorrt does not start here: CUDA driver"):
+            build_engine(b"", "fp32", 8, 8)
+    assert runtime.held() == {}
+
+
+REAL = """
+import tensorrt_lean_bindings as api
+from wgan.serve.errors import BackendUnavailable
+from wgan.serve.tensorrt_api import collecting_logger, open_engine
+
+try:
+    open_engine(api, collecting_logger(api), b"x" * 100, False)
+except BackendUnavailable as error:
+    print(error)
+"""
+
+
+@needs_no_gpu
+def test_the_real_tensorrt_without_cuda_is_one_line_and_no_segmentation_fault() -> None:
+    pytest.importorskip("tensorrt_lean_bindings", reason="tensorrt-lean is for Linux on x86-64 alone")
+    done = subprocess.run([sys.executable, "-c", REAL], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tensorrt_lean_bindings does not start here: ")
+    assert len(done.stdout.splitlines()) == 1
+
+
+@needs_no_gpu
+def test_tensorrt_rtx_starts_without_cuda() -> None:
+    api = load_tensorrt("tensorrt_rtx")
+    for kind in ("Builder", "Runtime"):
+        logger = collecting_logger(api)
+        assert started(api, kind, logger) is not None
+        assert logger.errors == []
+
+
+def test_a_compute_capability_that_the_builder_refuses_is_not_passed_over(
+    generator: TrainedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = load_tensorrt("tensorrt_rtx")
+    monkeypatch.setattr(api.IBuilderConfig, "set_compute_capability", lambda *_: False)
+    with pytest.raises(ExportError, match=r"^tensorrt_rtx refuses to build for compute capability 8\.6: no reason"):
+        build_engine(graph(generator), "fp32", 16, 64, BuildOptions(compute_capabilities=("8.6",)))
 
 
 class FakeConfig:
@@ -363,7 +471,7 @@ def from_elsewhere(plan: Path) -> Artifact:
 def test_an_engine_that_does_not_fit_is_rebuilt_from_the_onnx_beside_it(here: Path) -> None:
     plan = here / "generator.plan"
     old = from_elsewhere(plan).metadata
-    assert rebuild_if_needed(plan) is True
+    assert rebuild_if_needed(plan, print) is True
     new = artifact.read(plan).metadata
     assert (new.engine or {})["version"] == load_tensorrt().__version__
     assert (new.engine or {})["compute_capabilities"] == ["8.6"]
@@ -379,10 +487,10 @@ def test_an_engine_that_does_not_fit_is_rebuilt_from_the_onnx_beside_it(here: Pa
 def test_an_engine_that_is_not_there_is_built(here: Path) -> None:
     (here / "generator.plan").unlink()
     (here / "generator.plan.json").unlink()
-    assert rebuild_if_needed(here / "generator.plan") is True
+    assert rebuild_if_needed(here / "generator.plan", print) is True
     found = artifact.read(here / "generator.plan").metadata
     assert found.max_batch == tensorrt_fit.MAX_BATCH
-    assert rebuild_if_needed(here / "generator.fp16.plan") is True
+    assert rebuild_if_needed(here / "generator.fp16.plan", print) is True
     assert artifact.read(here / "generator.fp16.plan").metadata.precision == "fp16"
 
 
@@ -391,7 +499,7 @@ def test_an_engine_that_fits_stays(here: Path, monkeypatch: pytest.MonkeyPatch) 
     before = (here / "generator.plan").read_bytes()
     monkeypatch.setattr(tensorrt_fit, "misfit", lambda *_: None)
     monkeypatch.setattr(tensorrt_fit, "build_engine", lambda *_: Built(b"", {}))
-    assert rebuild_if_needed(here / "generator.plan") is False
+    assert rebuild_if_needed(here / "generator.plan", print) is False
     assert (here / "generator.plan").read_bytes() == before
 
 
@@ -402,10 +510,10 @@ def test_what_cannot_be_rebuilt_is_said(here: Path, generator: TrainedGenerator)
     other = found.replace(source={**found.source, "weights_sha256": "0" * 64}, engine={"version": "1.0"})
     artifact.write_sidecar(plan, other)
     with pytest.raises(ArtifactError, match=r"generator.onnx beside it are of different generators"):
-        rebuild_if_needed(plan)
+        rebuild_if_needed(plan, print)
     onnx.unlink()
     with pytest.raises(ArtifactError, match=r"--rebuild needs \S+generator.onnx: copy it there"):
-        rebuild_if_needed(plan)
+        rebuild_if_needed(plan, print)
 
 
 @needs_no_gpu

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wgan.export import triton
+from wgan.export import exporter, triton
 from wgan.serve import artifact
 from wgan.serve.cli import main
 from wgan.serve.errors import ConfigError, ExportError
@@ -181,3 +181,17 @@ def test_a_wrong_option_is_said_before_anything_is_made(
     assert main(["export", "--format", "triton", *source, *words]) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_an_engine_that_triton_cannot_load_is_not_built_first(
+    tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Rtx:
+        __name__ = "tensorrt_rtx"
+
+    monkeypatch.setattr(triton, "load_tensorrt", Rtx)
+    monkeypatch.setattr(exporter, "export", lambda *_, **__: pytest.fail("built"))
+    words = ["export", "--format", "triton", "--triton-backend", "tensorrt", "--out", str(tmp_path)]
+    assert main([*words, "--checkpoint", str(tiny_export / exporter.REFERENCE)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "here is tensorrt_rtx, and Triton loads TensorRT's engines alone: install wgan[trt]" in line

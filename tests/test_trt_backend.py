@@ -282,6 +282,17 @@ def test_a_failure_of_tensorrt_is_one_line_and_frees_everything(
     assert all("generator.plan" in message or "TensorRT failed" in message for message in messages)
 
 
+@pytest.mark.parametrize(("method", "turn"), [("create_execution_context", 2), ("set_tensor_address", 3)])
+def test_a_graph_that_gets_no_context_costs_speed_and_no_batch(opens: Open, method: str, turn: int) -> None:
+    runtime = FakeRuntime("late")
+    with opens(runtime, fail=(method, turn)) as backend:
+        for size in (8, 8, 8, 3, 3, 20):
+            assert np.array_equal(backend.run(rows(size)), truth(rows(size)))
+        assert backend.notice is not None
+        assert "generator.plan runs without CUDA graphs: " in backend.notice
+    assert "cudaStreamBeginCapture" not in runtime.calls
+
+
 def test_images_of_an_abandoned_stream_are_not_mixed_up(opens: Open) -> None:
     with opens(FakeRuntime("late")) as backend:
         stream = backend.stream([(rows(8, first=turn), None) for turn in range(5)])
@@ -372,6 +383,10 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ),
     ({"compute_capabilities": ["7.5"]}, "for compute capability 7.5, here is tensorrt 10.9.0.34 on Some GPU (8.6)"),
     ({"compute_capabilities": "8.6"}, "for compute capability unknown"),
+    ({"version": "1\n\x1b[2J" + "x" * 5000}, "was built by tensorrt 1??[2Jxxx"),
+    ({"version": "1", "gpu": "A\u202eB" + "x" * 5000}, "capability 8.6 (A?Bxxx"),
+    ({"compute_capabilities": ["\n" * 5000]}, "for compute capability ????"),
+    ({"version_compatible": True, "version": "9" * 5000}, "runs on later versions, not on earlier ones"),
     ({"version_compatible": True, "version": "10.10.0.0"}, "runs on later versions, not on earlier ones"),
     ({"hardware_compatible": True, "old": True}, "was built for every GPU from compute capability 8.0 on"),
 ]
@@ -398,6 +413,8 @@ def test_an_engine_from_elsewhere_is_refused_before_it_is_loaded(
     with pytest.raises(BackendUnavailable) as caught:
         open_backend(path)
     assert says in str(caught.value)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    assert str(caught.value).isprintable()
     assert "put generator.onnx beside it and add --rebuild" in str(caught.value)
     (tmp_path / "generator.onnx").touch()
     with pytest.raises(BackendUnavailable, match=r"`wgan sample --model \S+ -n 1 --rebuild` builds it anew"):
