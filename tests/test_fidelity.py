@@ -199,7 +199,8 @@ def test_a_run_measures_every_so_often_and_at_the_end_and_keeps_the_best(
     assert list(found) == [2, 4, 6, 7]
     best = checkpoint.load(folder.checkpoints / "best.pt")
     assert best["step"] == min(found, key=lambda step: found[step])
-    assert best["best"] == {"measure": "frechet_distance 55555555 70:70", "value": min(found.values())}
+    measured = {"measure": "frechet_distance 55555555 70:70", "value": min(found.values())}
+    assert best["best"] == {**measured, "step": best["step"]}
     assert "no FID: the Inception weights (55555555…) are not the official ones" in capsys.readouterr().err
     page = write_report(folder.path).read_text()
     assert "By Inception features" in page
