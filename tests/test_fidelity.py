@@ -272,9 +272,9 @@ def test_without_weights_one_line_says_so_and_swd_chooses(
     records = read(folder.metrics)
     assert [record["message"] for record in records if record["kind"] == "event"] == [line]
     assert not any("fid" in record or "frechet_distance" in record for record in records)
-    swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation"}
+    swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation" and record["step"]}
     best = checkpoint.load(folder.checkpoints / "best.pt")
-    assert best["best"] == {"measure": "swd", "value": min(swd.values())}
+    assert best["best"] == {"measure": "swd", "value": min(swd.values()), "step": best["step"]}
     assert swd[best["step"]] == best["best"]["value"]
 
 

@@ -24,7 +24,7 @@ from wgan.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 STEPS, STOPPED_AFTER = 6, 3
-# 2 critic steps of 8 images: 8 px for 16 images, faded to 16 px over the next 16, and at 16 px for the rest
+# 16 real images a step: 2 steps at 8 px, 2 that fade in 16 px, and 2 at 16 px
 SMALL = Config(image_size=16, base_channels=4, latent_dim=6, faces_count=64, batch_size=8, n_critic=2, steps=STEPS,
                log_every=2, sample_every=3, validate_every=3, validate_images=16, checkpoint_every=STOPPED_AFTER,
                phase_images=32, augment_flip=0.5, lr_warmup=2, lr_schedule="cosine")  # fmt: skip
@@ -43,6 +43,14 @@ VARIANTS = {
     "growing with attention, spectral norms and deeper": {
         "progressive": True, "attention": 8, "spectral_norm": "both", "depth": 2},
     "labels, attention and fp16": {"conditional": True, "attention": 4 * 2, "precision": "fp16", "depth": 2},
+    "growing with attention and bf16": {"progressive": True, "attention": 8, "precision": "bf16"},
+    "growing with attention, minibatch discrimination and fp16": {
+        "progressive": True, "attention": 8, "precision": "fp16", "minibatch": "discrimination"},
+    "growing with labels, attention, minibatch deviation and fp16": {
+        "progressive": True, "conditional": True, "attention": 8, "precision": "fp16", "minibatch": "stddev",
+        "minibatch_group": 2},
+    "growing, bf16": {"progressive": True, "precision": "bf16"},
+    "growing, fp16": {"progressive": True, "precision": "fp16"},
     "spectral norm, minibatch deviation, lazy penalty": {
         "spectral_norm": "critic", "minibatch": "stddev", "penalty_every": 3},
     "spectral norms and conditional BatchNorm": {
@@ -100,8 +108,9 @@ def test_a_variant_goes_the_whole_way(
 
     generator = load_generator(checkpoint.find(whole.path, "last"))
     folder = whole.path / "export"
-    for precision in ("fp32", "fp16"):
-        kinds = ["onnx", "torchscript", "trt"] if find_spec("tensorrt_rtx") else ["onnx", "torchscript"]
+    every = ["onnx", "torchscript", "trt"] if find_spec("tensorrt_rtx") else ["onnx", "torchscript"]
+    exported = {"fp32": every, "fp16": every} | ({"bf16": ["torchscript"]} if config.precision == "bf16" else {})
+    for precision, kinds in exported.items():
         for made in exporter.export(generator, folder, kinds, precision=precision, max_batch=20):
             runs_here = made.path.suffix != ".plan" or gpu_count() > 0  # an engine is built, but has no GPU to run on
             assert made.passed is (True if runs_here else None), (made.path.name, made.failures)

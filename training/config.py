@@ -57,7 +57,10 @@ class Config:
         fixed=True,
     )
     spectral_norm: str = setting(
-        "none", "spectral normalisation of the weights", choices=("none", "critic", "both"), fixed=True
+        "none",
+        "spectral normalisation of convolutions and matrix products",
+        choices=("none", "critic", "both"),
+        fixed=True,
     )
     minibatch: str = setting(
         "none",

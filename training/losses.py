@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from wgan.training.precision import widened
+
 CriticFn = Callable[[Tensor], Tensor]
 
 
@@ -42,8 +44,7 @@ def sample_norms(gradient: Tensor) -> Tensor:
 
     The square root's slope is infinite at zero: there, norm and slope are both zero.
     """
-    wide = gradient if gradient.dtype == torch.float64 else gradient.float()
-    squares = wide.flatten(1).square().sum(1)  # (N,)
+    squares = widened(gradient).flatten(1).square().sum(1)  # (N,)
     zero = squares == 0
     return squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
 

@@ -14,6 +14,11 @@ FIRST_SCALE = 2.0**12
 LOST = 2.0**-12  # a scale that small means that no step has been finite for long
 
 
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32, or in float64 if it is that: for sums and roots that a half type is too short for."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class MixedPrecision:
     """Autocast for one network, and the gradient scaler of its optimizer (Micikevicius et al. 2018)."""
 

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
+from wgan.training.precision import widened
+
 QUIET = 0.1  # scale that a further layer's norm starts with
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
@@ -96,7 +98,8 @@ class MinibatchDeviation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C+1, H, W), N a multiple of the group."""
         n, _, h, w = x.shape
-        variance = x.reshape(-1, self.group, *x.shape[1:]).var(dim=1, correction=0)  # (N/G, C, H, W)
+        # in float32: float16 has no 1e-8, and without it the root's slope is infinite where all are alike
+        variance = widened(x).reshape(-1, self.group, *x.shape[1:]).var(dim=1, correction=0)  # (N/G, C, H, W)
         deviation = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (N/G,)
         plane = deviation.repeat_interleave(self.group).reshape(n, 1, 1, 1).expand(n, 1, h, w)
         return torch.cat([x, plane.to(x.dtype)], dim=1)
@@ -117,7 +120,7 @@ class MinibatchDiscrimination(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F) → (N, F + kernels), N a multiple of the group."""
-        m = self.change(x).reshape(-1, self.group, self.kernels, self.kernel_size)  # (N/G, G, B, C)
+        m = widened(self.change(x)).reshape(-1, self.group, self.kernels, self.kernel_size)  # (N/G, G, B, C)
         distance = (m[:, :, None] - m[:, None]).abs().sum(-1)  # (N/G, G, G, B)
         nearness = torch.exp(-distance).sum(2) - 1  # each is at distance 0 from itself
         return torch.cat([x, nearness.reshape(len(x), self.kernels).to(x.dtype)], dim=1)
@@ -127,7 +130,10 @@ class Network(nn.Module):
     """What generator and critic share: spectral norms that move only when they are told to."""
 
     def normalise_spectrally(self) -> None:
-        """Divides every weight by its largest singular value (Miyato et al. 2018, equation 8)."""
+        """Divides the weight of each convolution and matrix product by its largest singular value.
+
+        Miyato et al. 2018, equation 8. Embeddings of labels stay as they are: theirs scale and shift too.
+        """
         for module in list(self.modules()):
             if isinstance(module, Weighted):
                 spectral_norm(module)
