@@ -82,6 +82,11 @@ class Metadata:
         """Whether parity with PyTorch was measured and held."""
         return bool(self.parity and self.parity.get("passed") is True)
 
+    @property
+    def disproven(self) -> bool:
+        """Whether parity with PyTorch was measured and did not hold."""
+        return bool(self.parity and self.parity.get("passed") is False)
+
 
 def parse(text: str | bytes, where: str) -> Metadata:
     """Metadata from JSON that anybody may have written.
