@@ -157,7 +157,7 @@ def _measure(made: Artifact, generator: TrainedGenerator, max_batch: int) -> dic
 def verify(path: Path, reference: Path | None = None, *, device: str = "auto", required: bool = True) -> Exported:
     """Measures an artifact anew against the generator that it was exported from.
 
-    An engine that was built where it could not run gets the report into its metadata.
+    An engine that is not proven yet gets the report into its metadata.
 
     Args:
         path: the artifact.
@@ -185,8 +185,8 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
     with backend:
         report = parity.measure(backend, generator.module, found.max_batch or 256)
     measured = found.replace(parity=report)
-    if found.format == "trt" and (found.parity or {}).get("passed") is None:
-        # built where it could not run: from now on it carries its proof
+    if found.format == "trt" and not found.proven:
+        # built where it could not run, or measured where it did not hold: from now on it carries this report
         artifact.write_sidecar(path, measured)
     return Exported(path, measured)
 

@@ -1,5 +1,6 @@
 """Every artifact of a folder measured, whatever is wrong with some of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,15 @@ def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
         except WganError as error:
             rows.append(Refused(path, str(error)))
     return rows
+
+
+def passed(rows: Sequence[Row]) -> bool | None:
+    """Whether all of them hold: False if one does not or was refused, otherwise None if one was not measured."""
+    verdicts = [False if isinstance(row, Refused) else row.passed for row in rows]
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def why_not(row: Row) -> str:
+    """What kept an artifact from being measured, in a line that names it."""
+    reason = row.reason if isinstance(row, Refused) else (row.metadata.parity or {}).get("reason") or "never tried"
+    return str(reason) if str(row.path) in str(reason) else f"{row.path}: {reason}"

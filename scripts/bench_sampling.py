@@ -19,8 +19,8 @@ from benching import Row, machine, run, say, shown, table, wgan, whole, wholes
 
 from wgan.serve import artifact
 from wgan.serve.backend import Backend
-from wgan.serve.bench import describe, measure, share_of_peak
-from wgan.serve.bench_case import run_apart
+from wgan.serve.bench import Subject, describe, measure, share_of_peak
+from wgan.serve.bench_peak import Peaks
 from wgan.serve.benchmark import measure_speed
 from wgan.serve.commands_sample import open_model
 from wgan.serve.errors import ConfigError, WganError
@@ -64,17 +64,10 @@ def generation(
     files: list[tuple[Path, str]], batches: list[int], device: str, seconds: float
 ) -> tuple[list[Row], dict[str, float | None]]:
     """Rows of `wgan bench`, and the peaks that their shares are of."""
-    peaks: dict[str, float | None] = {}
-
-    def peak(where: str, precision: str) -> float | None:
-        name = "CPU fp32" if where == "cpu" else f"CUDA {precision}"
-        if name not in peaks:
-            peaks[name] = run_apart(MODULE, ["peak", where, precision])["peak"]
-        return peaks[name]
-
+    peaks, subjects = Peaks(MODULE), [Subject(*file) for file in files]
     with counter(quiet=0.0) as progress:
-        rows = list(measure(MODULE, files, batches, device=device, seconds=seconds, peak=peak, progress=progress))
-    return rows, peaks
+        rows = list(measure(MODULE, subjects, batches, device=device, seconds=seconds, peak=peaks, progress=progress))
+    return rows, peaks.found
 
 
 def rate(work: Callable[[], object], count: int) -> float:
@@ -237,7 +230,8 @@ def measured(wanted: argparse.Namespace) -> Row:
         rows, peaks = generation(files, batches, wanted.device, wanted.seconds or (0.3 if quick else 2.0))
         running = [(p, k) for p, k in files if any(r["path"] == str(p) and "error" not in r for r in rows)]
         ours = next(
-            (path for path, kind in running if kind == "onnx" and describe(path, kind)["precision"] == "fp32"), None
+            (path for path, kind in running if kind == "onnx" and describe(Subject(path, kind))["precision"] == "fp32"),
+            None,
         )
         found: Row = {}
         if ours is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.errors import BackendError
+from wgan.serve.gpu import memory_in_use
 
 PATIENCE = 600.0  # seconds for one case
 
@@ -36,6 +37,15 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
         ended = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
         raise BackendError(f"{ended}: {said[-1][:200]}" if said else ended)
     return found
+
+
+def device_memory(before: int) -> int | None:
+    """By how many bytes what is in use on the GPU has grown; None where that cannot be asked, or others freed more.
+
+    Runtimes keep what they have once taken, so at the end of a case it is near the most.
+    """
+    now = memory_in_use()
+    return None if now is None or now < before else now - before
 
 
 def peak_memory() -> int | None:

@@ -1,7 +1,7 @@
 """A benchmark as a page: charts over the batch size, bars, and every figure in tables."""
 
-from wgan.serve.bench import Bench, Row
-from wgan.serve.bench_text import verdict
+from wgan.serve.bench import Bench, Row, named
+from wgan.serve.bench_text import of_another_precision, verdict
 from wgan.serve.page.curves import Line, chart
 from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
 from wgan.serve.page.style import page
@@ -16,10 +16,10 @@ CHARTS = (  # title, unit, key of a row
 
 def render(bench: Bench) -> str:
     """The whole page."""
-    files = bench.by_artifact()
+    files = bench.by_subject()
     best = max((rate, path) for path, rate in bench.fastest().items())
     facts = [
-        ("Fastest", f"<b>{figure(best[0])}</b> images/s, {text(files[best[1]][0]['file'])}"),
+        ("Fastest", f"<b>{figure(best[0])}</b> images/s, {text(named(files[best[1]][0]))}"),
         *((f"Matrix product, {text(name)}", f"<b>{figure(peak / 1e9)}</b> GFLOP/s") for name, peak in _known(bench)),
     ]
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in facts)
@@ -48,7 +48,7 @@ def _charts(files: dict[str, list[Row]]) -> str:
     found = []
     for title, unit, key in CHARTS:
         lines = [
-            Line(rows[0]["file"], [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
+            Line(named(rows[0]), [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
             for rows in files.values()
         ]
         found.append(chart(title, unit, lines, across="images in a batch", doubling=True))
@@ -62,7 +62,7 @@ def _bars(title: str, files: dict[str, list[Row]], key: str, unit: str) -> str:
         values = [float(case[key]) for case in _measured(rows)]
         if values:
             least = min(values)
-            found.append((text(rows[0]["file"]), least, figure(least) + unit))
+            found.append((text(named(rows[0])), least, figure(least) + unit))
     return section(title, bars(found))
 
 
@@ -72,7 +72,8 @@ def _artifacts(files: dict[str, list[Row]]) -> str:
         first, measured = rows[0], _measured(rows)
         load = figure(min(case["load_seconds"] for case in measured)) if measured else "–"
         device = measured[0]["device"] if measured else "–"
-        words = [text(first["file"]), text(first["backend"]), text(first["precision"]), text(device), verdict(first)]
+        told = verdict((measured or rows)[0])
+        words = list(map(text, (named(first), first["backend"], first["precision"], device, told)))
         lines.append(row(words, [size(first.get("bytes")), load]))
     heads = ("file", "backend", "precision", "device", "parity with PyTorch", "size", "load, s")
     return section("Artifacts", table(heads, lines, words=5))
@@ -81,23 +82,48 @@ def _artifacts(files: dict[str, list[Row]]) -> str:
 def _cases(bench: Bench) -> str:
     lines = []
     for case in bench.rows:
-        words = [text(case["file"])]
+        words = [text(named(case))]
         if "error" in case:
             lines.append(f'<tr><td>{words[0]}</td><td class="n">{case["batch"]}</td>')
-            lines.append(f'<td colspan="6" class="reason">{text(case["error"])}</td></tr>\n')
+            lines.append(f'<td colspan="7" class="reason">{text(case["error"])}</td></tr>\n')
             continue
         figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"], case["uint8_images_per_second"]]
         lines.append(
             row(
                 words,
-                [str(case["batch"]), *map(figure, figures), size(case["peak_memory"]), share(case["share_of_peak"])],
+                [
+                    str(case["batch"]),
+                    *map(figure, figures),
+                    size(case["peak_memory"]),
+                    size(case.get("device_memory")),
+                    _share(case),
+                ],
             )
         )
-    heads = ("file", "batch", "p50, ms", "p95, ms", "images/s", "from seeds to 8 bits", "peak memory", "of peak")
+    heads = (
+        "file",
+        "batch",
+        "p50, ms",
+        "p95, ms",
+        "images/s",
+        "from seeds to 8 bits",
+        "peak memory",
+        "on the GPU",
+        "of peak",
+    )
     explain = (
         "Pure generation: latents in, float images out; and the way of `wgan sample` "
         "but for its files. Each row is a process of its own; its "
         "peak of memory is the whole process's. The last column is what the networks' convolutions and matrix products "
-        "come to, as a share of one large matrix product on the same device in the same precision (on a CPU float32)."
+        "come to, as a share of one large matrix product on the same device in the same precision, by numpy for "
+        "float32 on a CPU and by torch for all else; where another precision is named the share is of that: ONNX "
+        "Runtime computes half precision in float32 on a CPU, and without torch there is no other product to measure. "
+        "Memory on the GPU is by how much what is in use there grew, whoever uses it."
     )
     return section("Every figure", note(explain), table(heads, lines))
+
+
+def _share(case: Row) -> str:
+    shown = share(case["share_of_peak"])
+    other = case["share_of_peak"] is not None and of_another_precision(case)
+    return f"{shown} <small>of {text(case['peak'])}</small>" if other else shown

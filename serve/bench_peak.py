@@ -2,11 +2,56 @@
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from wgan.serve.bench_case import run_apart
+from wgan.serve.errors import BackendError
+
 REPEATS = 5
+
+
+class Peaks:
+    """What each row is held against, measured when first asked for, in a process of its own.
+
+    ``found`` is FLOP/s by name, such as `CPU fp32`; None where it could not be measured.
+    """
+
+    def __init__(self, module: str):
+        self.module = module  # what is run, with `peak`, device and precision
+        self.found: dict[str, float | None] = {}
+
+    def __call__(self, row: dict[str, Any]) -> tuple[str, float | None]:
+        """The product on the row's device in its precision: its name, and FLOP/s.
+
+        On a CPU ONNX Runtime computes half precision in float32 and is held against that; so is what torch runs
+        where torch's own product of that precision cannot be measured.
+        """
+        device, precision = row["device"], row["precision"]
+        if device == "cpu" and row["backend"] == "onnx":
+            precision = "fp32"
+        name, rate = self._of(device, precision)
+        return self._of(device, "fp32") if rate is None and device == "cpu" else (name, rate)
+
+    def _of(self, device: str, precision: str) -> tuple[str, float | None]:
+        name = f"{device.upper()} {precision}"
+        if name not in self.found:
+            try:
+                # in a process of its own: torch and the matrices would stay in this one
+                rate = run_apart(self.module, ["peak", device, precision])["peak"]
+            except BackendError:
+                rate = None  # what was measured is worth showing without it
+            self.found[name] = None if rate is None else float(rate)
+        return name, self.found[name]
+
+
+def measure_peak(device: str, precision: str) -> float | None:
+    """FLOP/s of the matrix product; None without torch where it takes torch."""
+    if device == "cuda":
+        return cuda_peak(precision)
+    return cpu_peak() if precision == "fp32" else cpu_torch_peak(precision)
 
 
 def best_rate(work: Callable[[], object], flops: float, repeats: int = REPEATS) -> float:
@@ -43,6 +88,16 @@ def torch_peak(device: Any, precision: str, size: int) -> float:
             torch.cuda.synchronize(device)
 
     return best_rate(product, 2 * size**3)
+
+
+def cpu_torch_peak(precision: str) -> float | None:
+    """Of a product by torch on the CPU; None without torch. The matrices are small: in float16 it may be slow."""
+    if find_spec("torch") is None:
+        return None
+    from wgan.serve.torch_device import torch_device
+
+    device = torch_device("cpu")  # held to this process's cores, as its backends are
+    return torch_peak(device, precision, 512 if precision == "fp16" else 2048)
 
 
 def cuda_peak(precision: str, size: int = 8192) -> float | None:

@@ -5,17 +5,21 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wgan.serve.console import Device, Json, Run, emit, say
 from wgan.serve.errors import BackendError, ConfigError, WganError
 
+if TYPE_CHECKING:
+    from wgan.serve.bench import Subject
+
 
 def bench(
     model: Annotated[
-        list[Path] | None, typer.Option(help="artifact, may be repeated [default: all in the run's export/]")
+        list[Path] | None,
+        typer.Option(help="artifact or folder of them, may be repeated [default: the run's export/]"),
     ] = None,
     run: Run = None,
     backends: Annotated[
@@ -28,11 +32,18 @@ def bench(
     ] = None,
     out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
     device: Device = "auto",
+    precision: Annotated[
+        list[str] | None, typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]")
+    ] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure artifacts side by side: speed, memory, cold start."""
     from wgan.serve.bench import Bench, measure
     from wgan.serve.bench_page import render
+    from wgan.serve.bench_peak import Peaks
     from wgan.serve.bench_text import to_text
     from wgan.serve.files import atomic_write
     from wgan.serve.progress import counter
@@ -45,21 +56,13 @@ def bench(
         raise ConfigError(f"--at-least {at_least:g} is not more than 0")
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out {out} is not the name of an .html file")
-    sizes, files = _sizes(batch_sizes), _files(model, run, backends)
-    peaks: dict[str, float | None] = {}
-
-    def peak(where: str, precision: str) -> float | None:
-        # a CPU computes half precision in float32
-        name = "CPU fp32" if where == "cpu" else f"CUDA {precision}"
-        if name not in peaks:
-            peaks[name] = _peak(where, precision)
-        return peaks[name]
-
+    sizes, subjects = _sizes(batch_sizes), _subjects(_files(model, run, backends), precision, provider)
+    peaks = Peaks(__name__)
     with counter(quiet=0.0) as progress:
-        rows = list(measure(__name__, files, sizes, device=device, seconds=seconds, peak=peak, progress=progress))
+        rows = list(measure(__name__, subjects, sizes, device=device, seconds=seconds, peak=peaks, progress=progress))
     if all("error" in row for row in rows):
         raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
-    found = Bench(_machine(rows), peaks, rows)
+    found = Bench(_machine(rows), peaks.found, rows)
     atomic_write(out, render(found).encode())
     slow = {path: rate for path, rate in found.fastest().items() if at_least is not None and rate < at_least}
     result = found.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}
@@ -85,27 +88,49 @@ def _files(models: list[Path] | None, run: Path | None, backends: str | None) ->
     wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
     if unknown := [word for word in wanted if word not in BACKENDS]:
         raise ConfigError(f"--backends {unknown[0]} is not one of {', '.join(BACKENDS)}")
-    if models:
-        found = [find_artifact(path, None, None) for path in models]
-        where = "what --model names"
-    else:
-        folder = (run or newest_run()) / "export"
-        found = [(path, artifact.format_of(path)) for path in artifact.list_folder(folder)]
-        if (reference := folder / BACKENDS["torch"]).is_file():
+    paths = models or [(run or newest_run()) / "export"]
+    where = "what --model names" if models else str(paths[0])
+    found: list[tuple[Path, str]] = []
+    for path in paths:
+        if models and not path.is_dir():
+            found.append(find_artifact(path, None, None))
+            continue
+        found += [(file, artifact.format_of(file)) for file in artifact.list_folder(path)]
+        if (reference := path / BACKENDS["torch"]).is_file():
             found.append((reference, "torch"))
-        where = str(folder)
     found = [(path, kind) for path, kind in found if kind in wanted]
     if not found:
         raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `wgan export --format all` first")
     return sorted(found, key=lambda pair: wanted.index(pair[1]))
 
 
-def _peak(where: str, precision: str) -> float | None:
-    from wgan.serve.bench_case import run_apart
+def _subjects(
+    files: list[tuple[Path, str]], precisions: list[str] | None, providers: list[str] | None
+) -> "list[Subject]":
+    """Each file once, but a checkpoint in each precision and an ONNX file by each provider."""
+    from wgan.serve.bench import Subject
+    from wgan.serve.metadata import PRECISIONS
+    from wgan.serve.onnx_backend import PROVIDERS
 
-    # in a process of its own: torch and the matrices would stay in this one
-    found = run_apart(__name__, ["peak", where, precision])["peak"]
-    return None if found is None else float(found)
+    kinds = {kind for _, kind in files}
+    known = {
+        "--precision": (precisions, PRECISIONS["torchscript"], "torch"),
+        "--provider": (providers, PROVIDERS, "onnx"),
+    }
+    chosen: dict[str, list[str]] = {}
+    for option, (asked, names, kind) in known.items():
+        chosen[kind] = list(dict.fromkeys(word.strip() for text in asked or [] for word in text.split(",")))
+        if unknown := [word for word in chosen[kind] if word not in names]:
+            raise ConfigError(f"{option} {unknown[0]} is not one of {', '.join(names)}")
+        if asked and kind not in kinds:
+            raise ConfigError(f"{option} is for the {kind} backend, and nothing here is: add a --model that is")
+    found = []
+    for path, kind in files:
+        if kind == "torch":
+            found += [Subject(path, kind, word) for word in chosen[kind] or ["fp32"]]
+        else:
+            found += [Subject(path, kind, provider=word or None) for word in chosen.get(kind) or [""]]
+    return found
 
 
 def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -123,15 +148,20 @@ def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def case(path: str, kind: str, device: str, batch: str, seconds: str, started: str) -> dict[str, Any]:
+def case(
+    path: str, kind: str, device: str, batch: str, seconds: str, precision: str, provider: str, used: str, started: str
+) -> dict[str, Any]:
     """Loads an artifact, makes one image, and times a batch size: what one process measures."""
-    from wgan.serve.bench_case import peak_memory
+    from wgan.serve.backend import OnnxOptions
+    from wgan.serve.bench import facts
+    from wgan.serve.bench_case import device_memory, peak_memory
     from wgan.serve.benchmark import measure_speed
     from wgan.serve.commands_sample import open_model
     from wgan.serve.sampler import batch_size_for, sample
 
     began = time.time()
-    with open_model(Path(path), kind, device) as backend:
+    options = OnnxOptions(provider) if provider else None
+    with open_model(Path(path), kind, device, precision, options) as backend:
         loaded = time.time()
         list(sample(backend, 0, 1, 1))
         first = time.time()
@@ -145,16 +175,20 @@ def case(path: str, kind: str, device: str, batch: str, seconds: str, started: s
             "load_seconds": loaded - began,
             "first_image_seconds": first - float(started),
             "peak_memory": peak_memory(),
+            "device_memory": device_memory(int(used)) if used and backend.device == "cuda" else None,
             "flops": backend.metadata.source.get("flops"),
+            "provider": getattr(backend, "provider", None),  # of ONNX Runtime
+            # a checkpoint at a reduced precision is measured when it is opened
+            **({"parity": facts(backend.metadata.parity)} if kind == "torch" and precision != "fp32" else {}),
         }
 
 
 def _apart(words: Sequence[str]) -> dict[str, Any]:
     if words[0] != "peak":
         return case(*words)
-    from wgan.serve.bench_peak import cpu_peak, cuda_peak
+    from wgan.serve.bench_peak import measure_peak
 
-    return {"peak": cpu_peak() if words[1] == "cpu" else cuda_peak(words[2])}
+    return {"peak": measure_peak(words[1], words[2])}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure FID, KID, IS and SWD of an artifact."""
-    from wgan.serve.commands_sample import open_model
+    from wgan.serve.commands_sample import open_model, unproven
     from wgan.serve.progress import counter
     from wgan.serve.runs import ROOT, find_artifact
     from wgan.serve.sampler import batch_size_for
@@ -47,6 +47,9 @@ def evaluate(
     folder = path.resolve().parent.parent  # of the run, if the artifact lies in its export folder
     cache = (folder.parent if (folder / "config.yaml").is_file() else ROOT) / ".cache"
     with open_model(path, kind, device) as opened, counter() as progress:
+        doubt = getattr(opened, "assumes", None) or unproven(path, opened.metadata)
+        if doubt is not None:
+            say(doubt)
         known = evaluation.trained_on(opened)
         if data is not None:
             known = evaluation.Reals(data, known.fit, known.seed) if known else evaluation.Reals(data)

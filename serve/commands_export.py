@@ -87,7 +87,9 @@ def export(
 
 
 def verify(
-    model: Annotated[Path | None, typer.Option(help="one artifact [default: all of the run's]")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="one artifact, or a folder of them [default: the run's export/]")
+    ] = None,
     run: Run = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -97,20 +99,20 @@ def verify(
 
     need_training()
     from wgan.export import exporter
-    from wgan.export.folder import Refused, Row, verify_folder
+    from wgan.export.folder import Refused, Row, passed, verify_folder, why_not
     from wgan.export.show import parity_table
 
     done: list[Row]
-    if model is not None:
+    if model is not None and not model.is_dir():
         done = [exporter.verify(model, device=device)]
     else:
-        done = verify_folder((run or newest_run()) / "export", device=device)
-    refused = any(isinstance(row, Refused) for row in done)
-    failed = any(not isinstance(row, Refused) and row.passed is False for row in done)
-    emit(
-        {"passed": not (failed or refused), "artifacts": [row.to_dict() for row in done]},
-        parity_table(done),
-        as_json,
-    )
-    if failed or refused:
-        raise typer.Exit(1 if failed else 2)
+        done = verify_folder(model or (run or newest_run()) / "export", device=device)
+    verdict = passed(done)
+    emit({"passed": verdict, "artifacts": [row.to_dict() for row in done]}, parity_table(done), as_json)
+    if any(not isinstance(row, Refused) and row.passed is False for row in done):
+        raise typer.Exit(1)
+    if all(isinstance(row, Refused) or row.passed is None for row in done):
+        say(f"wgan: nothing could be measured here: {why_not(done[0])}")
+        raise typer.Exit(2)
+    if verdict is False:  # of what was refused
+        raise typer.Exit(2)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wgan.serve.console import Device, Json, Run, emit, need_training, say
-from wgan.serve.errors import ConfigError
+from wgan.serve.errors import ConfigError, ParityError
 
 if TYPE_CHECKING:
     from wgan.serve.backend import Backend, OnnxOptions
+    from wgan.serve.metadata import Metadata
 
 
 def sample(
@@ -40,7 +41,9 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="K", help="images on that way [default: 32]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
-    out: Annotated[Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar")] = Path("samples"),
+    out: Annotated[
+        Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too")
+    ] = Path("samples"),
     shard_size: Annotated[
         int | None,
         typer.Option(
@@ -78,8 +81,12 @@ def sample(
         assumes = getattr(opened, "assumes", None)  # of a file that is not ours
         if assumes is not None:
             say(assumes)
-        elif kind != "torch" and not opened.metadata.proven:
-            say(f"{path} was not measured against PyTorch where it was made: run `wgan verify` here")
+        elif (doubt := unproven(path, opened.metadata)) is not None:
+            if opened.metadata.disproven:
+                raise ParityError(
+                    f"{doubt}: no images are made of it; export it again, or measure again: `wgan verify`"
+                )
+            say(doubt)
         source = asked.source(opened)
         shrink = say if batch_size is None else None
         made = SampleRun(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
@@ -121,6 +128,17 @@ def sample(
         which += f": {files} of {len(shards)} shards, {there} were there"
         place = str(out.with_name(shards.name(0))) + " …"
     emit(result, f"{count} images ({which}) with {where}, {count / seconds:,.0f} images/s: {place}", as_json)
+
+
+def unproven(path: Path, metadata: "Metadata") -> str | None:
+    """What a user must know of an artifact's parity with PyTorch; None where it holds, or there is none to hold."""
+    if metadata.proven or metadata.format == "torch":
+        return None
+    if not metadata.disproven:
+        return f"{path} was not measured against PyTorch where it was made: run `wgan verify` here"
+    report = metadata.parity or {}
+    figures = "" if report.get("max_abs") is None else f" (max error {report['max_abs']:.1e} on {report.get('device')})"
+    return f"{path} does NOT match PyTorch{figures}"
 
 
 def _rebuild(path: Path, kind: str) -> None:

@@ -71,6 +71,37 @@ def first_gpu() -> Gpu | None:
     return driver.gpus[0] if driver is not None and driver.gpus else None
 
 
+def memory_in_use() -> int | None:
+    """Bytes that all programs together use on the first CUDA device; None without one, or without NVML.
+
+    Asked of the management library: a context of this process's own would use memory itself.
+    """
+    cuda, management = _library("nvcuda.dll", "libcuda.so.1"), _library("nvml.dll", "libnvidia-ml.so.1")
+    if cuda is None or management is None or cuda.cuInit(0) != 0:
+        return None
+    device, place = ctypes.c_int(0), ctypes.create_string_buffer(32)
+    # CUDA and NVML number devices each in their own way: the slot is the same for both
+    if cuda.cuDeviceGet(ctypes.byref(device), 0) != 0 or cuda.cuDeviceGetPCIBusId(place, len(place), device) != 0:
+        return None
+    if management.nvmlInit_v2() != 0:
+        return None
+    try:
+        handle, memory = ctypes.c_void_p(), _Memory()
+        if management.nvmlDeviceGetHandleByPciBusId_v2(place, ctypes.byref(handle)) != 0:
+            return None
+        if management.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) != 0:
+            return None
+        return int(memory.used)
+    finally:
+        management.nvmlShutdown()
+
+
+class _Memory(ctypes.Structure):
+    """nvmlMemory_t, in bytes."""
+
+    _fields_ = [(name, ctypes.c_ulonglong) for name in ("total", "free", "used")]
+
+
 def _gpu(cuda: Any, index: int) -> Gpu:
     device = ctypes.c_int(0)
     cuda.cuDeviceGet(ctypes.byref(device), index)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,12 @@ PRECISIONS = {"onnx": ("fp32", "fp16"), "torchscript": ("fp32", "fp16", "bf16"),
 FORMATS = tuple(PRECISIONS)
 # what an image can be: its type → its layout and the range of its values
 OUTPUTS: dict[str, tuple[str, tuple[float, float]]] = {"float32": ("NCHW", (-1.0, 1.0)), "uint8": ("NHWC", (0, 255))}
+# of a parity report, as `export.parity` measures them
+FIGURES = (
+    "images", "max_abs", "mean_abs", "p999_abs", "worst_psnr_db", "pixels_off", "pixels_differ", "chunks_max_abs",
+)  # fmt: skip
+LARGEST = 1e100  # of a figure: float32 squared has its place
+MOST_FLOPS = 1e18  # of one image
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,11 @@ class Metadata:
         """Whether parity with PyTorch was measured and held."""
         return bool(self.parity and self.parity.get("passed") is True)
 
+    @property
+    def disproven(self) -> bool:
+        """Whether parity with PyTorch was measured and did not hold."""
+        return bool(self.parity and self.parity.get("passed") is False)
+
 
 def parse(text: str | bytes, where: str) -> Metadata:
     """Metadata from JSON that anybody may have written.
@@ -100,6 +112,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
         raise ArtifactError(f"{where}: written by a newer wgan (schema {schema}, this one reads {SCHEMA}): update wgan")
     reader = _Reader(values, where)
     reader.integer("schema", 1, SCHEMA)
+    _check_read_figures(reader)
     latent, image = reader.table("latent"), reader.table("image")
     opset = reader.integer("opset", 1, 1000) if values.get("opset") is not None else None
     max_batch = reader.integer("max_batch", 1, 2**20) if values.get("max_batch") is not None else None
@@ -128,6 +141,23 @@ def parse(text: str | bytes, where: str) -> Metadata:
     return metadata
 
 
+def _check_read_figures(reader: "_Reader") -> None:
+    """What is calculated with and printed later on, of the two tables that may hold more than this version knows."""
+    if reader.optional_mapping("source") is not None:
+        reader.table("source").optional_number("flops", 0, MOST_FLOPS)
+    if reader.optional_mapping("parity") is None:
+        return
+    parity = reader.table("parity")
+    for name in ("passed", "finite"):
+        parity.optional_truth(name)
+    for name in FIGURES:
+        parity.optional_number(name, -LARGEST, LARGEST)
+    for name, length in (("device", 40), ("reference", 200), ("reason", 10_000)):
+        parity.optional_text(name, length)
+    if not all(_is_number(gate, -LARGEST, LARGEST) for gate in (parity.optional_mapping("gates") or {}).values()):
+        raise parity.bad("gates", "an object of numbers")
+
+
 def _image(reader: "_Reader") -> ImageSpec:
     """Layout, range and type are one of the two combinations; a file from before there were two has no type."""
     size, most = reader.integer, 2**14
@@ -149,14 +179,19 @@ def _checksum(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(_dump(rest).encode()).hexdigest()
 
 
+def _is_number(value: object, low: float, high: float) -> bool:
+    # a truth value is an int to Python; NaN compares false
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
 class _Reader:
     """Takes fields out of untrusted JSON, each checked."""
 
     def __init__(self, values: Mapping[str, Any], where: str, prefix: str = ""):
         self.values, self.where, self.prefix = values, where, prefix
 
-    def _bad(self, name: str, wanted: str) -> ArtifactError:
-        found = repr(self.values.get(name))[:40]
+    def bad(self, name: str, wanted: str) -> ArtifactError:
+        found = reprlib.repr(self.values.get(name))[:40]  # repr itself ends at a depth that JSON may have
         return ArtifactError(
             f"{self.where}: metadata field {self.prefix}{name} is {found}, not {wanted}: export it again"
         )
@@ -164,30 +199,30 @@ class _Reader:
     def table(self, name: str) -> "_Reader":
         value = self.values.get(name)
         if not isinstance(value, dict):
-            raise self._bad(name, "an object")
+            raise self.bad(name, "an object")
         return _Reader(value, self.where, f"{self.prefix}{name}.")
 
     def integer(self, name: str, low: int, high: int) -> int:
         value = self.values.get(name)
         if type(value) is not int or not low <= value <= high:
-            raise self._bad(name, f"a whole number from {low} to {high}")
+            raise self.bad(name, f"a whole number from {low} to {high}")
         return value
 
     def choice(self, name: str, known: tuple[str, ...]) -> str:
         value = self.values.get(name)
         if not isinstance(value, str) or value not in known:
-            raise self._bad(name, f"one of {', '.join(known)}")
+            raise self.bad(name, f"one of {', '.join(known)}")
         return value
 
     def pair(self, name: str, wanted: tuple[float, float]) -> None:
         value = self.values.get(name)
         if not isinstance(value, list) or value != list(wanted) or any(isinstance(item, bool) for item in value):
-            raise self._bad(name, str(list(wanted)))
+            raise self.bad(name, str(list(wanted)))
 
     def text(self, name: str, length: int) -> str:
         value = self.values.get(name)
         if not isinstance(value, str) or len(value) != length:
-            raise self._bad(name, f"text of {length} characters")
+            raise self.bad(name, f"text of {length} characters")
         return value
 
     def names(self, name: str) -> tuple[str, ...] | None:
@@ -195,11 +230,25 @@ class _Reader:
         if value is None:
             return None
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise self._bad(name, "a list of names")
+            raise self.bad(name, "a list of names")
         return tuple(value)
 
     def optional_mapping(self, name: str) -> Mapping[str, Any] | None:
         value = self.values.get(name)
         if value is not None and not isinstance(value, dict):
-            raise self._bad(name, "an object")
+            raise self.bad(name, "an object")
         return value
+
+    def optional_number(self, name: str, low: float, high: float) -> None:
+        value = self.values.get(name)
+        if value is not None and not _is_number(value, low, high):
+            raise self.bad(name, f"a number from {low:g} to {high:g}")
+
+    def optional_truth(self, name: str) -> None:
+        if not isinstance(self.values.get(name), bool | None):
+            raise self.bad(name, "true, false or null")
+
+    def optional_text(self, name: str, length: int) -> None:
+        value = self.values.get(name)
+        if value is not None and not (isinstance(value, str) and len(value) <= length):
+            raise self.bad(name, f"text of at most {length} characters")

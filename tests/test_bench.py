@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from wgan.serve import bench, bench_page, bench_text
+from wgan.serve import artifact, bench, bench_page, bench_peak, bench_text
 from wgan.serve.bench_case import peak_memory, run_apart
 from wgan.serve.cli import main
 from wgan.serve.errors import BackendError
@@ -93,7 +94,7 @@ def case(path: str, batch: int, rate: float | None) -> bench.Row:
         "load_seconds": 0.5,
         "first_image_seconds": 1.5,
     }
-    return row | {"device": "cpu", "peak_memory": 2**30, "flops": 100, "share_of_peak": 0.25}
+    return row | {"device": "cpu", "peak_memory": 2**30, "flops": 100, "share_of_peak": 0.25, "peak": "CPU fp32"}
 
 
 def test_rows_of_two_folders_stay_apart_and_their_best_batch_counts() -> None:
@@ -128,6 +129,8 @@ def test_the_share_is_flops_over_the_peak_and_unknown_where_either_is() -> None:
         (["--backends", "onnx,cafe"], "--backends cafe is not one of"),
         (["--device", "tpu"], "--device tpu is not one of"),
         (["--backends", "torch"], "no artifact for torch in what --model names"),
+        (["--precision", "fp32"], "--precision is for the torch backend, and nothing here is"),
+        (["--provider", "cpu,tpu"], "--provider tpu is not one of cpu, cuda, tensorrt"),
     ],
 )
 def test_a_wrong_option_is_one_line(
@@ -144,6 +147,108 @@ def test_a_file_that_nothing_can_run_is_one_line(here: Path, capsys: pytest.Capt
     assert main(["bench", "--model", "broken.onnx", "--seconds", "0.01"]) == 2
     assert "nothing could be measured: broken.onnx: broken.onnx is damaged" in capsys.readouterr().err
     assert not (here / "bench.html").exists()
+
+
+def test_hostile_figures_lose_their_own_rows_and_no_others(
+    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = here / "export"
+    shutil.copytree(tiny_export, folder)
+    (folder / "generator.ts").unlink()
+    plan = folder / "generator.plan"
+    found = artifact.read(plan).metadata
+    hostile: list[dict[str, Any]] = [
+        {"source": {**found.source, "flops": "many"}},
+        {"source": {**found.source, "flops": 10**400}},
+        {"source": {**found.source, "flops": True}},
+        {"parity": {"passed": True, "max_abs": "none", "device": "cpu"}},
+        {"parity": {"passed": True, "max_abs": 1e-5, "device": ["<b>"]}},
+        {"parity": {"passed": "yes"}},
+        {"parity": {"passed": None, "reason": {}}},
+        {"parity": {"passed": False, "gates": {"max_abs": "x"}}},
+    ]
+    for i, changes in enumerate(hostile):
+        copy = folder / f"generator.{i}.plan"
+        shutil.copy(plan, copy)
+        artifact.write_sidecar(copy, found.replace(**changes))
+    for name in ("generator.fp16.onnx", "generator.plan", "generator.pt"):
+        (folder / name).unlink()
+    words = ["bench", "--model", "export", "--batch-sizes", "2", "--seconds", "0.01", "--device", "cpu"]
+    assert main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["file"] for row in rows if "error" not in row] == ["generator.onnx"]
+    errors = [row["error"] for row in rows if "error" in row]
+    assert len(errors) == len(hostile)
+    assert all("metadata field" in error for error in errors)
+
+
+def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts(
+    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "--model", str(tiny_export), "--backends", "onnx,torch", "--batch-sizes", "2"]
+    words += ["--seconds", "0.01", "--device", "cpu", "--precision", "fp32,bf16", "--provider", "cpu"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {(row["file"], row["precision"]): row for row in found["rows"]}
+    assert list(rows) == [
+        ("generator.fp16.onnx", "fp16"),
+        ("generator.onnx", "fp32"),
+        ("generator.pt", "fp32"),
+        ("generator.pt", "bf16"),
+    ]
+    assert all("error" not in row for row in rows.values())
+    assert all(row["device_memory"] is None for row in rows.values())
+    assert rows["generator.onnx", "fp32"]["provider"] == "cpu"
+    # each against a product of its own precision, but for ONNX Runtime, which computes fp16 in float32 on a CPU
+    assert [row["peak"] for row in rows.values()] == ["CPU fp32", "CPU fp32", "CPU fp32", "CPU bf16"]
+    bf16 = rows["generator.pt", "bf16"]
+    share = bf16["flops"] * bf16["images_per_second"] / found["peaks"]["CPU bf16"]
+    assert bf16["share_of_peak"] == pytest.approx(share)
+    assert bf16["parity"]["passed"] is True
+    assert bf16["parity"]["max_abs"] > 1e-4
+    assert rows["generator.pt", "fp32"]["parity"] is None
+    page = (here / "bench.html").read_text()
+    assert "generator.pt bf16" in page
+    assert "<small>of CPU fp32</small>" in page
+
+
+def test_a_case_without_a_peak_of_its_own_precision_is_held_against_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def apart(module: str, words: list[str]) -> dict[str, float | None]:
+        asked.append(words)
+        if words[2] == "fp16":
+            raise BackendError("killed by signal 9")
+        return {"peak": 4e9 if words[2] == "fp32" else None}
+
+    monkeypatch.setattr(bench_peak, "run_apart", apart)
+    peaks = bench_peak.Peaks("m")
+    for precision in ("bf16", "fp16", "fp32"):
+        row = {"device": "cpu", "backend": "torch", "precision": precision}
+        assert peaks(row) == ("CPU fp32", 4e9)
+    assert peaks({"device": "cuda", "backend": "onnx", "precision": "fp16"}) == ("CUDA fp16", None)
+    assert peaks.found == {"CPU bf16": None, "CPU fp32": 4e9, "CPU fp16": None, "CUDA fp16": None}
+    assert len(asked) == 4  # each once
+
+
+def test_memory_on_the_gpu_has_a_column_where_there_is_one() -> None:
+    rows = [case("a/generator.onnx", 1, 10.0), case("a/generator.onnx", 8, 40.0)]
+    machine = {"name": "CPU", "threads": 2, "when": "now"}
+    assert "GPU MiB" not in bench_text.to_text(bench.Bench(machine, {}, rows))
+    rows[1] |= {"device_memory": 3 * 2**30, "precision": "fp16"}
+    found = bench.Bench(machine, {}, rows)
+    shown = bench_text.to_text(found).splitlines()
+    assert shown[-3].endswith("25%        -")
+    assert shown[-2].endswith("25%*    3,072")
+    assert shown[-1] == "* of CPU fp32's matrix product"
+    assert "3.22\u00a0GB" in bench_page.render(found)
+
+
+def test_a_page_escapes_what_a_file_says_of_its_parity() -> None:
+    row = case("a.onnx", 1, 10.0) | {"parity": {"passed": True, "max_abs": 1e-5, "device": "<img>"}}
+    page = bench_page.render(bench.Bench({"name": "CPU", "threads": 2, "when": "now"}, {}, [row]))
+    assert "&lt;img&gt;" in page
+    assert "<img>" not in page
 
 
 def test_a_process_that_dies_says_how(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

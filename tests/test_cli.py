@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from PIL import Image
 
+from wgan.serve import artifact
 from wgan.serve.cli import main
 
 TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
@@ -63,7 +67,7 @@ def test_the_json_is_one_object_and_all_there_is_on_stdout(run: Path, capsys: py
     assert (found["count"], found["backend"], found["device"], found["out"]) == (2, "onnx", "cpu", "a.npy")
     assert main(["verify", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["passed"] is True
+    assert found["passed"] is all_measured(found)
     assert {entry["file"] for entry in found["artifacts"]} == {
         "generator.onnx",
         "generator.ts",
@@ -72,6 +76,67 @@ def test_the_json_is_one_object_and_all_there_is_on_stdout(run: Path, capsys: py
     }
     assert main(["sample", "-n", "0", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+
+
+def all_measured(found: dict[str, Any]) -> bool | None:
+    """What `passed` is of a folder where all hold that could be run: without a GPU an engine cannot."""
+    return None if any(entry["parity"]["passed"] is None for entry in found["artifacts"]) else True
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the engine runs here")
+def test_verify_passes_nothing_that_it_did_not_measure(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--json"]) == 0  # the others hold
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] is None
+    (plan,) = (entry for entry in found["artifacts"] if entry["file"] == "generator.plan")
+    assert "GPU" in plan["parity"]["reason"]
+
+    for name in ("generator.onnx", "generator.fp16.onnx", "generator.ts"):
+        (run / "export" / name).unlink()
+    assert main(["verify", "--json"]) == 2
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["passed"] is None
+    (line,) = shown.err.splitlines()
+    assert line.startswith("wgan: nothing could be measured here: runs/one/export/generator.plan")
+
+
+def test_verify_takes_a_folder(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "export").rename(here / "out")
+    assert main(["verify", "--model", "out", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["artifacts"]) == 4
+    (here / "empty").mkdir()
+    assert main(["verify", "--model", "empty"]) == 2
+    assert "nothing exported in empty" in capsys.readouterr().err
+
+
+def without_metadata(data: bytes) -> bytes:
+    """The payload of an ONNX artifact."""
+    model = onnx.load_from_string(data)
+    del model.metadata_props[:]
+    return model.SerializeToString()
+
+
+def test_sample_refuses_what_was_measured_and_does_not_match(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "export" / "generator.onnx"
+    report = {**(artifact.read(path).metadata.parity or {}), "passed": False, "max_abs": 0.25}
+    payload = without_metadata(path.read_bytes())
+    found = artifact.read(path).metadata.replace(payload_sha256=artifact.payload_digest("onnx", payload))
+    artifact.write(path, payload, found.replace(parity=report))
+    assert main(["sample", "-n", "1", "--out", "a.npy"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "does NOT match PyTorch (max error 2.5e-01 on cpu)" in line
+    assert "not measured" not in line
+    assert not (here / "a.npy").exists()
+
+    artifact.write(path, payload, found.replace(parity={"passed": False}))  # no figures
+    assert main(["sample", "-n", "1", "--out", "a.npy"]) == 1
+    artifact.write(path, payload, found.replace(parity=None))
+    assert main(["sample", "-n", "1", "--out", "a.npy"]) == 0
+    assert "was not measured against PyTorch" in capsys.readouterr().err
 
 
 def test_the_table_of_verify_fits_a_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

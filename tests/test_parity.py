@@ -101,6 +101,19 @@ def test_verify_wants_the_generator_that_was_exported(tiny_export: Path, tmp_pat
         exporter.verify(tmp_path / "generator.onnx", tmp_path / "other" / exporter.REFERENCE)
 
 
+@pytest.mark.parametrize("report", [{"passed": None, "reason": "no GPU"}, {"passed": False, "max_abs": 1.0}])
+def test_an_engine_that_is_not_proven_yet_gets_the_new_report(
+    tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: dict[str, object]
+) -> None:
+    for name in ("generator.plan", "generator.plan.json", "generator.pt"):
+        shutil.copy(tiny_export / name, tmp_path)
+    path = tmp_path / "generator.plan"
+    artifact.write_sidecar(path, artifact.read(path).metadata.replace(parity=report))
+    monkeypatch.setattr(exporter, "open_backend", lambda *_, **__: open_backend(tiny_export / "generator.onnx"))
+    assert exporter.verify(path).passed is True
+    assert artifact.read(path).metadata.proven
+
+
 class Broken(Backend):
     """A backend that computes right, but for what `spoil` does to its images."""
 

@@ -52,7 +52,9 @@ def test_three_commands_from_scans_to_images(
     assert isinstance(exported, list)
     assert {entry["file"] for entry in exported} == {"generator.onnx", "generator.ts", "generator.plan"}
     assert main(["verify", "--json"]) == 0
-    assert one_json(capsys)["passed"] is True
+    found = one_json(capsys)
+    ran = [entry["parity"]["passed"] for entry in found["artifacts"]]  # type: ignore[attr-defined]
+    assert found["passed"] is (None if None in ran else True)
 
     pixels = {}
     for backend in ("onnx", "torchscript", "torch"):

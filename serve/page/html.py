@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def number(value: Any) -> float | None:
     """``value`` if it is a finite number, as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < float("inf") else None  # NaN compares false
+    return float(value) if abs(value) <= sys.float_info.max else None  # NaN compares false
 
 
 def text(value: Any) -> str:
