@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from wgan.training.allocator import keep_freed_memory
 from wgan.training.config import Config
 from wgan.training.distributed import World
 
@@ -22,7 +23,7 @@ WARMUP = 3  # plain calls before a step is recorded: kernels are chosen, functio
 
 
 class Fast:
-    """Which tricks a run uses: all on one CUDA device, none on a CPU unless the settings say so.
+    """Which tricks a run uses: all on one CUDA device; on a CPU, unless the settings say so, memory that is kept alone.
 
     Attributes:
         compile: losses are compiled.
@@ -35,6 +36,8 @@ class Fast:
 
     def __init__(self, config: Config, device: torch.device, world: World):
         cuda = device.type == "cuda"
+        if not cuda:
+            keep_freed_memory()
         self._notes: list[str] = []
         self.compile = config.compile == "on" or (config.compile == "auto" and cuda)
         if self.compile and config.activation_checkpointing:
