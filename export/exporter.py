@@ -176,6 +176,7 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
     generator = load_generator(reference or path.with_name(REFERENCE))
     if found.source.get("weights_sha256") != generator.weights_sha256:
         raise ArtifactError(f"{path} was not exported from {reference or path.with_name(REFERENCE)}: export it again")
+    _check_describes(path, found, generator)
     try:
         backend: Backend = open_backend(path, device=device)
     except BackendUnavailable as error:
@@ -189,6 +190,18 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
         # built where it could not run, or measured where it did not hold: from now on it carries this report
         artifact.write_sidecar(path, measured)
     return Exported(path, measured)
+
+
+def _check_describes(path: Path, found: Metadata, generator: TrainedGenerator) -> None:
+    """Refuses metadata that gives the generator other inputs or outputs than it has."""
+    config, image = generator.config, found.image
+    for name, said, real in (
+        ("latent.dim", found.latent.dim, config.latent_dim),
+        ("image", (image.height, image.width, image.channels), (config.image_size, config.image_size, config.channels)),
+        ("classes", found.classes, generator.classes),
+    ):
+        if said != real:
+            raise ArtifactError(f"{path}: metadata field {name} is not the generator's: export it again")
 
 
 def _versions() -> dict[str, str]:

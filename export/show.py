@@ -44,6 +44,6 @@ def parity_table(artifacts: Sequence[Row]) -> str:
         if not report["passed"]:
             notes.append(f"{artifact.path.name}: {'; '.join(artifact.failures)}")
     text = io.StringIO()
-    Console(file=text, width=100, color_system=None).print(table)
+    Console(file=text, width=100, color_system=None, markup=False, emoji=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join([*lines, *notes])

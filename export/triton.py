@@ -19,7 +19,6 @@ from wgan.serve.torch_device import check_name
 BACKENDS = {"onnxruntime": "onnx", "tensorrt": "trt"}  # Triton's, and the artifact that each loads
 FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
-LABEL = ("input {", '  name: "label"', "  data_type: TYPE_INT64", "  dims: [ 1 ]", "  reshape { shape: [ ] }", "}")
 IMAGE_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 ALONE = (
     "and Triton loads TensorRT's engines alone: install wgan[trt] on the machine with the GPU and export there, "

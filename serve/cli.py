@@ -24,6 +24,7 @@ from wgan.serve.console import Stopped, say
 from wgan.serve.errors import WganError
 
 INTERRUPTED = 130
+LONGEST = 2000  # characters of the line that says what is wrong
 
 app = typer.Typer(
     help="Train a WGAN-GP on a folder of images and deploy its generator anywhere, proven equal to PyTorch.",
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int, words: list[str]) -> int:
-    say(f"wgan: {' '.join(message.split())}")
+    line = " ".join(message.split())
+    say(f"wgan: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}")
     if "--json" in words:
         print(json.dumps({"error": message, "exit_code": code}), flush=True)
     return code

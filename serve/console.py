@@ -16,18 +16,28 @@ Run = Annotated[Path | None, typer.Option("--run", help="run folder [default: th
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings to change")]
 
 
+# what steers a terminal or cannot be written: controls, marks that turn the reading direction, half characters
+_STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+_PLAIN = {code: "\ufffd" for code in _STEERING if chr(code) not in "\n\t"}
+
+
 class Stopped(Exception):
     """A signal ended the command after it saved and said so."""
 
 
 def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
     """The command's result on stdout: the text, or the whole object."""
-    print(json.dumps(result) if as_json else text, flush=True)
+    print(json.dumps(result) if as_json else plain(text), flush=True)
 
 
 def say(text: str) -> None:
     """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """Text that only writes: files, classes and what metadata says may be named anything."""
+    return text.translate(_PLAIN)
 
 
 def need_training() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan.serve.errors import OutputError
-from wgan.serve.files import Replacement, sync_folder, write_unsynced
+from wgan.serve.files import Replacement, sync_folder, write_unsynced, writing
 from wgan.serve.images import Pixels, encode_png, grid
 from wgan.serve.output import Labels, Output
 from wgan.serve.pipeline import Pipeline
@@ -39,7 +39,13 @@ class FolderOutput(Output):
             raise OutputError(f"cannot write {path}: it is a file; choose a folder, or remove it")
         self._text = text
         self._unit = unit
-        self._page = Replacement(path / "grid.png")  # makes the folder
+        try:
+            self._page = Replacement(path / "grid.png")  # makes the folder
+        except OutputError as error:
+            if isinstance(error.__cause__, IsADirectoryError):
+                raise
+            with writing(path):  # which the user named
+                raise error.__cause__ or error from None
         self._folder = os.path.join(path, "")  # noqa: PTH118
         self._kept: list[Pixels] = []
         self._pipeline: Pipeline[None] = Pipeline()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from wgan.serve.console import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -88,7 +90,7 @@ def counter(
     def progress(done: int, total: int, now: str = "") -> None:
         rate.update(done)
         if time.monotonic() - started >= quiet:
-            shown.show(done, total, now or what, rate)
+            shown.show(done, total, plain(now or what), rate)
 
     try:
         yield progress

@@ -56,7 +56,10 @@ class Run:
         """
         classes = self.backend.metadata.classes
         label = None if self.label is None or classes is None else classes[self.label]
-        shards.claim({**self.text, "classes": None if classes is None else list(classes), "label": label})
+        facts = {**self.text, "classes": None if classes is None else list(classes), "label": label}
+        if self.backend.device == "cuda" and (provider := getattr(self.backend, "provider", None)) is not None:
+            facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
+        shards.claim(facts)
         mine = [shards[number] for number in shards.of(part)]
         missing = []
         for shard in mine:

@@ -1,6 +1,6 @@
 """Seeds to batches to 8-bit images, in order, whatever the backend."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -12,6 +12,7 @@ from wgan.serve.latents import Float, latents
 from wgan.serve.out_of_memory import runtime_failure
 
 BATCH = 64
+SHOWN, LONGEST = 20, 60  # classes in a message, and characters of each
 
 Rows = Callable[[int, int], Float]  # (first, count): float32 (count, Z), the latents of these numbers
 
@@ -58,8 +59,14 @@ def class_number(backend: Backend, name: str | None) -> int | None:
             f"--label {name}: {backend.path} was trained without labels (conditional=true trains with them)"
         )
     if name not in classes:
-        raise ConfigError(f"--label {name} is not one of {', '.join(classes)}")
+        raise ConfigError(f"--label {name} is not one of {some_of(classes)}")
     return classes.index(name)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The names in a line that can be read, however many and however long they are."""
+    shown = ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in names[:SHOWN])
+    return f"{shown}, ... and {len(names) - SHOWN:,} more" if len(names) > SHOWN else shown
 
 
 def sample(

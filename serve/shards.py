@@ -172,4 +172,6 @@ _WHOLE = {".tar": _whole_tar, ".npy": _whole_npy, ".npz": _whole_npz}
 
 def _short(value: object) -> str:
     text = "none" if value is None else str(value)
-    return text if len(text) != 64 else f"{text[:12]}…"  # a digest
+    if len(text) == 64:  # a digest
+        return f"{text[:12]}…"
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -16,8 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from wgan.serve import artifact
+from wgan.serve import artifact, console
 from wgan.serve.cli import main
+from wgan.serve.progress import counter
 
 TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
         "validate_images=32"]  # fmt: skip
@@ -137,6 +138,54 @@ def test_sample_refuses_what_was_measured_and_does_not_match(
     artifact.write(path, payload, found.replace(parity=None))
     assert main(["sample", "-n", "1", "--out", "a.npy"]) == 0
     assert "was not measured against PyTorch" in capsys.readouterr().err
+
+
+def reclassed(path: Path, classes: tuple[str, ...]) -> None:
+    """Gives an ONNX artifact these classes, sealed as its exporter would."""
+    payload = without_metadata(path.read_bytes())
+    found = artifact.read(path).metadata.replace(payload_sha256=artifact.payload_digest("onnx", payload))
+    artifact.write(path, payload, found.replace(classes=classes))
+
+
+def test_names_of_classes_neither_steer_the_terminal_nor_fill_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run / "export" / "generator.onnx"
+    reclassed(path, ("red\x1b[31m", "\x07bell", "\u202eleft", "\ud800", "blue\x9b2J", "w" * 5000, "ähre 葱"))
+    assert main(["sample", "-n", "1", "--label", "no\x1bne"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not set(line) & set("\x1b\x07\x9b\u202e\ud800")
+    assert "red\ufffd[31m, \ufffdbell" in line
+    assert "ähre 葱" in line
+    assert len(line) < 500
+
+    reclassed(path, tuple(map(str, range(100_000))))
+    assert main(["sample", "-n", "1", "--label", "none"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("18, 19, ... and 99,980 more")
+
+
+def test_results_and_progress_are_plain_too(capsys: pytest.CaptureFixture[str]) -> None:
+    console.emit({"file": "a\x1b[2J"}, "a\x1b[2J\tb\nc", False)
+    console.emit({"file": "a\x1b[2J"}, "", True)
+    assert capsys.readouterr().out == 'a\ufffd[2J\tb\nc\n{"file": "a\\u001b[2J"}\n'
+    with counter(quiet=0.0) as progress:
+        progress(1, 1, "a\x1b[2J.onnx")
+    assert capsys.readouterr().err == "a\ufffd[2J.onnx: 1 of 1\n"
+
+
+def test_a_line_of_error_ends(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "-n", "1", "--backend", "x" * 100_000]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 2100
+
+
+def test_files_that_are_named_like_markup_are_rows_of_verify(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "out").mkdir()
+    shutil.copy(run / "export" / "generator.pt", here / "out")
+    shutil.copy(run / "export" / "generator.onnx", here / "out" / "generator.[ts][red].onnx")
+    assert main(["verify", "--model", "out"]) == 0
+    assert "generator.[ts][red].onnx" in capsys.readouterr().out
 
 
 def test_the_table_of_verify_fits_a_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,16 +6,20 @@ import io
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from wgan.serve import artifact
+from wgan.serve import artifact, bench, bench_peak
 from wgan.serve.backend import open_backend
 from wgan.serve.cli import main
+from wgan.serve.commands_bench import case
+from wgan.serve.containers import join
 from wgan.serve.errors import ArtifactError, BackendError
 from wgan.serve.metadata import Metadata, _checksum, parse
 
@@ -88,6 +92,108 @@ def test_mutated_metadata_is_refused_or_means_what_it_says(
         assert 1 <= found.latent.dim <= 2**16
         assert 1 <= found.image.channels <= 4
         assert found.max_batch is None or 1 <= found.max_batch <= 2**20
+
+
+# what commands calculate with and print, beside mutations of anything
+POINTED = st.sampled_from(
+    [
+        ("source", "flops"),
+        *(("parity", name) for name in ("passed", "max_abs", "device", "reason", "gates", "finite")),
+        ("latent", "dim"),
+        ("image", "height"),
+        ("classes",),
+        ("max_batch",),
+        ("created_with",),
+    ]
+)
+ODD = (
+    trees
+    | st.lists(texts, min_size=1, max_size=3)
+    | st.sampled_from(["many", 10**400, 10**9, 17, "\x1b[2J", ["a\x07"]])
+)
+
+
+def sealed_copy(folder: Path, name: str, change: Callable[[dict[str, Any]], dict[str, Any]], to: Path) -> Path | None:
+    """The artifact with its metadata changed and sealed as by somebody who wants it to be believed.
+
+    None where that is no JSON, or asks for batches that this machine need not compute.
+    """
+    found = artifact.read(folder / name)
+    values = change(json.loads(found.metadata.to_json()))
+    if isinstance(most := values.get("max_batch"), int) and most > 512:
+        return None
+    payload = found.data
+    if name.endswith(".onnx"):
+        model = onnx.load_from_string(found.data)
+        del model.metadata_props[:]
+        payload = model.SerializeToString()
+        values["payload_sha256"] = artifact.payload_digest("onnx", payload)
+    try:
+        text = json.dumps(values | {"checksum": _checksum(values)}).encode()
+    except (ValueError, RecursionError):
+        return None
+    (to / name).write_bytes(join(found.metadata.format, payload, text))
+    if name.endswith(".plan"):
+        (to / f"{name}.json").write_bytes(text)
+    return to / name
+
+
+def run_quietly(words: list[str]) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return code, out.getvalue(), err.getvalue()
+
+
+@settings(bounded, max_examples=60)
+@given(steps=mutations(), place=POINTED, value=ODD, pointed=st.booleans())
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.plan"])
+def test_sealed_mutants_go_through_sample_bench_and_verify(
+    tiny_export: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    steps: list[tuple[list[int], str, Any]],
+    place: tuple[str, ...],
+    value: Any,
+    pointed: bool,
+) -> None:
+    def change(values: dict[str, Any]) -> dict[str, Any]:
+        if not pointed:
+            return mutate(values, steps)
+        *tables, key = place
+        inner = values
+        for table in tables:
+            inner = inner[table]
+        inner[key] = value
+        return values
+
+    shutil.copy(tiny_export / "generator.pt", tmp_path)
+    path = sealed_copy(tiny_export, name, change, tmp_path)
+    if path is None:
+        return
+    # each of its cases in this process: a child for each example would take hours
+    monkeypatch.setattr(bench, "run_apart", lambda _, words: json.loads(json.dumps(case(*words, "0"))))
+    monkeypatch.setattr(bench_peak, "run_apart", lambda *_: {"peak": 1e9})
+    monkeypatch.chdir(tmp_path)
+    few = ["--batch-sizes", "2", "--seconds", "1e-6"]
+    for words in (
+        ["sample", "--model", name, "-n", "2", "--out", "o.npy"],
+        ["sample", "--model", name, "-n", "2", "--label", "none", "--out", "o.npy"],
+        ["bench", "--model", ".", *few],
+        ["verify", "--model", "."],
+    ):
+        for options in ([], ["--json"]):
+            code, out, err = run_quietly([*words, "--device", "cpu", *options])
+            assert code in (0, 1, 2)
+            assert not set(out + err) & set("\x1b\x07")
+            assert max(map(len, err.splitlines()), default=0) < 2100
+            if options:
+                assert isinstance(json.loads(out), dict)
+            if words[0] == "bench":
+                assert code == 0  # the checkpoint beside it is measured whatever the artifact says
+                rows = json.loads(out)["rows"] if options else []
+                assert not options or [row["file"] for row in rows if "error" not in row][-1] == "generator.pt"
 
 
 @bounded
@@ -182,6 +288,15 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     # it never gets further than its settings: there is no such run
     "train --resume --run no-such-run": {"--data": values, "--config": values, "--device": devices},
     "verify": {"--model": SOURCES | values, "--run": values, "--device": devices},
+    "bench": {
+        "--model": SOURCES | values,
+        "--batch-sizes": st.just("") | words,
+        "--seconds": values,
+        "--precision": st.sampled_from(["fp32", "fp32,bf16", "int8"]) | values,
+        "--provider": st.sampled_from(["cpu", "cuda", "tpu"]) | values,
+        "--backends": values,
+        "--device": devices,
+    },
     "doctor": {"--backend": values, "--device": devices},
 }
 SETTINGS = ["lr_g", "steps", "image_size", "seed", "data", "precision", "nonsense"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,6 +178,17 @@ def test_a_file_where_a_folder_is_needed_is_refused_before_anything_is_made(tmp_
     with pytest.raises(OutputError, match="it is a file"):
         open_output(tmp_path / "file", count=1, first=0, text=TEXT)
     assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="writes where nobody can")
+def test_a_folder_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    for folder in (Path("/proc/x"), Path("/proc")):
+        with pytest.raises(OutputError) as caught:
+            open_output(folder, count=1, first=0, text=TEXT)
+        assert str(caught.value).startswith(f"cannot write {folder}: ")
+    (tmp_path / "a" / "grid.png").mkdir(parents=True)
+    with pytest.raises(OutputError, match="a/grid.png: Is a directory"):
+        open_output(tmp_path / "a", count=1, first=0, text=TEXT)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.tar.gz", "a.PDF"])

@@ -117,6 +117,26 @@ def test_shards_of_something_else_are_not_taken_for_these(tmp_path, changed, say
     assert contents(tmp_path) == before
 
 
+def test_shards_of_another_provider_on_the_gpu_are_not_mixed_in(tmp_path, monkeypatch):
+    make(tmp_path / "cpu.npy")
+    assert "provider" not in json.loads((tmp_path / "cpu.json").read_text())
+    monkeypatch.setattr(FakeGenerator, "device", "cuda")
+    monkeypatch.setattr(FakeGenerator, "provider", "cuda", raising=False)
+    make(tmp_path / "a.npy")
+    assert make(tmp_path / "a.npy") == (0, 0, 7)
+    monkeypatch.setattr(FakeGenerator, "provider", "tensorrt")
+    with pytest.raises(OutputError, match="provider cuda, not tensorrt"):
+        make(tmp_path / "a.npy")
+
+
+def test_a_difference_of_many_classes_is_a_line_that_can_be_read(tmp_path):
+    make(tmp_path / "a.npy", classes=tuple(map(str, range(5000))))
+    with pytest.raises(OutputError) as caught:
+        make(tmp_path / "a.npy", classes=("x", "y"))
+    assert "classes ['0', '1'" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
 def test_another_kind_of_shards_needs_another_name(tmp_path):
     make(tmp_path / "a.npy")
     with pytest.raises(OutputError, match=r"names a-\{000000..000006\}.npy, not a-\{000000..000006\}.tar"):

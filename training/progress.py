@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from wgan.serve.console import plain
 from wgan.serve.progress import INTERVAL, Rate, console_on, duration, is_live
 
 if TYPE_CHECKING:
@@ -73,13 +74,14 @@ class Progress:
 
     def doing(self, done: int, total: int, what: str) -> None:
         """What goes on between two steps, where that takes long."""
-        self._doing = f"{what}: {done:,} of {total:,}" if done < total else ""
+        self._doing = f"{plain(what)}: {done:,} of {total:,}" if done < total else ""
         if self._live is None and self._doing and time.monotonic() - self._printed_at >= INTERVAL:
             self._printed_at = time.monotonic()
             print(self._doing, file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
         """Prints ``text`` above the bar."""
+        text = plain(text)
         if self._live is not None:
             self._live.console.print(text, markup=False)
         else:
