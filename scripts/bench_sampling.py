@@ -23,6 +23,7 @@ from wgan.serve.bench import Subject, describe, measure, share_of_peak
 from wgan.serve.bench_peak import Peaks
 from wgan.serve.benchmark import measure_speed
 from wgan.serve.commands_sample import open_model
+from wgan.serve.cores import usable_cores
 from wgan.serve.errors import ConfigError, WganError
 from wgan.serve.images import Pixels, encode_png, to_uint8
 from wgan.serve.outputs import open_output
@@ -128,6 +129,18 @@ def commands(path: Path, kind: str, count: int, batch: int, device: str, place: 
     return rows
 
 
+def overlap(rows: list[Row], found: Row, file: Path) -> list[Row]:
+    """`wgan sample` of PNG files beside what its parts need where they share all cores and nothing is lost."""
+    cores = usable_cores()
+    bound = 1 / (1 / found["generation"] + 1 / (cores * found["encoding, one thread"]))
+    return [
+        {"out": row["out"], "images_per_second": row["images_per_second"], "bound": bound,
+         "share": row["images_per_second"] / bound}
+        for row in rows
+        if row["file"] == file.name and row["out"] in ("PNG folder", "tar")
+    ]  # fmt: skip
+
+
 def cold_starts(path: Path, repeats: int, place: Path) -> list[Row]:
     """Wall and CPU seconds, medians."""
     onnx = ("sample", "--backend", "onnx", "--model", str(path), "-n", "64", "--out", str(place / "cold.png"))
@@ -184,6 +197,11 @@ def show(result: Row) -> str:
         for row in result["commands"]
     ]
     found.append(table(heads, rows, "the whole command"))
+    rows = [
+        (r["out"], shown(r["images_per_second"], ",.0f"), shown(r["bound"], ",.0f"), f"{r['share']:.0%}")
+        for r in result["overlap"]
+    ]
+    found.append(table(("out", "images/s", "generation and encoding", "share"), rows, "what overlapping leaves"))
     rows = [(row["command"], f"{row['wall']:.3f}", f"{row['cpu']:.3f}") for row in result["cold"]]
     found.append(table(("cold start", "wall s", "CPU s"), rows, "medians"))
     rows = [(f"{row['count']:,}", mib(row), f"{row['wall']:.1f}") for row in result["memory"]]
@@ -209,7 +227,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--quick", action="store_true", help="small and short: a minute or two")
     parser.add_argument("--batches", type=wholes, help="[default: 1,16,64,256; quick 1,64]")
-    parser.add_argument("--count", type=whole(1), help="images of a whole command [default: 2000; quick 256]")
+    parser.add_argument("--count", type=whole(1), help="images of a whole command [default: 10000; quick 256]")
     parser.add_argument("--repeats", type=whole(1), help="of the cold starts [default: 9; quick 3]")
     parser.add_argument("--memory", type=wholes, help="numbers of images [default: 1000 to 1000000; quick 10000]")
     parser.add_argument("--seconds", type=float, help="of each timing [default: 2; quick 0.3]")
@@ -222,7 +240,7 @@ def measured(wanted: argparse.Namespace) -> Row:
     check_name(wanted.device)
     quick = wanted.quick
     batches = wanted.batches or ([1, 64] if quick else [1, 16, 64, 256])
-    count = wanted.count or (256 if quick else 2000)
+    count = wanted.count or (256 if quick else 10_000)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         size = {"image_size": 32, "base_channels": 8} if quick else {"image_size": 64, "base_channels": 64}
@@ -251,6 +269,7 @@ def measured(wanted: argparse.Namespace) -> Row:
         "generation": rows,
         "parts": found,
         "commands": whole_rows,
+        "overlap": overlap(whole_rows, found, ours) if ours is not None else [],
         "cold": cold,
         "memory": grown,
     }

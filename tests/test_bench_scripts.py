@@ -112,6 +112,10 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     assert found["trained"] is True
     assert [row["out"] for row in found["commands"]] == ["PNG folder", "npy", "tar"]
     assert all(row["images_per_second"] == pytest.approx(5 / row["wall"]) for row in found["commands"])
+    assert [row["out"] for row in found["overlap"]] == ["PNG folder", "tar"]
+    for row in found["overlap"]:
+        assert row["share"] == pytest.approx(row["images_per_second"] / row["bound"])
+        assert row["bound"] < found["parts"]["generation"]
     assert [row["command"] for row in found["cold"]] == [
         "wgan --help",
         "wgan sample --backend onnx -n 64 --out grid.png",
