@@ -91,7 +91,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(
     found = checkpoint.load_last(run.checkpoints)
     assert (found.path.name, found.state["step"]) == ("step-00000004.pt", 4)
     go_on(run, cache, steps=8)
-    line = f"{run.checkpoints}/step-00000006.pt is damaged: going on from {run.checkpoints}/step-00000004.pt"
+    line = f"{run.checkpoints}/step-00000006.pt is damaged: set aside, going on from {run.checkpoints}/step-00000004.pt"
     assert line in capsys.readouterr().err.splitlines()
     assert line in [record.get("message") for record in read(run.metrics)]
     assert checkpoint.load(run.checkpoints / "step-00000006.pt")["step"] == 6  # written anew on the way
@@ -104,8 +104,23 @@ def test_a_damaged_file_of_a_later_step_never_takes_the_place_of_a_good_one(
     killed_at(5, monkeypatch)
     with pytest.raises(Killed):
         go_on(run, cache, keep_checkpoints=1, checkpoint_every=1)
-    assert names(run) == ["step-00000005.pt", "step-00000006.pt"]
-    assert checkpoint.load_last(run.checkpoints).path.name == "step-00000005.pt"
+    assert names(run) == ["step-00000005.pt"]
+    assert checkpoint.load(run.checkpoints / "step-00000005.pt")["step"] == 5
+    assert (run.checkpoints / "step-00000006.pt.damaged").is_file()
+
+
+def test_a_damaged_file_is_none_of_those_that_are_kept(run: RunFolder, cache: Path) -> None:
+    truncate(run.checkpoints / "step-00000006.pt")
+    go_on(run, cache, steps=7, keep_checkpoints=2, checkpoint_every=1000, validate_every=1000)
+    assert names(run) == ["step-00000004.pt", "step-00000007.pt"]
+    assert checkpoint.load(run.checkpoints / "step-00000004.pt")["step"] == 4
+
+
+def test_pruning_counts_what_is_not_newer_than_the_step_just_written(tmp_path: Path) -> None:
+    for step in (98, 99, 99_999_999, 100_000_000, 100_000_001):  # a ninth digit too
+        checkpoint.step_path(tmp_path, step).touch()
+    checkpoint.prune(tmp_path, 2, checkpoint.step_path(tmp_path, 100_000_000))
+    assert [int(path.stem[5:]) for path in checkpoint.list_steps(tmp_path)] == [99_999_999, 100_000_000, 100_000_001]
 
 
 def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
@@ -123,7 +138,23 @@ def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
         go_on(run, cache)
     shutil.copyfile(run.path / "kept.pt", run.checkpoints / "best.pt")
     go_on(run, cache, steps=8)
-    assert capsys.readouterr().err.count("is damaged: going on from") == 3
+    assert capsys.readouterr().err.count("is damaged: set aside, going on from") == 3
+
+
+def test_a_best_that_is_all_that_is_left_is_gone_on_from_not_begun_over(
+    run: RunFolder, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run.checkpoints / "best.pt"
+    step = checkpoint.load(best)["step"]
+    for path in checkpoint.list_steps(run.checkpoints):
+        path.unlink()
+    before = [record for record in read(run.metrics) if record["step"] <= step]
+    go_on(run, cache, steps=8)
+    line = f"{run.checkpoints} has no step-*.pt: going on from {best}"
+    assert line in capsys.readouterr().err.splitlines()
+    after = read(run.metrics)
+    assert after[: len(before)] == before
+    assert line in [record.get("message") for record in after]
 
 
 def test_a_newer_schema_is_not_passed_over(run: RunFolder, cache: Path) -> None:

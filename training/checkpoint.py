@@ -6,6 +6,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError, OutputError
-from wgan.serve.files import atomic_path
+from wgan.serve.files import atomic_path, writing
 
 SCHEMA = 2  # 1: networks without options
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -32,6 +33,12 @@ class Loaded:
     path: Path
     state: dict[str, Any]
     damaged: tuple[Path, ...] = ()
+
+    def told(self, doing: str, done: str = "") -> list[str]:
+        """A line for each file that was passed over: what is ``done`` with it, and ``doing`` with this one instead."""
+        if not self.damaged and self.path.name == BEST:
+            return [f"{self.path.parent} has no step-*.pt: {doing} {self.path}"]
+        return [f"{path} is damaged: {done}{doing} {self.path}" for path in self.damaged]
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -149,12 +156,20 @@ def mark_best(path: Path) -> None:
             shutil.copyfile(path, temporary)
 
 
-def prune(folder: Path, keep: int, newest: Path) -> None:
-    """Removes step files but for ``newest``, just written, and the ``keep`` - 1 before it.
+def set_aside(path: Path) -> None:
+    """Renames a damaged ``path`` to `….pt.damaged`: not counted, not read again, there for whoever wants to look.
 
-    Those of later steps are left alone: a run that went on from an earlier step found them damaged.
+    Raises:
+        OutputError: the folder cannot be written.
     """
-    for path in [path for path in list_steps(folder) if path.name <= newest.name][:-keep]:
+    with writing(path), suppress(FileNotFoundError):
+        path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+def prune(folder: Path, keep: int, newest: Path) -> None:
+    """Removes step files older than ``newest``, just written, and the ``keep`` - 1 before it; not later ones."""
+    steps = list_steps(folder)
+    for path in steps[: steps.index(newest) + 1][:-keep]:
         path.unlink(missing_ok=True)
 
 

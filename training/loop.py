@@ -107,6 +107,7 @@ def train(
         # only now: a run that cannot begin or go on is left as it was
         run.create(config)
         session.describe()
+    session.set_damaged_aside()
     prepared = time.monotonic() - began
 
     journal = Journal(run.metrics, run.path / "tensorboard", config, first_step=first, silent=not world.first)

@@ -97,6 +97,7 @@ class Session:
         self.swd: float | None = None  # of the last validation
         self.best = Best(self.scoring.measure or SWD)
         self.is_best = False  # this step's generator is the best so far, and not saved yet
+        self._damaged: tuple[Path, ...] = ()
 
     @property
     def step(self) -> int:
@@ -115,14 +116,15 @@ class Session:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
 
         Returns:
-            Lines that say what of the run was found damaged.
+            Lines that say what of the run was found damaged or missing.
 
         Raises:
             CheckpointError: none is whole, or it belongs to other data.
         """
-        if not checkpoint.list_steps(self.run.checkpoints):
+        folder = self.run.checkpoints
+        if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
             return []
-        found = checkpoint.load_last(self.run.checkpoints)
+        found = checkpoint.load_last(folder)
         path, state = found.path, found.state
         if state["data"] != self.data.digest:
             raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
@@ -135,7 +137,16 @@ class Session:
         self.best.restore(state["best"])
         if self.world.first and self.best.step == self.step and path.name != checkpoint.BEST:
             checkpoint.mark_best(path)  # a process killed between the two has not
-        return [f"{damaged} is damaged: going on from {path}" for damaged in found.damaged]
+        self._damaged = found.damaged
+        return found.told("going on from", done="set aside, ")
+
+    def set_damaged_aside(self) -> None:
+        """Takes what `restore` passed over out of the way, once the run is sure to go on."""
+        self.world.wait()  # until every process has read what it goes on from
+        if self.world.first:
+            for path in self._damaged:
+                checkpoint.set_aside(path)
+        self._damaged = ()
 
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
