@@ -1,6 +1,7 @@
 """Whatever happens to a run's files, no good checkpoint is lost, and one line says what happened."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -163,6 +164,29 @@ def test_a_newer_schema_is_not_passed_over(run: RunFolder, cache: Path) -> None:
         go_on(run, cache, steps=8)
 
 
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(run: RunFolder) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot read .*step-00000006.pt: Too many open files"):
+            checkpoint.load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert checkpoint.load_last(run.checkpoints).path == path
+
+
+def test_memory_that_runs_out_while_reading_is_not_called_damage(run: RunFolder) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    torch.save({"schema": checkpoint.SCHEMA, "large": torch.zeros(2**26)}, path)  # 256 MiB
+    found = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, str(path)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == f"cannot read {path}: not enough memory; mend that and try again\n", found.stderr
+
+
 def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
     run: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +259,19 @@ def test_a_checkpoint_of_another_configuration_is_named_by_the_weight_that_diffe
     with pytest.raises(CheckpointError, match=r"is not there in it and [\d×]+ in this run"):
         deeper.restore()
 
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from wgan.serve.errors import CheckpointError
+from wgan.training import checkpoint
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, resource.RLIM_INFINITY))
+try:
+    checkpoint.load(Path(sys.argv[1]))
+except CheckpointError as error:
+    print(error)
+"""
 
 FULL = """
 import resource, signal, sys

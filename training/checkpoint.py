@@ -1,5 +1,6 @@
 """Checkpoints: everything a run needs to go on, and the generator to export. Never unpickled code."""
 
+import errno
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError, OutputError
 from wgan.serve.files import atomic_path, writing
+from wgan.serve.out_of_memory import SIGNS
 
 SCHEMA = 2  # 1: networks without options
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -62,7 +64,7 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises:
         DamagedCheckpoint: truncated, changed since it was written, or not ours.
-        CheckpointError: missing, or of another schema.
+        CheckpointError: missing, of another schema, or the system cannot read it now.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -70,7 +72,9 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
-    except Exception:  # foreign bytes lead the reader into whatever error they like
+    except Exception as error:  # foreign bytes lead the reader into whatever error they like
+        if reason := _of_the_system(error):
+            raise CheckpointError(f"cannot read {path}: {reason}; mend that and try again") from None
         whole = False
     if not whole:
         raise DamagedCheckpoint(f"{path} is damaged or no checkpoint of wgan: use another one")
@@ -81,6 +85,15 @@ def load(path: Path) -> dict[str, Any]:
     if state["schema"] > SCHEMA:
         raise CheckpointError(f"{path} was written by a newer wgan (schema {state['schema']}): update wgan")
     return state
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """Why the machine could not read a file that may be whole; None where the file is at fault."""
+    if isinstance(error, MemoryError) or SIGNS.search(str(error)):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: sent to an impossible place
+        return error.strerror or str(error)
+    return None
 
 
 def check_fits(name: str, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
