@@ -218,11 +218,26 @@ def test_export_says_which_generator_it_takes_where_there_is_no_best(
     (run.checkpoints / "best.pt").unlink()
     words = ["export", "--format", "onnx", "--run", str(run.path), "--max-batch", "4"]
     assert main(words) == 0
-    assert f"{run.path} has not measured its best yet: exporting step-00000006.pt" in capsys.readouterr().err
+    assert f"{run.path} has no best.pt: taking step-00000006.pt" in capsys.readouterr().err.splitlines()
     untrained = whole_run(tmp_path / "none", tmp_path / "cache", TINY.replace(steps=1))
     first = untrained.checkpoints / "step-00000000.pt"
     assert main([*words[:3], "--checkpoint", str(first), "--out", str(tmp_path / "o"), "--max-batch", "4"]) == 0
     assert f"{first} is of a generator that was not trained" in capsys.readouterr().err
+
+
+def test_what_is_taken_for_a_damaged_last_or_a_missing_best_is_said(
+    run: RunFolder, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truncate(run.checkpoints / "step-00000006.pt")
+    (run.checkpoints / "best.pt").unlink()
+    taken = f"{run.checkpoints}/step-00000006.pt is damaged: taking {run.checkpoints}/step-00000004.pt"
+    missing = f"{run.path} has no best.pt: taking step-00000004.pt"
+    assert main(["export", "--format", "onnx", "--run", str(run.path), "--checkpoint", "last", "--max-batch", "4"]) == 0
+    assert capsys.readouterr().err.splitlines()[0] == taken
+    for name in ("init_critic", "init_generator"):
+        begun = whole_run(tmp_path / name, cache, TINY.replace(steps=1, **{name: str(run.path)}))
+        said, kept = capsys.readouterr().err.splitlines(), [record.get("message") for record in read(begun.metrics)]
+        assert all(line in said and line in kept for line in (taken, missing))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,21 +143,25 @@ def load_last(folder: Path) -> Loaded:
     raise CheckpointError(f"no whole checkpoint in {folder} ({found}): name another folder with --run to begin anew")
 
 
-def find(run: Path, which: str) -> Path:
-    """The file that `--checkpoint best|last|FILE` means.
+def find(run: Path, which: str, say: Callable[[str], object]) -> Path:
+    """The file that `--checkpoint best|last|FILE` means; ``say`` takes a line where it is not the first choice.
 
     Raises:
         CheckpointError: there is none.
     """
     folder = run / "checkpoints"
-    if which == "last":
-        return load_last(folder).path
+    if which not in ("best", "last"):
+        if not Path(which).is_file():
+            raise CheckpointError(f"no checkpoint {which!r}: say best, last or a file")
+        return Path(which)
+    if which == "best" and (folder / BEST).is_file():
+        return folder / BEST
+    found = load_last(folder)
+    for line in found.told("taking"):
+        say(line)
     if which == "best":
-        best = folder / BEST
-        return best if best.is_file() else load_last(folder).path
-    if not Path(which).is_file():
-        raise CheckpointError(f"no checkpoint {which!r}: say best, last or a file")
-    return Path(which)
+        say(f"{run} has no {BEST}: taking {found.path.name}")
+    return found.path
 
 
 def mark_best(path: Path) -> None:

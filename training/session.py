@@ -108,9 +108,9 @@ class Session:
         """One step of the loop."""
         self.trainer.iterate(self.reals)
 
-    def begin(self) -> None:
-        """Starts from the weights of other runs, where the configuration names some."""
-        self.trainer.start_from_others()
+    def begin(self) -> list[str]:
+        """Starts from the weights of other runs, where some are named; lines on what was not to be had."""
+        return self.trainer.start_from_others()
 
     def restore(self) -> list[str]:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.

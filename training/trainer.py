@@ -76,10 +76,11 @@ class Trainer:
         self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
         self._enter(stage_at(0, config))
 
-    def start_from_others(self) -> None:
-        """Takes the weights that `init_generator` and `init_critic` name."""
-        start_from(self.config, self.generator, self.critic)
+    def start_from_others(self) -> list[str]:
+        """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
+        notes = start_from(self.config, self.generator, self.critic)
         self.ema.copy(self.generator)
+        return notes
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
