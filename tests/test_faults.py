@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,49 @@ def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
     assert checkpoint.load(run.checkpoints / "best.pt")["step"] < 9
     go_on(run, cache, steps=12, keep_checkpoints=1)
     assert checkpoint.load(run.checkpoints / "best.pt")["step"] == 9
+
+
+@pytest.mark.parametrize("spoil", [truncate, Path.unlink])
+def test_a_best_that_is_gone_is_marked_again_from_its_step_before_that_is_pruned(
+    run: RunFolder, cache: Path, spoil: Callable[[Path], object]
+) -> None:
+    best, step = run.checkpoints / "best.pt", checkpoint.load(run.checkpoints / "best.pt")["step"]
+    path, newest = checkpoint.step_path(run.checkpoints, step), checkpoint.step_path(run.checkpoints, 6)
+    if path == newest:  # one that is not gone on from
+        go_on(run, cache, steps=7, validate_every=1000)
+    best.unlink()
+    shutil.copyfile(path, best)  # as where there are no links
+    spoil(best)
+    go_on(run, cache, steps=8, keep_checkpoints=1, validate_every=1000)
+    assert not path.exists()
+    assert checkpoint.load(best)["step"] == checkpoint.load_last(run.checkpoints).state["best"]["step"]
+
+
+def test_a_best_beyond_the_step_that_is_gone_on_from_stays_the_best(run: RunFolder, cache: Path) -> None:
+    newest, best = run.checkpoints / "step-00000006.pt", run.checkpoints / "best.pt"
+    checkpoint.save(best, checkpoint.load(newest) | {"best": {"measure": "swd", "value": 0.0, "step": 6}})
+    newest.write_bytes(b"gone")
+    go_on(run, cache, steps=8)
+    assert checkpoint.load(best)["best"] == {"measure": "swd", "value": 0.0, "step": 6}
+    assert checkpoint.load_last(run.checkpoints).state["best"]["value"] == 0.0
+
+
+def test_a_whole_best_is_not_replaced_by_its_damaged_step(run: RunFolder, cache: Path) -> None:
+    best, step = run.checkpoints / "best.pt", checkpoint.load(run.checkpoints / "best.pt")["step"]
+    path = checkpoint.step_path(run.checkpoints, step)
+    path.unlink()
+    path.write_bytes(b"gone")
+    go_on(run, cache, steps=7, validate_every=1000)
+    assert checkpoint.load(best)["step"] == checkpoint.load_last(run.checkpoints).state["best"]["step"]
+
+
+def test_a_checkpoint_of_before_the_best_had_a_step_is_gone_on_from(run: RunFolder, cache: Path) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    state = checkpoint.load(path)
+    del state["best"]["step"]
+    checkpoint.save(path, state)
+    go_on(run, cache, steps=7, validate_every=1000)
+    assert checkpoint.load_last(run.checkpoints).state["step"] == 7
 
 
 def test_the_untrained_generator_is_never_the_best(tmp_path: Path, cache: Path) -> None:

@@ -143,6 +143,14 @@ def load_last(folder: Path) -> Loaded:
     raise CheckpointError(f"no whole checkpoint in {folder} ({found}): name another folder with --run to begin anew")
 
 
+def load_best(folder: Path) -> dict[str, Any] | None:
+    """The state in `best.pt`; None where that is missing or damaged."""
+    path = folder / BEST
+    with suppress(DamagedCheckpoint):
+        return load(path) if path.is_file() else None
+    return None
+
+
 def find(run: Path, which: str, say: Callable[[str], object]) -> Path:
     """The file that `--checkpoint best|last|FILE` means; ``say`` takes a line where it is not the first choice.
 
@@ -171,6 +179,19 @@ def mark_best(path: Path) -> None:
             os.link(path, temporary)
         except OSError:  # a file system without hard links
             shutil.copyfile(path, temporary)
+
+
+def mark_missed(path: Path) -> None:
+    """Makes the step file of the best, where it is there and whole, the folder's `best.pt` if that is another or gone.
+
+    A process that was killed, or a full disk, may have come between the two.
+    """
+    best = path.with_name(BEST)
+    if not path.is_file() or (best.is_file() and (path.samefile(best) or sha256(path) == sha256(best))):
+        return
+    with suppress(DamagedCheckpoint):
+        load(path)
+        mark_best(path)
 
 
 def set_aside(path: Path) -> None:

@@ -135,10 +135,18 @@ class Session:
         self.swd = state["swd"]
         self.scoring.restore(state["scoring"])
         self.best.restore(state["best"])
-        if self.world.first and self.best.step == self.step and path.name != checkpoint.BEST:
-            checkpoint.mark_best(path)  # a process killed between the two has not
+        if self.world.first:
+            self._keep_best()
         self._damaged = found.damaged
         return found.told("going on from", done="set aside, ")
+
+    def _keep_best(self) -> None:
+        """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""
+        later = checkpoint.load_best(self.run.checkpoints)
+        if later is not None and later["step"] > self.step:
+            self.best.restore(later["best"])
+        elif self.best.step is not None:
+            checkpoint.mark_missed(checkpoint.step_path(self.run.checkpoints, self.best.step))
 
     def set_damaged_aside(self) -> None:
         """Takes what `restore` passed over out of the way, once the run is sure to go on."""
