@@ -19,6 +19,7 @@ from wgan.serve.errors import CheckpointError, ConfigError, OutputError
 from wgan.training import checkpoint
 from wgan.training import run as runs
 from wgan.training.config import Config
+from wgan.training.deploy import load_generator
 from wgan.training.history import read
 from wgan.training.loop import train
 from wgan.training.run import RunFolder
@@ -331,6 +332,19 @@ try:
 except CheckpointError as error:
     print(error)
 """
+
+
+def test_a_reason_is_not_cut_off_within_a_word(run: RunFolder, cache: Path) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    state = checkpoint.load(path)
+    state["ema"] = {f"{name}.of_another": value for name, value in state["ema"].items()}
+    checkpoint.save(path, state)
+    with pytest.raises(CheckpointError, match=r"does not fit this configuration or device: .* …$") as raised:
+        Session(run, TINY, CPU, cache).restore()
+    with pytest.raises(CheckpointError, match=r"holds no generator that this wgan knows: .* …$"):
+        load_generator(path)
+    assert "\n" not in str(raised.value)
+
 
 FULL = """
 import resource, signal, sys

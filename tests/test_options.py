@@ -340,7 +340,10 @@ def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_p
     [
         ({"init_critic": "nowhere.pt"}, "no checkpoint nowhere.pt"),
         ({"init_generator": "nowhere.pt"}, "no checkpoint nowhere.pt"),
-        ({"init_critic": "EARLIER", "base_channels": 8}, "init_critic: the network in .* is another one"),
+        (
+            {"init_critic": "EARLIER", "base_channels": 8},
+            "init_critic: the network in .* is another one: .* in this run: take its settings",
+        ),
         ({"init_critic": "ALONE"}, "init_critic: .*generator.pt holds no critic"),
     ],
 )

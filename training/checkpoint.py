@@ -96,22 +96,28 @@ def _of_the_system(error: Exception) -> str | None:
     return None
 
 
+def difference(module: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
+    """The first of ``weights`` that is not one of ``module``, in words; None where they fit."""
+    own = module.state_dict()
+    for key in (*own, *weights):
+        found = (side.get(key) for side in (own, weights))
+        here, there = ("×".join(map(str, x.shape)) or "()" if isinstance(x, Tensor) else None for x in found)
+        if here != there:
+            return f"{key} is {there or 'not there'} in it and {here or 'not there'} in this run"
+    return None
+
+
 def check_fits(name: str, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Refuses weights of another network than ``module``.
 
     Raises:
         CheckpointError: names the first weight that differs.
     """
-    own = module.state_dict()
-    for key in (*own, *weights):
-        here, there = (
-            None if key not in side else "×".join(map(str, side[key].shape)) or "()" for side in (own, weights)
+    if differs := difference(module, weights):
+        raise CheckpointError(
+            f"the checkpoint's {name} is of another configuration: {differs}: "
+            "go on with the settings that it was trained with"
         )
-        if here != there:
-            raise CheckpointError(
-                f"the checkpoint's {name} is of another configuration: {key} is {there or 'not there'} in it and "
-                f"{here or 'not there'} in this run: go on with the settings that it was trained with"
-            )
 
 
 def list_steps(folder: Path) -> list[Path]:

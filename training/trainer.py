@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -256,5 +257,5 @@ class Trainer:
             self.step, self.images = state["step"], state["images"]
             self._enter(Stage(**state["stage"]))
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = shorten(str(error), 200, placeholder=" …")
             raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None

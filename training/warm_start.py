@@ -33,9 +33,10 @@ def start_from(config: Config, generator: Generator, critic: Critic) -> list[str
         state = checkpoint.load(path)
         if key not in state:
             raise CheckpointError(f"{setting}: {path} holds no critic: name a checkpoint of a run")
-        try:
-            network.load_state_dict(state[key])
-        except RuntimeError as error:
-            reason = " ".join(str(error).split(":", 1)[-1].split())[:160]
-            raise CheckpointError(f"{setting}: the network in {path} is another one: {reason}") from None
+        if differs := checkpoint.difference(network, state[key]):
+            raise CheckpointError(
+                f"{setting}: the network in {path} is another one: {differs}: "
+                "take its settings for this run, or name another checkpoint"
+            )
+        network.load_state_dict(state[key])
     return notes
