@@ -97,7 +97,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
         if not result.finished:
             return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began)
     target = path / "export"
-    generator = load_generator(checkpoint.find(path, "last"))
+    generator = load_generator(checkpoint.find(path, "last", say))
 
     mark = time.monotonic()
     made: list[Path] = []  # others in the folder may be of an earlier generator

@@ -42,7 +42,7 @@ def export(
     need_training()
     from wgan.export import exporter, triton
     from wgan.export.show import parity_table
-    from wgan.training.checkpoint import BEST, find
+    from wgan.training.checkpoint import find
     from wgan.training.deploy import load_generator
     from wgan.training.report import write_report
 
@@ -51,12 +51,10 @@ def export(
     # a checkpoint file and a folder to write to need no run
     alone = checkpoint not in ("best", "last") and run is None and out is not None
     folder = None if alone else run or newest_run()
-    source = Path(checkpoint) if folder is None else find(folder, checkpoint)
+    source = Path(checkpoint) if folder is None else find(folder, checkpoint, say)
     generator = load_generator(source)
     if generator.step == 0:
         say(f"{source} is of a generator that was not trained")
-    elif checkpoint == "best" and source.name != BEST:
-        say(f"{folder} has not measured its best yet: exporting {source.name}")
     target = out or (folder or Path()) / "export"
     kinds = list(exporter.ENDINGS) if format == "all" else [format]
     if format == "triton":

@@ -1,9 +1,11 @@
 """Whatever happens to a run's files, no good checkpoint is lost, and one line says what happened."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from wgan.serve.errors import CheckpointError, ConfigError, OutputError
 from wgan.training import checkpoint
 from wgan.training import run as runs
 from wgan.training.config import Config
+from wgan.training.deploy import load_generator
 from wgan.training.history import read
 from wgan.training.loop import train
 from wgan.training.run import RunFolder
@@ -91,7 +94,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(
     found = checkpoint.load_last(run.checkpoints)
     assert (found.path.name, found.state["step"]) == ("step-00000004.pt", 4)
     go_on(run, cache, steps=8)
-    line = f"{run.checkpoints}/step-00000006.pt is damaged: going on from {run.checkpoints}/step-00000004.pt"
+    line = f"{run.checkpoints}/step-00000006.pt is damaged: set aside, going on from {run.checkpoints}/step-00000004.pt"
     assert line in capsys.readouterr().err.splitlines()
     assert line in [record.get("message") for record in read(run.metrics)]
     assert checkpoint.load(run.checkpoints / "step-00000006.pt")["step"] == 6  # written anew on the way
@@ -104,8 +107,23 @@ def test_a_damaged_file_of_a_later_step_never_takes_the_place_of_a_good_one(
     killed_at(5, monkeypatch)
     with pytest.raises(Killed):
         go_on(run, cache, keep_checkpoints=1, checkpoint_every=1)
-    assert names(run) == ["step-00000005.pt", "step-00000006.pt"]
-    assert checkpoint.load_last(run.checkpoints).path.name == "step-00000005.pt"
+    assert names(run) == ["step-00000005.pt"]
+    assert checkpoint.load(run.checkpoints / "step-00000005.pt")["step"] == 5
+    assert (run.checkpoints / "step-00000006.pt.damaged").is_file()
+
+
+def test_a_damaged_file_is_none_of_those_that_are_kept(run: RunFolder, cache: Path) -> None:
+    truncate(run.checkpoints / "step-00000006.pt")
+    go_on(run, cache, steps=7, keep_checkpoints=2, checkpoint_every=1000, validate_every=1000)
+    assert names(run) == ["step-00000004.pt", "step-00000007.pt"]
+    assert checkpoint.load(run.checkpoints / "step-00000004.pt")["step"] == 4
+
+
+def test_pruning_counts_what_is_not_newer_than_the_step_just_written(tmp_path: Path) -> None:
+    for step in (98, 99, 99_999_999, 100_000_000, 100_000_001):  # a ninth digit too
+        checkpoint.step_path(tmp_path, step).touch()
+    checkpoint.prune(tmp_path, 2, checkpoint.step_path(tmp_path, 100_000_000))
+    assert [int(path.stem[5:]) for path in checkpoint.list_steps(tmp_path)] == [99_999_999, 100_000_000, 100_000_001]
 
 
 def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
@@ -123,13 +141,52 @@ def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
         go_on(run, cache)
     shutil.copyfile(run.path / "kept.pt", run.checkpoints / "best.pt")
     go_on(run, cache, steps=8)
-    assert capsys.readouterr().err.count("is damaged: going on from") == 3
+    assert capsys.readouterr().err.count("is damaged: set aside, going on from") == 3
+
+
+def test_a_best_that_is_all_that_is_left_is_gone_on_from_not_begun_over(
+    run: RunFolder, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run.checkpoints / "best.pt"
+    step = checkpoint.load(best)["step"]
+    for path in checkpoint.list_steps(run.checkpoints):
+        path.unlink()
+    before = [record for record in read(run.metrics) if record["step"] <= step]
+    go_on(run, cache, steps=8)
+    line = f"{run.checkpoints} has no step-*.pt: going on from {best}"
+    assert line in capsys.readouterr().err.splitlines()
+    after = read(run.metrics)
+    assert after[: len(before)] == before
+    assert line in [record.get("message") for record in after]
 
 
 def test_a_newer_schema_is_not_passed_over(run: RunFolder, cache: Path) -> None:
     torch.save({"schema": 99}, run.checkpoints / "step-00000006.pt")
     with pytest.raises(CheckpointError, match="newer wgan"):
         go_on(run, cache, steps=8)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(run: RunFolder) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot read .*step-00000006.pt: Too many open files"):
+            checkpoint.load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert checkpoint.load_last(run.checkpoints).path == path
+
+
+def test_memory_that_runs_out_while_reading_is_not_called_damage(run: RunFolder) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    torch.save({"schema": checkpoint.SCHEMA, "large": torch.zeros(2**26)}, path)  # 256 MiB
+    found = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, str(path)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == f"cannot read {path}: not enough memory; mend that and try again\n", found.stderr
 
 
 def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
@@ -150,6 +207,49 @@ def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
     assert checkpoint.load(run.checkpoints / "best.pt")["step"] == 9
 
 
+@pytest.mark.parametrize("spoil", [truncate, Path.unlink])
+def test_a_best_that_is_gone_is_marked_again_from_its_step_before_that_is_pruned(
+    run: RunFolder, cache: Path, spoil: Callable[[Path], object]
+) -> None:
+    best, step = run.checkpoints / "best.pt", checkpoint.load(run.checkpoints / "best.pt")["step"]
+    path, newest = checkpoint.step_path(run.checkpoints, step), checkpoint.step_path(run.checkpoints, 6)
+    if path == newest:  # one that is not gone on from
+        go_on(run, cache, steps=7, validate_every=1000)
+    best.unlink()
+    shutil.copyfile(path, best)  # as where there are no links
+    spoil(best)
+    go_on(run, cache, steps=8, keep_checkpoints=1, validate_every=1000)
+    assert not path.exists()
+    assert checkpoint.load(best)["step"] == checkpoint.load_last(run.checkpoints).state["best"]["step"]
+
+
+def test_a_best_beyond_the_step_that_is_gone_on_from_stays_the_best(run: RunFolder, cache: Path) -> None:
+    newest, best = run.checkpoints / "step-00000006.pt", run.checkpoints / "best.pt"
+    checkpoint.save(best, checkpoint.load(newest) | {"best": {"measure": "swd", "value": 0.0, "step": 6}})
+    newest.write_bytes(b"gone")
+    go_on(run, cache, steps=8)
+    assert checkpoint.load(best)["best"] == {"measure": "swd", "value": 0.0, "step": 6}
+    assert checkpoint.load_last(run.checkpoints).state["best"]["value"] == 0.0
+
+
+def test_a_whole_best_is_not_replaced_by_its_damaged_step(run: RunFolder, cache: Path) -> None:
+    best, step = run.checkpoints / "best.pt", checkpoint.load(run.checkpoints / "best.pt")["step"]
+    path = checkpoint.step_path(run.checkpoints, step)
+    path.unlink()
+    path.write_bytes(b"gone")
+    go_on(run, cache, steps=7, validate_every=1000)
+    assert checkpoint.load(best)["step"] == checkpoint.load_last(run.checkpoints).state["best"]["step"]
+
+
+def test_a_checkpoint_of_before_the_best_had_a_step_is_gone_on_from(run: RunFolder, cache: Path) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    state = checkpoint.load(path)
+    del state["best"]["step"]
+    checkpoint.save(path, state)
+    go_on(run, cache, steps=7, validate_every=1000)
+    assert checkpoint.load_last(run.checkpoints).state["step"] == 7
+
+
 def test_the_untrained_generator_is_never_the_best(tmp_path: Path, cache: Path) -> None:
     folder = whole_run(tmp_path / "run", cache, TINY.replace(steps=1, validate_every=100))
     assert checkpoint.load(folder.checkpoints / "best.pt")["step"] == 1
@@ -163,11 +263,26 @@ def test_export_says_which_generator_it_takes_where_there_is_no_best(
     (run.checkpoints / "best.pt").unlink()
     words = ["export", "--format", "onnx", "--run", str(run.path), "--max-batch", "4"]
     assert main(words) == 0
-    assert f"{run.path} has not measured its best yet: exporting step-00000006.pt" in capsys.readouterr().err
+    assert f"{run.path} has no best.pt: taking step-00000006.pt" in capsys.readouterr().err.splitlines()
     untrained = whole_run(tmp_path / "none", tmp_path / "cache", TINY.replace(steps=1))
     first = untrained.checkpoints / "step-00000000.pt"
     assert main([*words[:3], "--checkpoint", str(first), "--out", str(tmp_path / "o"), "--max-batch", "4"]) == 0
     assert f"{first} is of a generator that was not trained" in capsys.readouterr().err
+
+
+def test_what_is_taken_for_a_damaged_last_or_a_missing_best_is_said(
+    run: RunFolder, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truncate(run.checkpoints / "step-00000006.pt")
+    (run.checkpoints / "best.pt").unlink()
+    taken = f"{run.checkpoints}/step-00000006.pt is damaged: taking {run.checkpoints}/step-00000004.pt"
+    missing = f"{run.path} has no best.pt: taking step-00000004.pt"
+    assert main(["export", "--format", "onnx", "--run", str(run.path), "--checkpoint", "last", "--max-batch", "4"]) == 0
+    assert capsys.readouterr().err.splitlines()[0] == taken
+    for name in ("init_critic", "init_generator"):
+        begun = whole_run(tmp_path / name, cache, TINY.replace(steps=1, **{name: str(run.path)}))
+        said, kept = capsys.readouterr().err.splitlines(), [record.get("message") for record in read(begun.metrics)]
+        assert all(line in said and line in kept for line in (taken, missing))
 
 
 @pytest.mark.parametrize(
@@ -203,6 +318,32 @@ def test_a_checkpoint_of_another_configuration_is_named_by_the_weight_that_diffe
     deeper = Session(run, TINY.replace(depth=2), CPU, cache)
     with pytest.raises(CheckpointError, match=r"is not there in it and [\d×]+ in this run"):
         deeper.restore()
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from wgan.serve.errors import CheckpointError
+from wgan.training import checkpoint
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, resource.RLIM_INFINITY))
+try:
+    checkpoint.load(Path(sys.argv[1]))
+except CheckpointError as error:
+    print(error)
+"""
+
+
+def test_a_reason_is_not_cut_off_within_a_word(run: RunFolder, cache: Path) -> None:
+    path = run.checkpoints / "step-00000006.pt"
+    state = checkpoint.load(path)
+    state["ema"] = {f"{name}.of_another": value for name, value in state["ema"].items()}
+    checkpoint.save(path, state)
+    with pytest.raises(CheckpointError, match=r"does not fit this configuration or device: .* …$") as raised:
+        Session(run, TINY, CPU, cache).restore()
+    with pytest.raises(CheckpointError, match=r"holds no generator that this wgan knows: .* …$"):
+        load_generator(path)
+    assert "\n" not in str(raised.value)
 
 
 FULL = """

@@ -99,7 +99,7 @@ def test_only_a_grown_generator_can_be_the_best_or_be_exported(tmp_path: Path) -
     assert states[3]["stage"] == {"resolution": 16, "alpha": 0.0}
     assert states[9]["stage"] == {"resolution": 32, "alpha": 1.0}
     assert checkpoint.load(folder.checkpoints / "best.pt")["step"] >= 9
-    module = load_generator(checkpoint.find(folder.path, "best")).module
+    module = load_generator(checkpoint.find(folder.path, "best", print)).module
     assert list(module.heads) == ["32"]
     assert module(torch.zeros(2, 6)).shape == (2, 3, 32, 32)
     growing = checkpoint.step_path(folder.checkpoints, 3)
@@ -110,7 +110,7 @@ def test_only_a_grown_generator_can_be_the_best_or_be_exported(tmp_path: Path) -
 def test_steps_that_never_reach_the_full_size_are_refused(tmp_path: Path) -> None:
     last = GROWING.replace(steps=9, validate_every=9, sample_every=9, checkpoint_every=9)
     train(runs.begin(tmp_path / "just"), last, device=CPU, cache=tmp_path / "cache")
-    assert load_generator(checkpoint.find(tmp_path / "just", "best")).step == 9
+    assert load_generator(checkpoint.find(tmp_path / "just", "best", print)).step == 9
     with pytest.raises(ConfigError, match="after 128 real images, the last of 8 steps begins after 112: lower"):
         train(runs.begin(tmp_path / "run"), GROWING.replace(steps=8), device=CPU, cache=tmp_path / "cache")
 

@@ -317,7 +317,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_path: Path) -> None:
-    state = checkpoint.load(checkpoint.find(earlier, "best"))
+    state = checkpoint.load(checkpoint.find(earlier, "best", print))
     config = TINY.replace(init_critic=str(earlier), seed=5)
     folder = runs.begin(tmp_path / "critic")
     train(folder, config, device=CPU, cache=earlier.parent / "cache")
@@ -326,7 +326,7 @@ def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_p
     assert not torch.equal(begun["generator"]["heads.16.0.weight"], state["generator"]["heads.16.0.weight"])
 
     folder = runs.begin(tmp_path / "generator")
-    train(folder, config.replace(init_critic="none", init_generator=str(checkpoint.find(earlier, "best"))),
+    train(folder, config.replace(init_critic="none", init_generator=str(checkpoint.find(earlier, "best", print))),
           device=CPU, cache=earlier.parent / "cache")  # fmt: skip
     begun = checkpoint.load(folder.checkpoints / "step-00000000.pt")
     names = [name for name in state["ema"] if "running" not in name and "num_batches" not in name]
@@ -340,14 +340,17 @@ def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_p
     [
         ({"init_critic": "nowhere.pt"}, "no checkpoint nowhere.pt"),
         ({"init_generator": "nowhere.pt"}, "no checkpoint nowhere.pt"),
-        ({"init_critic": "EARLIER", "base_channels": 8}, "init_critic: the network in .* is another one"),
+        (
+            {"init_critic": "EARLIER", "base_channels": 8},
+            "init_critic: the network in .* is another one: .* in this run: take its settings",
+        ),
         ({"init_critic": "ALONE"}, "init_critic: .*generator.pt holds no critic"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(earlier: Path, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     from wgan.training.deploy import load_generator, save_generator
 
-    save_generator(tmp_path / "generator.pt", load_generator(checkpoint.find(earlier, "best")))
+    save_generator(tmp_path / "generator.pt", load_generator(checkpoint.find(earlier, "best", print)))
     places = {"EARLIER": str(earlier), "ALONE": str(tmp_path / "generator.pt")}
     config = TINY.replace(**{name: places.get(str(value), value) for name, value in changes.items()})
     with pytest.raises(CheckpointError, match=says):

@@ -106,7 +106,7 @@ def test_a_variant_goes_the_whole_way(
     ]
     assert measured[0] == measured[1]
 
-    generator = load_generator(checkpoint.find(whole.path, "last"))
+    generator = load_generator(checkpoint.find(whole.path, "last", print))
     folder = whole.path / "export"
     every = ["onnx", "torchscript", "trt"] if find_spec("tensorrt_rtx") else ["onnx", "torchscript"]
     exported = {"fp32": every, "fp16": every} | ({"bf16": ["torchscript"]} if config.precision == "bf16" else {})

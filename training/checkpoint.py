@@ -1,11 +1,13 @@
 """Checkpoints: everything a run needs to go on, and the generator to export. Never unpickled code."""
 
+import errno
 import hashlib
 import os
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError, OutputError
-from wgan.serve.files import atomic_path
+from wgan.serve.files import atomic_path, writing
+from wgan.serve.out_of_memory import SIGNS
 
 SCHEMA = 2  # 1: networks without options
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -32,6 +35,12 @@ class Loaded:
     path: Path
     state: dict[str, Any]
     damaged: tuple[Path, ...] = ()
+
+    def told(self, doing: str, done: str = "") -> list[str]:
+        """A line for each file that was passed over: what is ``done`` with it, and ``doing`` with this one instead."""
+        if not self.damaged and self.path.name == BEST:
+            return [f"{self.path.parent} has no step-*.pt: {doing} {self.path}"]
+        return [f"{path} is damaged: {done}{doing} {self.path}" for path in self.damaged]
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -55,7 +64,7 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises:
         DamagedCheckpoint: truncated, changed since it was written, or not ours.
-        CheckpointError: missing, or of another schema.
+        CheckpointError: missing, of another schema, or the system cannot read it now.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -63,7 +72,9 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
-    except Exception:  # foreign bytes lead the reader into whatever error they like
+    except Exception as error:  # foreign bytes lead the reader into whatever error they like
+        if reason := _of_the_system(error):
+            raise CheckpointError(f"cannot read {path}: {reason}; mend that and try again") from None
         whole = False
     if not whole:
         raise DamagedCheckpoint(f"{path} is damaged or no checkpoint of wgan: use another one")
@@ -76,22 +87,37 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
+def _of_the_system(error: Exception) -> str | None:
+    """Why the machine could not read a file that may be whole; None where the file is at fault."""
+    if isinstance(error, MemoryError) or SIGNS.search(str(error)):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: sent to an impossible place
+        return error.strerror or str(error)
+    return None
+
+
+def difference(module: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
+    """The first of ``weights`` that is not one of ``module``, in words; None where they fit."""
+    own = module.state_dict()
+    for key in (*own, *weights):
+        found = (side.get(key) for side in (own, weights))
+        here, there = ("×".join(map(str, x.shape)) or "()" if isinstance(x, Tensor) else None for x in found)
+        if here != there:
+            return f"{key} is {there or 'not there'} in it and {here or 'not there'} in this run"
+    return None
+
+
 def check_fits(name: str, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Refuses weights of another network than ``module``.
 
     Raises:
         CheckpointError: names the first weight that differs.
     """
-    own = module.state_dict()
-    for key in (*own, *weights):
-        here, there = (
-            None if key not in side else "×".join(map(str, side[key].shape)) or "()" for side in (own, weights)
+    if differs := difference(module, weights):
+        raise CheckpointError(
+            f"the checkpoint's {name} is of another configuration: {differs}: "
+            "go on with the settings that it was trained with"
         )
-        if here != there:
-            raise CheckpointError(
-                f"the checkpoint's {name} is of another configuration: {key} is {there or 'not there'} in it and "
-                f"{here or 'not there'} in this run: go on with the settings that it was trained with"
-            )
 
 
 def list_steps(folder: Path) -> list[Path]:
@@ -123,21 +149,33 @@ def load_last(folder: Path) -> Loaded:
     raise CheckpointError(f"no whole checkpoint in {folder} ({found}): name another folder with --run to begin anew")
 
 
-def find(run: Path, which: str) -> Path:
-    """The file that `--checkpoint best|last|FILE` means.
+def load_best(folder: Path) -> dict[str, Any] | None:
+    """The state in `best.pt`; None where that is missing or damaged."""
+    path = folder / BEST
+    with suppress(DamagedCheckpoint):
+        return load(path) if path.is_file() else None
+    return None
+
+
+def find(run: Path, which: str, say: Callable[[str], object]) -> Path:
+    """The file that `--checkpoint best|last|FILE` means; ``say`` takes a line where it is not the first choice.
 
     Raises:
         CheckpointError: there is none.
     """
     folder = run / "checkpoints"
-    if which == "last":
-        return load_last(folder).path
+    if which not in ("best", "last"):
+        if not Path(which).is_file():
+            raise CheckpointError(f"no checkpoint {which!r}: say best, last or a file")
+        return Path(which)
+    if which == "best" and (folder / BEST).is_file():
+        return folder / BEST
+    found = load_last(folder)
+    for line in found.told("taking"):
+        say(line)
     if which == "best":
-        best = folder / BEST
-        return best if best.is_file() else load_last(folder).path
-    if not Path(which).is_file():
-        raise CheckpointError(f"no checkpoint {which!r}: say best, last or a file")
-    return Path(which)
+        say(f"{run} has no {BEST}: taking {found.path.name}")
+    return found.path
 
 
 def mark_best(path: Path) -> None:
@@ -149,12 +187,33 @@ def mark_best(path: Path) -> None:
             shutil.copyfile(path, temporary)
 
 
-def prune(folder: Path, keep: int, newest: Path) -> None:
-    """Removes step files but for ``newest``, just written, and the ``keep`` - 1 before it.
+def mark_missed(path: Path) -> None:
+    """Makes the step file of the best, where it is there and whole, the folder's `best.pt` if that is another or gone.
 
-    Those of later steps are left alone: a run that went on from an earlier step found them damaged.
+    A process that was killed, or a full disk, may have come between the two.
     """
-    for path in [path for path in list_steps(folder) if path.name <= newest.name][:-keep]:
+    best = path.with_name(BEST)
+    if not path.is_file() or (best.is_file() and (path.samefile(best) or sha256(path) == sha256(best))):
+        return
+    with suppress(DamagedCheckpoint):
+        load(path)
+        mark_best(path)
+
+
+def set_aside(path: Path) -> None:
+    """Renames a damaged ``path`` to `….pt.damaged`: not counted, not read again, there for whoever wants to look.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with writing(path), suppress(FileNotFoundError):
+        path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+def prune(folder: Path, keep: int, newest: Path) -> None:
+    """Removes step files older than ``newest``, just written, and the ``keep`` - 1 before it; not later ones."""
+    steps = list_steps(folder)
+    for path in steps[: steps.index(newest) + 1][:-keep]:
         path.unlink(missing_ok=True)
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def load_generator(path: Path) -> TrainedGenerator:
         module = plain(config, classes, state["ema"])
         step = int(state["step"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = shorten(str(error), 200, placeholder=" …")
         raise CheckpointError(f"{path} holds no generator that this wgan knows: {reason}") from None
     origin = state.get("checkpoint_sha256") or checkpoint.sha256(path)
     return TrainedGenerator(module.eval().requires_grad_(False), config, step, str(origin), classes)

@@ -97,16 +97,17 @@ def train(
             f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
         )
     session = Session(run, config, device, cache, world)
-    restored = session.restore() if resume else []
+    notes = session.restore() if resume else []
     first = session.step
     if first >= config.steps:
         raise ConfigError(f"{run.path} has done its {first} steps: add steps=N to train longer")
     if first == 0:
-        session.begin()
+        notes += session.begin()
     if world.first:
         # only now: a run that cannot begin or go on is left as it was
         run.create(config)
         session.describe()
+    session.set_damaged_aside()
     prepared = time.monotonic() - began
 
     journal = Journal(run.metrics, run.path / "tensorboard", config, first_step=first, silent=not world.first)
@@ -145,7 +146,7 @@ def train(
                 journal.note(line)
                 journal.keep({"kind": "event", "step": session.step, "message": line})
 
-        tell(restored)
+        tell(notes)
         tell(session.scoring.notes)
         if world.agreed(session.scoring.unfinished):
             with clock.paused():

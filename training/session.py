@@ -97,6 +97,7 @@ class Session:
         self.swd: float | None = None  # of the last validation
         self.best = Best(self.scoring.measure or SWD)
         self.is_best = False  # this step's generator is the best so far, and not saved yet
+        self._damaged: tuple[Path, ...] = ()
 
     @property
     def step(self) -> int:
@@ -107,22 +108,23 @@ class Session:
         """One step of the loop."""
         self.trainer.iterate(self.reals)
 
-    def begin(self) -> None:
-        """Starts from the weights of other runs, where the configuration names some."""
-        self.trainer.start_from_others()
+    def begin(self) -> list[str]:
+        """Starts from the weights of other runs, where some are named; lines on what was not to be had."""
+        return self.trainer.start_from_others()
 
     def restore(self) -> list[str]:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
 
         Returns:
-            Lines that say what of the run was found damaged.
+            Lines that say what of the run was found damaged or missing.
 
         Raises:
             CheckpointError: none is whole, or it belongs to other data.
         """
-        if not checkpoint.list_steps(self.run.checkpoints):
+        folder = self.run.checkpoints
+        if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
             return []
-        found = checkpoint.load_last(self.run.checkpoints)
+        found = checkpoint.load_last(folder)
         path, state = found.path, found.state
         if state["data"] != self.data.digest:
             raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
@@ -133,9 +135,26 @@ class Session:
         self.swd = state["swd"]
         self.scoring.restore(state["scoring"])
         self.best.restore(state["best"])
-        if self.world.first and self.best.step == self.step and path.name != checkpoint.BEST:
-            checkpoint.mark_best(path)  # a process killed between the two has not
-        return [f"{damaged} is damaged: going on from {path}" for damaged in found.damaged]
+        if self.world.first:
+            self._keep_best()
+        self._damaged = found.damaged
+        return found.told("going on from", done="set aside, ")
+
+    def _keep_best(self) -> None:
+        """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""
+        later = checkpoint.load_best(self.run.checkpoints)
+        if later is not None and later["step"] > self.step:
+            self.best.restore(later["best"])
+        elif self.best.step is not None:
+            checkpoint.mark_missed(checkpoint.step_path(self.run.checkpoints, self.best.step))
+
+    def set_damaged_aside(self) -> None:
+        """Takes what `restore` passed over out of the way, once the run is sure to go on."""
+        self.world.wait()  # until every process has read what it goes on from
+        if self.world.first:
+            for path in self._damaged:
+                checkpoint.set_aside(path)
+        self._damaged = ()
 
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,11 @@ class Trainer:
         self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
         self._enter(stage_at(0, config))
 
-    def start_from_others(self) -> None:
-        """Takes the weights that `init_generator` and `init_critic` name."""
-        start_from(self.config, self.generator, self.critic)
+    def start_from_others(self) -> list[str]:
+        """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
+        notes = start_from(self.config, self.generator, self.critic)
         self.ema.copy(self.generator)
+        return notes
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
@@ -255,5 +257,5 @@ class Trainer:
             self.step, self.images = state["step"], state["images"]
             self._enter(Stage(**state["stage"]))
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = shorten(str(error), 200, placeholder=" …")
             raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None
