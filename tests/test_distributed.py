@@ -186,7 +186,7 @@ def test_a_lost_process_ends_the_run_with_one_clear_line(tmp_path: Path, cache: 
     said = (tmp_path / "run" / "error.txt").read_text()
     assert said.startswith("another process of this run was lost: go on with --resume")
     assert "\n" not in said
-    assert checkpoint.load_last(tmp_path / "run" / "checkpoints").state["step"] == 2
+    assert checkpoint.load_last(tmp_path / "run" / "checkpoints").state["step"] == 3  # the first that was validated
 
 
 class Three(World):
