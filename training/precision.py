@@ -3,6 +3,7 @@
 Weights, Adam's moments, losses and norms stay float32. bfloat16 has float32's range and needs no scale.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ class MixedPrecision:
         self._dtype = DTYPES.get(name)
         self._scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=name == "fp16")
         self.scaled = name == "fp16"
+        self.scale(torch.ones((), device=device))  # makes it: several threads may come to it first
 
     def autocast(self) -> torch.autocast:
         """The context that forward passes run in."""
@@ -37,9 +39,9 @@ class MixedPrecision:
         one = torch.ones((), device=like.device)
         return self._scaler.scale(one) if self.scaled else one
 
-    def backward(self, loss: Tensor) -> None:
-        """Adds the gradients of ``loss``, scaled, to those that are there."""
-        self._scaler.scale(loss).backward()
+    def backward(self, loss: Tensor, run: Callable[[Tensor], None]) -> None:
+        """Calls ``run``, a backward pass, on the loss, scaled."""
+        run(self._scaler.scale(loss))
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         """Moves the weights and drops the gradients; where these overflowed, halves the scale instead."""

@@ -20,6 +20,7 @@ from wgan.training.ema import Ema
 from wgan.training.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
 from wgan.training.growth import at_stage, stage_at
 from wgan.training.labels import labels_at
+from wgan.training.lanes import Backward, Watched, lanes_for, threads
 from wgan.training.losses import CriticLoss, critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.precision import MixedPrecision
@@ -53,6 +54,8 @@ class Trainer:
         self.ema = Ema(self.generator, config.ema_decay)
         if self.world.size > 1 and device.type == "cuda":  # a batch has one mean, wherever its images are
             self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator)
+        self.lanes = lanes_for(config, device, self.world.size, possible=not self.fast.compile)
+        self.generator.compute_in(self.lanes)
         betas = (config.beta1, config.beta2)
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(self.critic.parameters(), config.lr_d, betas, fused=True)
@@ -87,14 +90,15 @@ class Trainer:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
         self._set_rates()
         self._grow()
-        for _ in range(self.config.n_critic):
-            images, found = reals.next()
-            label = found if self.shares else None
-            self._replayed(("critic", self._penalised), self._critic_step_on, images, label)
-            self.images += self.config.batch_size
-        self._replayed("generator", self._generator_step, label)  # fakes of the labels that real images have
-        self.step += 1
-        self.ema.update(self.generator, self.step)
+        with threads(self.lanes.threads):
+            for _ in range(self.config.n_critic):
+                images, found = reals.next()
+                label = found if self.shares else None
+                self._replayed(("critic", self._penalised), self._critic_step_on, images, label)
+                self.images += self.config.batch_size
+            self._replayed("generator", self._generator_step, label)  # fakes of the labels that real images have
+            self.step += 1
+            self.ema.update(self.generator, self.step)
 
     def _set_rates(self) -> None:
         config = self.config
@@ -161,36 +165,50 @@ class Trainer:
         self._critic_step(at_stage(real, self.critic.stage), label)
 
     def _critic_step(self, real: Tensor, label: Tensor | None = None) -> None:
-        config = self.config
-        with torch.no_grad():  # no generator graph
-            fake = self._make_fake(self._noise(), label)
-        epsilon: Tensor | None = None
+        noise, epsilon = self._noise(), None
         if self._penalised:
-            epsilon = torch.rand(config.batch_size, generator=self.random, device=self.device)
+            epsilon = torch.rand(self.config.batch_size, generator=self.random, device=self.device)
             epsilon = self.world.share(epsilon)
         scale = self.precision_d.scale(real)
-        for x, x_fake, share, labelled in self._parts(real, fake, epsilon, label):
-            result = self._critic_loss_of.then(
-                lambda found: self.precision_d.backward(found.loss / config.accumulate),
-                *(x, x_fake, share, labelled, scale),  # type: ignore[arg-type]
-            )
-            self.watch.add(0, [result.wasserstein, result.penalty, result.grad_norm, result.loss])
+
+        def work(backward: Backward, real: Tensor, noise: Tensor, *others: Tensor | None) -> Watched:
+            with torch.no_grad():  # no generator graph
+                fake = self._make_fake(noise, others[-1])
+            for part in self._parts(real, fake, *others):
+                result = self._critic_loss_of.then(
+                    lambda found: self.precision_d.backward(found.loss / self._cuts, backward),
+                    *(*part, scale),  # type: ignore[arg-type]
+                )
+                yield [result.wasserstein, result.penalty, result.grad_norm, result.loss]
+
+        for found in self.lanes.differentiate(self.critic.parameters(), work, real, noise, epsilon, label):
+            self.watch.add(0, found)
         self.world.average_gradients(self.critic.parameters())
         self.precision_d.update(self.optimizer_d)
         self.critic.iterate_spectral_norms()
 
     def _generator_step(self, label: Tensor | None = None) -> None:
         self.critic.requires_grad_(False)
-        for z, labelled in self._parts(self._noise(), label):
-            loss = self._generator_loss_of.then(
-                lambda found: self.precision_g.backward(found / self.config.accumulate),
-                *(z, labelled),  # type: ignore[arg-type]
-            )
-            self.watch.add(OF_GENERATOR, [loss])
+
+        def work(backward: Backward, *rows: Tensor | None) -> Watched:
+            for part in self._parts(*rows):
+                loss = self._generator_loss_of.then(
+                    lambda found: self.precision_g.backward(found / self._cuts, backward),
+                    *part,  # type: ignore[arg-type]
+                )
+                yield [loss]
+
+        for found in self.lanes.differentiate(self.generator.parameters(), work, self._noise(), label):
+            self.watch.add(OF_GENERATOR, found)
         self.world.average_gradients(self.generator.parameters())
         self.precision_g.update(self.optimizer_g)
         self.generator.iterate_spectral_norms()
         self.critic.requires_grad_(True)
+
+    @property
+    def _cuts(self) -> int:
+        """How many means of equally many images the loss of a batch is the mean of."""
+        return self.config.accumulate * self.lanes.count
 
     def _parts(self, *rows: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
         """The parts that a batch is computed in: the same rows of each."""

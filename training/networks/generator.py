@@ -14,6 +14,7 @@ from wgan.training.networks.layers import (
     refined,
     start_quiet,
 )
+from wgan.training.networks.norm import BatchNorm1d, BatchNorm2d
 from wgan.training.networks.recompute import Recompute
 from wgan.training.networks.sizes import FIRST, resolutions, widths
 from wgan.training.networks.stage import LiveStage, Stage, faded
@@ -39,19 +40,19 @@ class Generator(Network):
         # a bias in front of a BatchNorm would be subtracted again
         self.project = Layer(
             nn.Linear(inputs, first * FIRST * FIRST, bias=False),
-            batch_norm(nn.BatchNorm1d, first * FIRST * FIRST, normed),
+            batch_norm(BatchNorm1d, first * FIRST * FIRST, normed),
             nn.ReLU(inplace=True),
         )
         self.up, self.refine, self.heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for size, width in sizes.items():
             if size > FIRST:
                 change = nn.ConvTranspose2d(sizes[size // 2], width, kernel_size=4, stride=2, padding=1, bias=False)
-                norm = batch_norm(nn.BatchNorm2d, width, normed)
+                norm = batch_norm(BatchNorm2d, width, normed)
                 self.up[str(size)] = Layer(change, norm, nn.ReLU(inplace=True))
             more: list[nn.Module] = [
                 Layer(
                     nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
-                    batch_norm(nn.BatchNorm2d, width, normed),
+                    batch_norm(BatchNorm2d, width, normed),
                     nn.ReLU(inplace=True),
                 )
                 for _ in range(config.depth - 1)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
+from wgan.training.networks.norm import BatchNorm1d, BatchNorm2d, InLanes, Lanes
 from wgan.training.precision import widened
 
 QUIET = 0.1  # scale that a further layer's norm starts with
@@ -59,7 +60,7 @@ class ConditionalBatchNorm(nn.Module):
         return x
 
 
-def batch_norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], width: int, classes: int) -> nn.Module:
+def batch_norm(kind: type[BatchNorm1d] | type[BatchNorm2d], width: int, classes: int) -> nn.Module:
     """BatchNorm over ``width`` channels, conditional where there are classes."""
     return ConditionalBatchNorm(kind(width, affine=False), width, classes) if classes else kind(width)
 
@@ -128,6 +129,12 @@ class MinibatchDiscrimination(nn.Module):
 
 class Network(nn.Module):
     """What generator and critic share: spectral norms that move only when they are told to."""
+
+    def compute_in(self, lanes: Lanes) -> None:
+        """Lets the norms of a batch see the rows of all lanes, where there are several."""
+        for module in self.modules():
+            if isinstance(module, InLanes):
+                module.lanes = lanes if lanes.count > 1 else None
 
     def normalise_spectrally(self) -> None:
         """Divides the weight of each convolution and matrix product by its largest singular value.
