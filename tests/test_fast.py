@@ -331,7 +331,7 @@ def kernels() -> Iterator[Callable[[], tuple[bool, ...]]]:
     cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, products.allow_tf32 = before
 
 
-def test_float32_is_float32_and_the_fastest_convolution_is_taken_unless_asked_otherwise(
+def test_float32_is_exact_and_convolutions_are_fastest_unless_asked_otherwise(
     kernels: Callable[[], tuple[bool, ...]],
 ) -> None:
     before = kernels()
