@@ -25,7 +25,9 @@ from wgan.training.config import Config
 from wgan.training.data import ImageSet, open_images
 from wgan.training.data.augment import normalise
 from wgan.training.data.stream import BatchStream
+from wgan.training.fast import WARMUP
 from wgan.training.flops import Passes, step_flops
+from wgan.training.kernels import choose_kernels
 from wgan.training.networks import Critic, Generator
 from wgan.training.trainer import Trainer
 
@@ -104,6 +106,8 @@ class Case:
     def __init__(self, name: str, config: Config, device: torch.device):
         self.name, self.device = name, device
         self.config = config.replace(**{"compile": "off", **CASES.get(name, {})})
+        if device.type == "cuda":
+            choose_kernels(self.config)  # the baseline's too
         if name == BASELINE:
             self.trainer: Baseline | Trainer = Baseline(self.config, device)
         else:
@@ -127,9 +131,16 @@ class Case:
         self.spans.setdefault(n_critic, []).append(span)
         return span
 
-    def forget(self) -> None:
-        """What was timed so far was the warm-up."""
+    def warm_up(self, *n_critics: int) -> None:
+        """Iterations in which all happens that happens once: compiling, recording, kernels measured. None counts."""
+        for _ in range(WARMUP + 1 if self.config.cuda_graphs == "auto" else 1):
+            for n in n_critics:
+                self.time(n)
         self.spans.clear()
+
+    def told(self) -> list[str]:
+        """What of its settings the case could not have."""
+        return [] if isinstance(self.trainer, Baseline) else self.trainer.fast.told()
 
     def row(self, peak: dict[str, float]) -> Row:
         """The figures: medians of what was timed."""
@@ -143,6 +154,7 @@ class Case:
             "batch": config.batch_size,
             "base_channels": config.base_channels,
             "precision": config.precision,
+            "notes": self.told(),
             "rounds": len(self.spans[config.n_critic]),
             "ms_iteration": whole_step * 1e3,
             "ms_critic_step": None if critic is None else critic * 1e3,
@@ -156,13 +168,10 @@ class Case:
 
 def compare(names: list[str], config: Config, device: torch.device, rounds: int, peak: dict[str, float]) -> list[Row]:
     """A row a case; in every round each case has its turn."""
-    cases = []
-    for name in names:
-        say(f"bench_training: {name}: warm-up")
-        cases.append(Case(name, config, device))
-        for n in {1, config.n_critic}:
-            cases[-1].time(n)
-        cases[-1].forget()
+    cases = [Case(name, config, device) for name in names]  # before any warm-up: a new trainer drops what is compiled
+    for case in cases:
+        say(f"bench_training: {case.name}: warm-up")
+        case.warm_up(1, config.n_critic)
     for i in range(rounds):
         say(f"bench_training: round {i + 1} of {rounds}")
         for case in cases:
@@ -180,7 +189,7 @@ def memory_of(name: str, config: Config, device: torch.device) -> int | None:
     before = peak_memory()
     case = Case(name, config, device)
     for _ in range(2):
-        case.time(1)
+        case.warm_up(1)
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     after = peak_memory()
@@ -219,8 +228,7 @@ def sweep(
             say(f"bench_training: {name}, {base} channels, batch {batch}")
             try:
                 case = Case(name, here, device)
-                case.time(1)
-                case.forget()
+                case.warm_up(1)
                 for _ in range(5 if device.type == "cuda" else 1):
                     case.time(here.n_critic)
                 row = case.row(peak)
@@ -280,6 +288,7 @@ def show(result: Row) -> str:
         for row in result["cases"]
     ]
     parts.append(table(heads, rows, f"batch {result['batch']}, {result['base_channels']} channels"))
+    parts += [f"{row['case']}: {line}" for row in result["cases"] for line in row["notes"]]
     if result["sweep"]:
         heads = ("case", "channels", "batch", "GFLOP", "ms iteration", "ms/GFLOP", "images/s", "of peak")
         rows = []

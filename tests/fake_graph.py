@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -16,6 +16,11 @@ def tensors(tree: Any) -> list[Tensor]:
 
 def memory(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
+
+
+def as_now(tree: Any) -> Any:
+    """The same memory under the shapes of now: what `unsqueeze_` does to a tensor later is not done to these."""
+    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, tree)
 
 
 class _Remembering(TorchDispatchMode):
@@ -34,9 +39,10 @@ class _Remembering(TorchDispatchMode):
             if memory(tensor) not in self.born | self.before.keys():
                 whole = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())  # type: ignore[call-overload]
                 self.before[memory(tensor)] = whole, whole.clone()
+        before = as_now((args, kwargs))
         result = func(*args, **kwargs)
         self.born |= {memory(t) for t in tensors(result)} - {memory(t) for t in given}
-        self.done.append((func, args, kwargs, result))
+        self.done.append((func, *before, as_now(result)))
         return result
 
 
@@ -71,6 +77,7 @@ class FakeRecorder:
         def replay() -> None:
             self.replayed += 1
             for func, args, kwargs, result in mode.done:
+                args, kwargs = as_now((args, kwargs))
                 given = {memory(tensor) for tensor in tensors((args, kwargs))}
                 for place, value in zip(tensors(result), tensors(func(*args, **kwargs)), strict=True):
                     if memory(place) not in given:  # else it is a view, or was changed in place

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,42 @@ def test_the_training_benchmark_measures_every_case(tmp_path: Path) -> None:
     assert {row["batch"] for row in found["sweep"]} == {4, 8}
     assert set(found["track"]) == {"steps", "wasserstein", "penalty"}
     assert "cost against size" in tables
+
+
+def test_nothing_is_compiled_within_a_timed_round(scripts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bench_training
+
+    graphs, at_rounds = list[torch.fx.GraphModule](), list[int]()
+
+    def counting(graph: torch.fx.GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    def said(line: str) -> None:
+        if ": round" in line:
+            at_rounds.append(len(graphs))
+
+    compiled = ["ours fp32 compiled", "ours bf16 compiled"]
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counting))
+    monkeypatch.setattr(bench_training, "CASES", {name: bench_training.COMPILED[name] for name in compiled})
+    monkeypatch.setattr(bench_training, "say", said)
+    config = Config(image_size=8, base_channels=2, batch_size=4, n_critic=2)
+    rows = bench_training.compare(compiled, config, torch.device("cpu"), 3, {"fp32": 1e9, "bf16": 1e9})
+    assert [*at_rounds, len(graphs)] == [6] * 4  # of each the fake, the critic's loss and the generator's
+    assert [row["notes"] for row in rows] == [[], []]
+
+
+def test_a_case_that_cannot_have_its_setting_says_so(scripts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bench_training
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no compiler is here")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    monkeypatch.setattr(bench_training, "CASES", bench_training.COMPILED)
+    config = Config(image_size=8, base_channels=2, batch_size=4, n_critic=2)
+    (row,) = bench_training.compare(["ours fp32 compiled"], config, torch.device("cpu"), 1, {"fp32": 1e9})
+    assert [line.endswith("no compiler is here") for line in row["notes"]] == [True]
 
 
 def test_a_peak_of_memory_is_measured_in_a_process_of_its_own(scripts: None) -> None:

@@ -1,7 +1,7 @@
 """Compiled and recorded steps train as the plain ones do, and where they cannot be had the run goes on without."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -312,10 +312,42 @@ def test_what_is_on_by_itself() -> None:
     assert on(CUDA) == (True, True, True)
     assert on(CUDA, compile="off") == (False, True, False)
     assert on(CUDA, cuda_graphs="off") == (True, False, True)
-    assert on(CUDA, precision="fp16") == (True, False, True)
+    assert on(CUDA, precision="fp16") == (True, True, True)
     assert on(CUDA, Two()) == (True, False, True)
     assert Fast(SMALL, CUDA, World()).compile_generator
     assert not Fast(SMALL, CUDA, Two()).compile_generator
+
+
+@pytest.fixture
+def kernels() -> Iterator[Callable[[], tuple[bool, ...]]]:
+    """How CUDA's kernels are chosen, put back afterwards."""
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+
+    def found() -> tuple[bool, ...]:
+        return cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, products.allow_tf32
+
+    before = found()
+    yield found
+    cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, products.allow_tf32 = before
+
+
+def test_float32_is_exact_and_convolutions_are_fastest_unless_asked_otherwise(
+    kernels: Callable[[], tuple[bool, ...]],
+) -> None:
+    before = kernels()
+    made = Fast(SMALL.replace(tf32=True), CPU, World())
+    assert [line.split(":")[0] for line in made.told()] == ["tf32=true changes nothing here"]
+    assert kernels() == before
+    for changes, wanted in (
+        ({}, (True, False, False, False)),
+        ({"tf32": True}, (True, False, True, True)),
+        ({"convolutions": "repeatable"}, (False, True, False, False)),
+    ):
+        assert Fast(SMALL.replace(**changes), CUDA, World()).told() == []
+        assert kernels() == wanted
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as around Inception
+            pass
+        assert kernels() == wanted
 
 
 @pytest.mark.slow
@@ -343,6 +375,50 @@ def test_recorded_steps_train_as_plain_ones_to_the_bit(changes: dict[str, Any]) 
     assert [name for name, value in wanted.items() if not torch.equal(found[name], value)] == []
     assert torch.equal(trainer.random.get_state(), plain.random.get_state())
     assert trainer.watch.drain() == plain.watch.drain()
+
+
+def test_float16_steps_that_overflow_are_left_out_of_a_recording_as_of_a_plain_run() -> None:
+    config = SMALL.replace(precision="fp16", base_channels=2)
+
+    def scaled(recorder: Callable[[Trainer], FakeRecorder | None]) -> tuple[Trainer, FakeRecorder | None]:
+        trainer = make(config)
+        for mixed in (trainer.precision_g, trainer.precision_d):
+            mixed._scaler._init_scale = 2.0**22  # too much by far: halved at each step that overflows
+        found = recorder(trainer)
+        return advance(recording(trainer, found), 12), found
+
+    plain, _ = scaled(lambda trainer: None)
+    trainer, recorder = scaled(lambda trainer: FakeRecorder(trainer.random))
+    assert recorder is not None
+    assert trainer.fast.told() == []
+    assert recorder.recorded == 2
+    taken = {int(state["step"]) for state in trainer.optimizer_d.state.values()}
+    assert WARMUP < min(taken) <= max(taken) < 24 - WARMUP  # replays left some out, and took others
+    found, wanted = weights(trainer), weights(plain)
+    assert [name for name, value in wanted.items() if not torch.equal(found[name], value)] == []
+    assert trainer.precision_d.state_dict() == plain.precision_d.state_dict()
+    assert trainer.precision_g.state_dict() == plain.precision_g.state_dict()
+
+
+def test_a_float16_step_that_cannot_be_recorded_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SMALL.replace(precision="fp16", base_channels=2)
+    plain, trainer = advance(recording(make(config), None), 3), make(config)
+    recorder = FakeRecorder(trainer.random)
+    record = recorder.record
+
+    def broken(step: Callable[[], None]) -> Callable[[], None]:
+        def refuse(self: Any) -> None:
+            raise RuntimeError("cannot be recorded")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.amp.GradScaler, "update", refuse)
+            return record(step)
+
+    recorder.record = broken  # type: ignore[method-assign]
+    advance(recording(trainer, recorder), 3)
+    assert [line.split(":")[-1] for line in trainer.fast.told()] == [" cannot be recorded"]
+    found, wanted = weights(trainer), weights(plain)
+    assert [name for name, value in wanted.items() if not torch.equal(found[name], value)] == []
 
 
 def test_each_kind_of_step_is_recorded_once_after_its_warm_up() -> None:
@@ -392,7 +468,7 @@ def test_a_step_that_cannot_be_recorded_is_one_line_and_a_plain_run(monkeypatch:
 
 
 @pytest.mark.gpu
-@EVERY
+@pytest.mark.parametrize("changes", [*VARIANTS.values(), {"precision": "fp16"}], ids=[*VARIANTS, "fp16"])
 def test_on_a_gpu_recorded_steps_train_as_plain_ones(changes: dict[str, Any]) -> None:
     config = SMALL.replace(compile="off", **changes)
     plain = advance(make(config.replace(cuda_graphs="off"), CUDA), 12)
@@ -413,6 +489,10 @@ def test_on_a_gpu_a_broken_recording_leaves_everything_as_it_was(monkeypatch: py
     advance(trainer, 6)
     (line,) = trainer.fast.told()
     assert line.startswith("no CUDA graphs, going on without")
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    assert trainer._replayed._recorder is not None
+    with pytest.raises(RuntimeError, match="not currently recording"):
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), trainer._replayed._recorder._pool)
     assert torch.equal(trainer.random.get_state(), plain.random.get_state())
     assert far(trainer, plain) < tolerance(config)
 
@@ -432,8 +512,11 @@ def test_on_a_gpu_compiled_and_recorded_steps_train_as_plain_ones(changes: dict[
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_no_step_waits_for_it() -> None:
-    config = SMALL.replace(compile="off", cuda_graphs="off", conditional=True, progressive=True, drift=1e-3)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_on_a_gpu_no_step_waits_for_it(precision: str) -> None:
+    config = SMALL.replace(
+        precision=precision, compile="off", cuda_graphs="off", conditional=True, progressive=True, drift=1e-3
+    )
     trainer, reals = make(config, CUDA), Reals(config)
     batches = [tuple(t.to(CUDA) for t in reals.next()) for _ in range(8)]
     reals.next = lambda: batches.pop()  # type: ignore[assignment, method-assign, return-value]

@@ -42,7 +42,7 @@ class FakeValue:
         assert (device, number) == ("cuda", 0)
         log.append(f"take {tuple(shape)}")
 
-    def update_inplace(self, data: np.ndarray) -> None:
+    def update_inplace(self, data: np.ndarray, /) -> None:  # its name differs between versions
         assert data.flags.c_contiguous
         assert (data.shape, data.dtype) == (self.held.shape, self.held.dtype)
         self.held[...] = data
@@ -123,8 +123,10 @@ def test_what_the_fake_has_the_real_one_has_too() -> None:
     for fake, real in ((FakeValue, ort.OrtValue), (FakeBinding, ort.IOBinding), (FakeSession, ort.InferenceSession)):
         for name, method in vars(fake).items():
             if not name.startswith("_") and inspect.isfunction(method):
-                mine, theirs = (list(inspect.signature(each).parameters) for each in (method, getattr(real, name)))
-                assert theirs[: len(mine)] == mine, name
+                mine, theirs = (list(inspect.signature(f).parameters.values()) for f in (method, getattr(real, name)))
+                assert len(theirs) >= len(mine), name
+                for own, other in zip(mine[1:], theirs[1:], strict=False):
+                    assert own.kind is own.POSITIONAL_ONLY or own.name == other.name, name
     taken = list(inspect.signature(ort.OrtValue.ortvalue_from_shape_and_type).parameters)
     assert taken[:4] == ["shape", "element_type", "device_type", "device_id"]
     options = ort.SessionOptions()

@@ -274,6 +274,11 @@ for _ in range(int(sys.argv[1])):
                 pass
     except KeyboardInterrupt:
         interrupted += 1
+    except RuntimeError as error:
+        # what Python's own Condition makes of one that comes while it takes its lock again, in Thread.start
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        interrupted += 1
     finally:
         pipeline.stop()
 print(interrupted)

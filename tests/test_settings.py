@@ -148,6 +148,8 @@ ELSEWHERE = {
     "accumulate": ("test_options", "test_a_batch_in_parts_gives_the_critic_the_gradients_of_the_whole"),
     "compile": ("test_fast", "test_what_is_on_by_itself"),
     "cuda_graphs": ("test_fast", "test_what_is_on_by_itself"),
+    "tf32": ("test_fast", "test_float32_is_exact_and_convolutions_are_fastest_unless_asked_otherwise"),
+    "convolutions": ("test_fast", "test_float32_is_exact_and_convolutions_are_fastest_unless_asked_otherwise"),
     "activation_checkpointing": ("test_options", "test_recomputed_activations_are_not_kept"),
     "log_every": ("test_training", "test_the_records_are_what_was_asked_for"),
     "sample_every": ("test_training", "test_a_run_folder_holds_all_that_belongs_to_it"),

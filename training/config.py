@@ -109,12 +109,18 @@ class Config:
     precision: str = setting(
         "fp32", "what the networks compute in; weights, losses and norms stay float32", choices=("fp32", "bf16", "fp16")
     )
+    tf32: bool = setting(False, "on CUDA, float32 convolutions and products round what they multiply to TF32's 10 bits")
     accumulate: int = setting(1, "parts that a batch is computed in, to save memory", low=1, high=65_536)
     compile: str = setting(
         "auto", "`torch.compile` of the losses; `auto`: on CUDA, not on a CPU", choices=("auto", "on", "off")
     )
     cuda_graphs: str = setting(
-        "off", "steps recorded and replayed; `auto`: on one CUDA device but with fp16", choices=("auto", "off")
+        "off", "steps recorded and replayed; `auto`: on one CUDA device", choices=("auto", "off")
+    )
+    convolutions: str = setting(
+        "fastest",
+        "on CUDA: the algorithms that were fastest when this process measured them, or repeatable ones, not measured",
+        choices=("fastest", "repeatable"),
     )
     activation_checkpointing: bool = setting(False, "compute activations twice, to save memory")
     ema_decay: float = setting(

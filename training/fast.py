@@ -14,6 +14,7 @@ from torch import Tensor
 from wgan.training.allocator import keep_freed_memory
 from wgan.training.config import Config
 from wgan.training.distributed import World
+from wgan.training.kernels import choose_kernels
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -36,19 +37,22 @@ class Fast:
 
     def __init__(self, config: Config, device: torch.device, world: World):
         cuda = device.type == "cuda"
-        if not cuda:
-            keep_freed_memory()
         self._notes: list[str] = []
+        if cuda:
+            choose_kernels(config)
+        else:
+            keep_freed_memory()
+            if config.tf32:
+                self.note("tf32=true changes nothing here: only CUDA has TF32")
         self.compile = config.compile == "on" or (config.compile == "auto" and cuda)
         if self.compile and config.activation_checkpointing:
             self.compile = False
             self.note("not compiled: activation_checkpointing=true cannot be (compile=off says nothing of it)")
-        if self.compile:  # how float32 is multiplied is for the user to say
+        if self.compile:  # it is for the user to say: tf32
             warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
         # torch's SyncBatchNorm talks to the other GPUs in the middle of a generator: there the critic alone is compiled
         self.compile_generator = not (cuda and world.size > 1)
-        # float16's scaler asks the GPU whether a step overflowed, and processes wait for each other
-        self.graphs = config.cuda_graphs == "auto" and cuda and config.precision != "fp16" and world.size == 1
+        self.graphs = config.cuda_graphs == "auto" and cuda and world.size == 1  # processes wait for each other
         self.together = cuda and config.minibatch == "none"
         self.channels_last = cuda and self.compile
 
@@ -144,11 +148,13 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._random)
         generators = [self._random, torch.cuda.default_generators[torch.cuda.current_device()]]
-        states = [generator.get_state() for generator in generators]
+        states, here = [generator.get_state() for generator in generators], torch.cuda.current_stream(self._device)
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 step()
         except Exception:
+            torch.cuda.set_stream(here)  # before torch 2.15 a failed recording's own stays the current one
+            self._close_pool()
             for generator, state in zip(generators, states, strict=True):
                 # a broken recording leaves generators that refuse to draw: each gets a new inside
                 fresh = torch.Generator(generator.device)
@@ -156,6 +162,15 @@ class CudaRecorder:
                 generator.graphsafe_set_state(fresh.graphsafe_get_state())
             raise
         return graph.replay
+
+    def _close_pool(self) -> None:
+        """Ends a failed recording's hold on its pool, which torch 2.11 leaves open, and counts as used for ever."""
+        device = torch.cuda.current_device()
+        try:
+            torch._C._cuda_endAllocateToPool(device, self._pool)
+        except RuntimeError:  # later ones have closed it, and let go of it when the graph goes
+            return
+        torch._C._cuda_releasePool(device, self._pool)
 
 
 class Graphs:

@@ -45,9 +45,20 @@ class MixedPrecision:
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         """Moves the weights and drops the gradients; where these overflowed, halves the scale instead."""
-        self._scaler.step(optimizer)
-        self._scaler.update()
+        try:
+            self._scaler.step(optimizer)
+            self._scaler.update()
+        except Exception:
+            self._forget(optimizer)
+            raise
         optimizer.zero_grad(set_to_none=True)
+
+    def _forget(self, optimizer: torch.optim.Optimizer) -> None:
+        """Drops what a step that broke off, as one that cannot be recorded, left for its second half."""
+        if self.scaled:
+            self._scaler._per_optimizer_states.clear()
+            vars(optimizer).pop("grad_scale", None)
+            vars(optimizer).pop("found_inf", None)
 
     @property
     def lost(self) -> bool:
