@@ -13,6 +13,7 @@ import yaml
 from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
 from wgan.serve.page.html import number
+from wgan.serve.privacy import public_settings
 from wgan.training import history
 
 Values = Mapping[str, Any]
@@ -53,7 +54,7 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     real = run / "samples" / "real.png"
     return RunData(
         name=run.resolve().name,
-        config=_yaml(run / "config.yaml"),
+        config=public_settings(_yaml(run / "config.yaml")),
         info=_json(run / "run.json"),
         train=kinds["train"],
         validation=kinds["validation"],

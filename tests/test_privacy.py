@@ -1,0 +1,56 @@
+"""Private words do not travel: what is exported or put on show names no folder of the machine that made it."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.make import make_generator
+from wgan.export import exporter
+from wgan.serve import artifact
+from wgan.serve.privacy import last_name, without_paths
+
+WORD = "krokodil-archive"
+
+
+def contents(path: Path) -> list[bytes]:
+    """A file's bytes, and those of what a zip archive holds, unpacked."""
+    found = [path.read_bytes()]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            found += [name.encode() + b"\n" + archive.read(name) for name in archive.namelist()]
+    return found
+
+
+def test_no_artifact_names_a_folder(tmp_path: Path) -> None:
+    place = f"/home/{WORD}/photos"
+    generator = make_generator(
+        image_size=16, base_channels=2, data=place, init_critic=f"{place}/c.pt", init_generator=f"{place}/g.pt"
+    )
+    list(exporter.export(generator, tmp_path, ["torchscript", "onnx", "trt"], max_batch=4))
+    hidden = (WORD.encode(), str(Path(exporter.__file__).parent).encode(), str(tmp_path).encode(), b"site-packages")
+    for path in tmp_path.iterdir():
+        for content in contents(path):
+            assert [word for word in hidden if word in content] == [], path.name
+    config = artifact.read(tmp_path / "generator.onnx").metadata.source["config"]
+    assert (config["data"], config["init_critic"]) == ("photos", "c.pt")
+
+
+def test_the_data_may_be_given_a_name(tmp_path: Path) -> None:
+    generator = make_generator(image_size=16, base_channels=2, data="/a/b", data_name="public set")
+    list(exporter.export(generator, tmp_path, ["onnx"], max_batch=4))
+    assert artifact.read(tmp_path / "generator.onnx").metadata.source["config"]["data"] == "public set"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("photos", "photos"), ("/a/photos/", "photos"), ("faces", "faces"), ("/a/faces", "faces/"), ("/", "/")],
+)
+def test_a_path_becomes_its_last_name(text: str, name: str) -> None:
+    assert last_name(text) == name
+    assert last_name(name) == name
+
+
+def test_text_loses_its_paths() -> None:
+    said = without_paths("/a b/runs/x/c.pt is damaged: taking runs/x/d.pt, see https://host/e/f", "/a b/runs/x")
+    assert said == "x/c.pt is damaged: taking x/d.pt, see https://host/e/f"
