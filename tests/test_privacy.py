@@ -54,3 +54,11 @@ def test_a_path_becomes_its_last_name(text: str, name: str) -> None:
 def test_text_loses_its_paths() -> None:
     said = without_paths("/a b/runs/x/c.pt is damaged: taking runs/x/d.pt, see https://host/e/f", "/a b/runs/x")
     assert said == "x/c.pt is damaged: taking x/d.pt, see https://host/e/f"
+
+
+def test_a_checkpoint_does_not_name_its_host(tmp_path: Path) -> None:
+    from wgan.training import checkpoint
+
+    checkpoint.save(tmp_path / "generator.pt", {"step": 1})
+    with zipfile.ZipFile(tmp_path / "generator.pt") as archive:
+        assert {name.split("/")[0] for name in archive.namelist()} == {"archive"}
