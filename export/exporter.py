@@ -18,6 +18,7 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend, open_artifact, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
+from wgan.serve.privacy import public_settings, public_source, without_paths
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
 from wgan.training.flops import generator_flops
@@ -120,7 +121,7 @@ def export(
                 "checkpoint_sha256": generator.checkpoint_sha256,
                 "weights_sha256": generator.weights_sha256,
                 "ema": config.ema_decay > 0,
-                "config": config.to_dict(),
+                "config": public_settings(config.to_dict()),
                 "flops": generator_flops(config),  # an image
             },
             created_with=_versions(),
@@ -149,7 +150,7 @@ def _measure(made: Artifact, generator: TrainedGenerator, max_batch: int) -> dic
         if made.metadata.format != "trt":
             raise
         # kept inside it, wherever it may be copied
-        return parity.not_measured(str(error).replace(str(made.path), made.path.name))
+        return parity.not_measured(without_paths(str(error), made.path))
     with backend:
         return parity.measure(backend, generator.module, max_batch)
 
@@ -185,7 +186,7 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
         return Exported(path, found.replace(parity=parity.not_measured(str(error))))
     with backend:
         report = parity.measure(backend, generator.module, found.max_batch or 256)
-    measured = found.replace(parity=report)
+    measured = found.replace(parity=report, source=public_source(found.source))
     if found.format == "trt" and not found.proven:
         # built where it could not run, or measured where it did not hold: from now on it carries this report
         artifact.write_sidecar(path, measured)

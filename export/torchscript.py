@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zipfile
 
 import torch
 from torch import nn
@@ -21,4 +22,17 @@ def to_torchscript(module: nn.Module, latent_dim: int, *, conditional: bool = Fa
         warnings.simplefilter("ignore", FutureWarning)
         traced = torch.jit.freeze(torch.jit.trace(module, examples(latent_dim, conditional)))
         torch.jit.save(traced, buffer)
+        clean = torch.jit.load(io.BytesIO(_without_debug_records(buffer.getvalue())))
+        buffer = io.BytesIO()
+        torch.jit.save(clean, buffer)
+    return buffer.getvalue()
+
+
+def _without_debug_records(data: bytes) -> bytes:
+    """The archive without its records of which lines of which files were traced: they name folders of this machine."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as whole, zipfile.ZipFile(buffer, "w") as rest:
+        for entry in whole.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                rest.writestr(entry, whole.read(entry))
     return buffer.getvalue()

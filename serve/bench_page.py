@@ -5,6 +5,7 @@ from wgan.serve.bench_text import of_another_precision, verdict
 from wgan.serve.page.curves import Line, chart
 from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
 from wgan.serve.page.style import page
+from wgan.serve.privacy import without_paths
 
 CHARTS = (  # title, unit, key of a row
     ("Throughput", "images/s", "images_per_second"),
@@ -85,7 +86,9 @@ def _cases(bench: Bench) -> str:
         words = [text(named(case))]
         if "error" in case:
             lines.append(f'<tr><td>{words[0]}</td><td class="n">{case["batch"]}</td>')
-            lines.append(f'<td colspan="7" class="reason">{text(case["error"])}</td></tr>\n')
+            lines.append(
+                f'<td colspan="7" class="reason">{text(without_paths(case["error"], case["path"]))}</td></tr>\n'
+            )
             continue
         figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"], case["uint8_images_per_second"]]
         lines.append(

@@ -42,6 +42,7 @@ def evaluate(
 
     from wgan.training import evaluate as evaluation
     from wgan.training.inception import inception_or_reason
+    from wgan.training.run import RunFolder
 
     chosen = torch.device(torch_device(device))
     folder = path.resolve().parent.parent  # of the run, if the artifact lies in its export folder
@@ -50,11 +51,13 @@ def evaluate(
         doubt = getattr(opened, "assumes", None) or unproven(path, opened.metadata)
         if doubt is not None:
             say(doubt)
-        known = evaluation.trained_on(opened)
+        known = evaluation.trained_on(opened, RunFolder(run or folder))
         if data is not None:
             known = evaluation.Reals(data, known.fit, known.seed) if known else evaluation.Reals(data)
         if known is None:
             raise ConfigError(f"{path} does not say what it was trained on: name the real images with --data")
+        if not known.data:
+            raise ConfigError(f"{path} is in no run that says where its images lie: name them with --data")
         size = batch_size_for(opened, batch_size)
         inception, missing = None, None
         if inception_weights == "none":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wgan.serve import onnx_runtime
 from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend, OnnxOptions
 from wgan.serve.cores import physical_cores
@@ -37,7 +38,7 @@ class OnnxBackend(Backend):
             raise ConfigError(f"--threads {options.threads} is outside its range, 1 to {MOST_THREADS}")
         _check_provider(options.provider, device)
         try:
-            import onnxruntime as ort
+            ort = onnx_runtime.load()
         except ImportError:
             raise BackendUnavailable("the onnx backend needs ONNX Runtime", extra="onnx") from None
         self.provider = _provider(ort, device, options.provider)

@@ -12,6 +12,7 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.errors import ArtifactError, BackendUnavailable
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import Metadata
+from wgan.serve.privacy import public_source
 from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, started
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
 
@@ -142,6 +143,7 @@ def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
         payload_sha256=artifact.payload_digest("trt", built.plan),
         max_batch=largest,
         engine=built.description,
+        source=public_source(source.metadata.source),
         parity={"passed": None, "reason": _reason(source)},
     )
     artifact.write(path, built.plan, metadata)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wgan.serve import machine
+from wgan.serve import machine, onnx_runtime
 from wgan.serve.errors import BackendUnavailable
 from wgan.serve.gpu import Driver
 from wgan.serve.requirements import installed, installer, uninstaller
@@ -91,8 +91,7 @@ def _onnx(device: str, driver: Driver | None) -> str | Gap:
     if find_spec("onnxruntime") is None:
         return Gap("ONNX Runtime is not installed", f"{installer()} '{extra}'")
     try:
-        import onnxruntime as ort
-
+        ort = onnx_runtime.load()
         providers = ort.get_available_providers()
         found = f"onnxruntime {ort.__version__}"
     except Exception as error:  # half an install fails in any way

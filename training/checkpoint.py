@@ -51,7 +51,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     with atomic_path(path) as temporary:
         try:
-            torch.save({"schema": SCHEMA, **state}, temporary)
+            # into an open file: given a path, torch writes the temporary name, and so this host's, into it
+            with temporary.open("wb") as file:
+                torch.save({"schema": SCHEMA, **state}, file)
         except RuntimeError as error:  # what torch makes of a failed write, without the reason
             raise OutputError(
                 f"cannot write {path}: the disk is full or refuses to write; free some space, "

@@ -33,6 +33,7 @@ class Config:
     """Every setting of a run. Defaults are the seed document's (sections 2 and 3.2)."""
 
     data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", fixed=True)
+    data_name: str = setting("auto", "what artifacts and reports call the data; `auto`: the last name of its path")
     fit: str = setting("crop", "`crop` keeps the aspect, `squash` does not", choices=("crop", "squash"), fixed=True)
     faces_count: int = setting(8192, "training images drawn for `data=faces`", low=64, high=1_000_000, fixed=True)
     max_broken: float = setting(0.05, "share of unreadable images that is put up with", low=0, high=1)

@@ -16,6 +16,7 @@ from wgan.serve.backend import Backend
 from wgan.serve.errors import CheckpointError
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.out_of_memory import runtime_failure
+from wgan.serve.privacy import public_settings
 from wgan.serve.torch_device import exact_float32, torch_device
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
@@ -87,7 +88,7 @@ def _check_grown(path: Path, config: Config, stage: Mapping[str, Any]) -> None:
 def save_generator(path: Path, generator: TrainedGenerator) -> None:
     """Writes the generator alone: the reference that artifacts are measured against."""
     state: Mapping[str, Any] = {
-        "config": generator.config.to_dict(),
+        "config": public_settings(generator.config.to_dict()),
         "ema": generator.module.state_dict(),
         "classes": list(generator.classes) if generator.classes else None,
         "stage": vars(Stage(generator.config.image_size)),

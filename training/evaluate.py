@@ -11,11 +11,13 @@ import torch
 
 from wgan.serve.backend import Backend
 from wgan.serve.errors import ArtifactError
+from wgan.serve.privacy import last_name
 from wgan.serve.sampler import sample
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.fidelity import Fidelity, real_side
 from wgan.training.inception import Inception, ProgressFn
 from wgan.training.labels import labels_at, shares_of
+from wgan.training.run import RunFolder
 from wgan.training.validation import level_distances, pick
 
 SWD_IMAGES = 1024  # a side, as in a run's validations: the distance falls as sets grow
@@ -85,17 +87,28 @@ def _written(key: str, scores: dict[str, Any]) -> tuple[str]:
     return (f"{scale * scores[key]:.2f}" + ("" if deviation is None else f" ± {scale * deviation:.2f}"),)
 
 
-def trained_on(backend: Backend) -> Reals | None:
-    """What the generator's metadata says that it was trained on, if it says so."""
+def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
+    """What the generator was trained on, if its metadata says so: where that lies, its ``run`` knows."""
     config = backend.metadata.source.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("data"), str):
         return None
     fit, seed = config.get("fit"), config.get("seed")
     return Reals(
-        data=config["data"],
+        data=_place(config["data"], run),
         fit=fit if fit in ("crop", "squash") else Reals.fit,
         seed=seed if isinstance(seed, int) and seed >= 0 else Reals.seed,
     )
+
+
+def _place(name: str, run: RunFolder) -> str:
+    """Where the images of this name lie, empty where nothing says so; the name of the built-in faces is their place."""
+    if name == "faces":
+        return name
+    if run.config.is_file():
+        config = run.read_config()
+        if name in (config.data, last_name(config.data), config.data_name):
+            return config.data
+    return "" if name in (last_name(name), f"{last_name(name)}/") else name  # an earlier export has the path itself
 
 
 def evaluate(

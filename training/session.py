@@ -14,6 +14,7 @@ from wgan.serve.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.files import atomic_write
 from wgan.serve.images import encode_png, grid
 from wgan.serve.latents import latents
+from wgan.serve.privacy import public_settings
 from wgan.serve.progress import counter
 from wgan.training import checkpoint
 from wgan.training.best import SWD, Best
@@ -170,7 +171,7 @@ class Session:
             path,
             {
                 **self.trainer.state_dict(),
-                "config": self.config.to_dict(),
+                "config": public_settings(self.config.to_dict()),
                 "classes": list(self.classes) if self.classes else None,
                 "data": self.data.digest,
                 "stream": self.reals.state(),

@@ -13,6 +13,7 @@ import yaml
 from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
 from wgan.serve.page.html import number
+from wgan.serve.privacy import public_settings, without_paths
 from wgan.training import history
 
 Values = Mapping[str, Any]
@@ -45,15 +46,21 @@ class RunData:
 def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""
     records = [record for record in _records(run / "metrics.jsonl") if number(record.get("step")) is not None]
-    kinds: dict[str, list[Values]] = {"train": [], "validation": [], "inception": [], "event": []}
+    kinds: dict[str, list[history.Record]] = {"train": [], "validation": [], "inception": [], "event": []}
     for record in sorted(records, key=lambda record: float(record["step"])):
         kinds.get(str(record.get("kind")), []).append(record)
+    settings = _yaml(run / "config.yaml")
+    known: list[str | Path] = [run, run.resolve()]
+    known += [value for value in settings.values() if isinstance(value, str) and "/" in value]
+    for event in kinds["event"]:
+        if isinstance(event.get("message"), str):
+            event["message"] = without_paths(event["message"], *known)
     rows = _json(run / "sampling.json").get("rows")
     timings = _json(run / "timings.json").items()
     real = run / "samples" / "real.png"
     return RunData(
         name=run.resolve().name,
-        config=_yaml(run / "config.yaml"),
+        config=public_settings(settings),
         info=_json(run / "run.json"),
         train=kinds["train"],
         validation=kinds["validation"],

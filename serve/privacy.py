@@ -1,0 +1,56 @@
+"""What is said of a run where others can read it: of a path its last name alone.
+
+Artifacts, model repositories and reports are copied, sent and put on show. Where their images lay, and under whose
+name, is no concern of whoever gets them. A run's own `config.yaml` keeps the paths, as going on needs them.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+# a folder of such a name would read as the built-in dataset, or as a setting that is not used: it keeps a /
+TAKEN = ("faces", "none", "auto")
+# an absolute path's folders; not those of an address, which follow a colon
+_FOLDERS = re.compile(r"(?:(?<=^)|(?<=[\s'\"`(=]))(?:[A-Za-z]:)?[\\/](?:[^\s'\"`;:\\/]+[\\/])+")
+
+
+def last_name(text: str) -> str:
+    """The last part of a path; text that is no path as it is."""
+    whole = text.rstrip("/\\")
+    name = re.split(r"[/\\]", whole)[-1]
+    if name == text or not name:
+        return text
+    return f"{name}/" if name in TAKEN else name
+
+
+def public_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run without paths. The data is called by its own name, where `data_name` gives it one."""
+    shown = {name: last_name(value) if isinstance(value, str) else value for name, value in settings.items()}
+    given = shown.get("data_name", "auto")
+    return shown if given == "auto" else shown | {"data": given}
+
+
+def public_source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """An artifact's `source` without paths: files from before it had none still have them."""
+    config = source.get("config")
+    return {**source, "config": public_settings(config)} if isinstance(config, Mapping) else dict(source)
+
+
+def without_paths(text: str, *known: str | Path) -> str:
+    """Text in which each of the ``known`` paths, and each absolute path, has become its last name.
+
+    Of a known path any end counts, as it may have been named from a folder further in.
+    """
+    for path in known:
+        for parts in _ends(PurePath(path)):
+            for written in (shlex.quote(parts), parts):
+                text = text.replace(written, PurePath(parts).name)
+    return _FOLDERS.sub("", text)
+
+
+def _ends(path: PurePath) -> list[str]:
+    """A path and what it is called from the folders that it lies in, longest first; its last name is none of them."""
+    parts = path.parts
+    return [str(PurePath(*parts[start:])) for start in range(len(parts) - 1)]
