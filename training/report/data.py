@@ -1,6 +1,5 @@
 """Reads what a report is made of from a run folder. What is missing or unreadable is empty, no error."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ import yaml
 
 from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.page.html import number
 from wgan.training import history
 
@@ -48,13 +48,13 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     kinds: dict[str, list[Values]] = {"train": [], "validation": [], "inception": [], "event": []}
     for record in sorted(records, key=lambda record: float(record["step"])):
         kinds.get(str(record.get("kind")), []).append(record)
-    rows = _json(run / "sampling.json").get("rows")
-    timings = _json(run / "timings.json").items()
+    rows = read_json(run / "sampling.json").get("rows")
+    timings = read_json(run / "timings.json").items()
     real = run / "samples" / "real.png"
     return RunData(
         name=run.resolve().name,
         config=_yaml(run / "config.yaml"),
-        info=_json(run / "run.json"),
+        info=read_json(run / "run.json"),
         train=kinds["train"],
         validation=kinds["validation"],
         inception=kinds["inception"],
@@ -102,10 +102,11 @@ def _artifacts(folder: Path) -> list[Values]:
     return found
 
 
-def _json(path: Path) -> Values:
+def read_json(path: Path) -> Values:
+    """The JSON object in a file; empty where there is none."""
     try:
-        return mapping(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
+        return mapping(parse_json(path.read_bytes()))
+    except (OSError, ValueError):
         return {}
 
 
