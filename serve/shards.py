@@ -19,6 +19,7 @@ import numpy as np
 
 from wgan.serve.errors import ConfigError, OutputError
 from wgan.serve.files import atomic_write, writing
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.output_images import stem
 
 ENDINGS = (".tar", ".npy", ".npz")
@@ -125,8 +126,8 @@ class ShardSet:
             except FileNotFoundError:
                 return None
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
+            found = parse_json(text)
+        except ValueError:
             found = None
         if not isinstance(found, dict) or "wgan_shards" not in found:
             raise OutputError(f"{self.manifest} is there and is not about shards of wgan: choose another --out")

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from wgan.serve.files import atomic_write
+from wgan.serve.foreign_json import parse_json
 
 Record = dict[str, Any]
 
@@ -88,8 +89,8 @@ def _finite(value: Any) -> Any:
 
 def _parse(line: bytes) -> Record | None:
     try:
-        record = json.loads(line)
-    except ValueError:  # bad JSON or bad UTF-8
+        record = parse_json(line)
+    except ValueError:
         return None
     return record if isinstance(record, dict) else None
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
 from wgan.serve.foreign_json import parse_json
 from wgan.serve.page.html import number
-from wgan.training import history
+from wgan.training import flat_yaml, history
 
 Values = Mapping[str, Any]
 
@@ -112,6 +110,6 @@ def read_json(path: Path) -> Values:
 
 def _yaml(path: Path) -> Values:
     try:
-        return mapping(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return flat_yaml.read(path.read_text("utf-8"))
+    except (OSError, ValueError):
         return {}
