@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import reprlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -246,7 +247,8 @@ def _coerce(name: str, value: Any) -> Any:
             return value
         return int(number) if number.is_integer() else value
     if kind is str and isinstance(value, int | float):
-        return str(value)
+        with suppress(ValueError):  # thousands of digits
+            return str(value)
     return value
 
 

@@ -56,7 +56,7 @@ def load_generator(path: Path) -> TrainedGenerator:
         _check_grown(path, config, state["stage"])
         module = plain(config, classes, state["ema"])
         step = int(state["step"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         reason = shorten(str(error), 200, placeholder=" …")
         raise CheckpointError(f"{path} holds no generator that this wgan knows: {reason}") from None
     origin = state.get("checkpoint_sha256") or checkpoint.sha256(path)

@@ -22,6 +22,7 @@ from wgan.serve.files import atomic_write
 from wgan.serve.foreign_json import parse_json
 
 Record = dict[str, Any]
+AGES = 1e10  # seconds that no run has trained for: three centuries
 
 
 def read(path: Path) -> list[Record]:
@@ -39,7 +40,7 @@ def read(path: Path) -> list[Record]:
 def seconds(records: Sequence[Mapping[str, Any]]) -> float:
     """How long the run of these records had trained at the last of them."""
     found = [record.get("seconds") for record in records if record.get("kind") == "train"]
-    return max((value for value in found if isinstance(value, int | float)), default=0.0)
+    return max((float(value) for value in found if isinstance(value, int | float) and 0 <= value < AGES), default=0.0)
 
 
 class History:
