@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from wgan.serve.benchmark import measure_speed
 from wgan.serve.errors import BackendUnavailable, ExportError, ParityError
 from wgan.serve.files import atomic_write
 from wgan.serve.outputs import open_output
+from wgan.serve.owner import FOREVER, own
 from wgan.serve.sampler import BATCH, sample
 from wgan.training import checkpoint, config
 from wgan.training import run as runs
@@ -23,6 +25,7 @@ from wgan.training.deploy import TorchBackend, load_generator
 from wgan.training.history import read
 from wgan.training.loop import train
 from wgan.training.report import write_report
+from wgan.training.report.data import read_json
 
 PRESET = "demo"
 
@@ -86,6 +89,14 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
     Raises:
         WganError: as the steps raise it.
     """
+    with ExitStack() as held:
+        held.enter_context(own(path, say))
+        return _run(path, changes, device, say, held)
+
+
+def _run(
+    path: Path, changes: dict[str, Any], device: torch.device, say: Callable[[str], None], held: ExitStack
+) -> Demo:
     began = time.monotonic()
     timings: dict[str, float] = {}
     wanted = config.from_dict(changes, base=config.load(PRESET))
@@ -97,6 +108,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
         if not result.finished:
             return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began)
     target = path / "export"
+    held.enter_context(own(target, say, patience=FOREVER))
     generator = load_generator(checkpoint.find(path, "last", say))
 
     mark = time.monotonic()
@@ -136,7 +148,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Cal
 
     validations = [entry for entry in read(folder.metrics) if entry["kind"] == "validation"]
     atomic_write(path / "sampling.json", json.dumps({"rows": speeds}).encode())
-    before = json.loads(folder.timings.read_text()) if folder.timings.is_file() else {}
+    before = read_json(folder.timings)
     atomic_write(folder.timings, json.dumps({**before, **timings}).encode())
     report = write_report(path)
     return Demo(

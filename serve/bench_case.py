@@ -1,6 +1,5 @@
 """One measurement of `wgan bench`, in a process of its own: a cold start, a load and a peak of memory are one's own."""
 
-import json
 import subprocess
 import sys
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.errors import BackendError
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.gpu import memory_in_use
 
 PATIENCE = 600.0  # seconds for one case
@@ -27,7 +27,7 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
     except subprocess.TimeoutExpired:
         raise BackendError(f"no end after {patience:.0f} s") from None
     try:
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = parse_json(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         found = None
     if isinstance(found, dict) and "error" in found:

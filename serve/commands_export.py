@@ -32,6 +32,7 @@ def export(
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
     from wgan.serve.errors import ConfigError
+    from wgan.serve.owner import FOREVER, own
     from wgan.serve.runs import newest_run
     from wgan.serve.tensorrt_build import BuildOptions, parse_capabilities
 
@@ -51,36 +52,37 @@ def export(
     # a checkpoint file and a folder to write to need no run
     alone = checkpoint not in ("best", "last") and run is None and out is not None
     folder = None if alone else run or newest_run()
-    source = Path(checkpoint) if folder is None else find(folder, checkpoint, say)
-    generator = load_generator(source)
-    if generator.step == 0:
-        say(f"{source} is of a generator that was not trained")
     target = out or (folder or Path()) / "export"
-    kinds = list(exporter.ENDINGS) if format == "all" else [format]
-    if format == "triton":
-        serving.check_builder()
-        kinds = [triton.BACKENDS[triton_backend]]
-    done = []
-    for artifact in exporter.export(
-        generator,
-        target,
-        kinds,
-        precision=precision,
-        output=output,
-        opset=opset,
-        max_batch=max_batch,
-        engine_options=options,
-    ):
-        say(f"wrote {artifact.path}")
-        done.append(artifact)
-    if folder is not None and target == folder / "export":
-        write_report(folder)
-    result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
-    text = parity_table(done)
-    if format == "triton":
-        (model,) = (triton.write_repository(artifact.path, target / "triton", serving) for artifact in done)
-        result["triton"] = {"repository": str(model.parent), "model": model.name}
-        text += f"\nmodel repository: {model.parent} (model {model.name})"
+    with own(target, say, patience=FOREVER):
+        source = Path(checkpoint) if folder is None else find(folder, checkpoint, say)
+        generator = load_generator(source)
+        if generator.step == 0:
+            say(f"{source} is of a generator that was not trained")
+        kinds = list(exporter.ENDINGS) if format == "all" else [format]
+        if format == "triton":
+            serving.check_builder()
+            kinds = [triton.BACKENDS[triton_backend]]
+        done = []
+        for artifact in exporter.export(
+            generator,
+            target,
+            kinds,
+            precision=precision,
+            output=output,
+            opset=opset,
+            max_batch=max_batch,
+            engine_options=options,
+        ):
+            say(f"wrote {artifact.path}")
+            done.append(artifact)
+        if folder is not None and target == folder / "export":
+            write_report(folder)
+        result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
+        text = parity_table(done)
+        if format == "triton":
+            (model,) = (triton.write_repository(artifact.path, target / "triton", serving) for artifact in done)
+            result["triton"] = {"repository": str(model.parent), "model": model.name}
+            text += f"\nmodel repository: {model.parent} (model {model.name})"
     emit(result, text, as_json)
 
 
@@ -93,6 +95,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
+    from wgan.serve.owner import FOREVER, own
     from wgan.serve.runs import newest_run
 
     need_training()
@@ -100,11 +103,11 @@ def verify(
     from wgan.export.folder import Refused, Row, passed, verify_folder, why_not
     from wgan.export.show import parity_table
 
+    place = model or (run or newest_run()) / "export"
+    alone = model is not None and not model.is_dir()
     done: list[Row]
-    if model is not None and not model.is_dir():
-        done = [exporter.verify(model, device=device)]
-    else:
-        done = verify_folder(model or (run or newest_run()) / "export", device=device)
+    with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
+        done = [exporter.verify(place, device=device)] if alone else verify_folder(place, device=device)
     verdict = passed(done)
     emit({"passed": verdict, "artifacts": [row.to_dict() for row in done]}, parity_table(done), as_json)
     if any(not isinstance(row, Refused) and row.passed is False for row in done):

@@ -1,5 +1,6 @@
 """`wgan train` and `wgan demo`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,8 @@ import typer
 
 from wgan.serve.console import Device, Json, Overrides, Stopped, emit, need_training, say
 from wgan.serve.errors import ConfigError
+
+LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
 
 
 def train(
@@ -25,6 +28,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train on images, into a run folder."""
+    from wgan.serve.owner import own
     from wgan.serve.runs import ROOT, newest_run
     from wgan.serve.torch_device import torch_device
 
@@ -45,26 +49,32 @@ def train(
     if resume:
         if config is not None:
             raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
-        path = run or newest_run()
-        resolved = settings.from_dict(changes, base=runs.RunFolder(path).read_config())
+        old = run or newest_run()
+        resolved = settings.from_dict(changes, base=runs.RunFolder(old).read_config())
     else:
+        old = None
         resolved = settings.from_dict(changes, base=settings.load(config or "wgan-gp-64"))
-        path = run or runs.new_path(ROOT, Path(resolved.data).stem or "run")
+    name = Path(resolved.data).stem or "run"
     if dry_run:
         from wgan.training.estimate import estimate
 
         plan = estimate(resolved, chosen)
         emit(plan.to_dict(), plan.to_text(), as_json)
         return
-    with join(chosen) as world:
+    with ExitStack() as held, join(chosen) as world:
 
         def prepare() -> tuple[Path, dict[str, Any], bool]:
             # started again by torchrun after a loss, with the words of the first start
-            known = runs.find_same(path.parent if run is None else path, resolved) if restarted() else None
-            if resume or known:
-                folder, changed = runs.reopen(known or path, changes)
+            there = (runs.find_same(run or ROOT, resolved) if restarted() else None) or old
+            patience = LOST if restarted() else 0.0
+            if there is not None:
+                held.enter_context(own(there, say, patience=patience))
+                folder, changed = runs.reopen(there, changes)
                 return folder.path, changed.to_dict(), True
-            return runs.begin(path).path, resolved.to_dict(), False
+            if run is None:
+                return runs.begin(runs.own_new(ROOT, name, say, held)).path, resolved.to_dict(), False
+            held.enter_context(own(run, say, patience=patience))
+            return runs.begin(run).path, resolved.to_dict(), False
 
         place, values, going_on = world.same(prepare)
         result = train_run(

@@ -12,6 +12,7 @@ WganError                    the command line prints it as one line, exit code 2
 │   ├── BackendUnavailable   a runtime is not installed, or this machine cannot run it
 │   └── BackendOutOfMemory   memory ran out; a smaller batch may do
 └── OutputError              the result cannot be written
+    └── FolderInUse          another process writes there now
 
 A third party's exception is turned into one of these where it enters.
 """
@@ -75,3 +76,7 @@ class BackendOutOfMemory(BackendError):
 
 class OutputError(WganError):
     """The result cannot be written."""
+
+
+class FolderInUse(OutputError):
+    """Another process writes there now."""

@@ -99,6 +99,30 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> N
             content(file)
 
 
+def atomic_create(path: Path, content: bytes) -> bool:
+    """`atomic_write` of what is not there yet; False, and nothing changed, where it is: of several processes one wins.
+
+    Where there are no hard links, two that come at the same moment may both believe that they won.
+    """
+    replacement = Replacement(path)
+    try:
+        with writing(path):
+            replacement.tmp.write_bytes(content)
+            _sync(replacement.tmp, os.O_RDWR)
+            try:
+                os.link(replacement.tmp, path)
+            except FileExistsError:
+                return False
+            except OSError:
+                if path.exists():
+                    return False
+                replacement.tmp.replace(path)
+    finally:
+        replacement.discard()
+    sync_folder(path.parent)
+    return True
+
+
 def write_unsynced(path: str, content: bytes) -> None:
     """Write ``path`` whole, four times as quickly as `atomic_write`, but a power cut may still take it.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wgan.serve.errors import ArtifactError
+from wgan.serve.foreign_json import parse_json
 
 SCHEMA = 1
 KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
@@ -102,8 +103,8 @@ def parse(text: str | bytes, where: str) -> Metadata:
         ArtifactError: not JSON, of a newer schema, or a field missing or out of bounds; names it and ``where``.
     """
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
+        values = parse_json(text)
+    except ValueError:
         raise ArtifactError(f"{where}: the wgan metadata is not JSON: export it again") from None
     if not isinstance(values, dict):
         raise ArtifactError(f"{where}: the wgan metadata is no JSON object: export it again")

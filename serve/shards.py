@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from wgan.serve.errors import ConfigError, OutputError
-from wgan.serve.files import atomic_write, writing
+from wgan.serve.files import atomic_create, writing
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.output_images import stem
 
 ENDINGS = (".tar", ".npy", ".npz")
@@ -104,13 +105,17 @@ class ShardSet:
         wanted = {"wgan_shards": SCHEMA, **own, **facts}
         found = self._read()
         if found is None:
-            if any(self[number].path.exists() for number in range(len(self))):
+            there = any(self[number].path.exists() for number in range(len(self)))
+            found = self._read()  # another machine may have begun meanwhile
+            if there and found is None:
                 raise OutputError(
                     f"shards such as {self.path.with_name(self.name(0))} are there, but not the {self.manifest} that "
                     "says what they were made of: remove them, or choose another --out"
                 )
-            atomic_write(self.manifest, (json.dumps(wanted, indent=2) + "\n").encode())
-            return
+        if found is None:
+            if atomic_create(self.manifest, (json.dumps(wanted, indent=2) + "\n").encode()):
+                return
+            found = self._read() or {}
         for key in [*wanted, *found]:
             if found.get(key) != wanted.get(key):
                 raise OutputError(
@@ -125,8 +130,8 @@ class ShardSet:
             except FileNotFoundError:
                 return None
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
+            found = parse_json(text)
+        except ValueError:
             found = None
         if not isinstance(found, dict) or "wgan_shards" not in found:
             raise OutputError(f"{self.manifest} is there and is not about shards of wgan: choose another --out")

@@ -12,6 +12,7 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.errors import ArtifactError, BackendUnavailable
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import Metadata
+from wgan.serve.owner import FOREVER, own
 from wgan.serve.privacy import public_source
 from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, started
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
@@ -126,13 +127,27 @@ def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
     if gpu is None:
         raise BackendUnavailable("--rebuild builds for this machine's GPU and it shows none")
     old = _read(path, say) if path.is_file() else None
-    if old is not None:
-        with suppress(BackendUnavailable):
-            check_fits(old, runtime_of(old), gpu)
-            return False
+    if old is not None and _fits(old, gpu):
+        return False
     onnx = onnx_beside(path)
     if not onnx.is_file():
         raise ArtifactError(f"--rebuild needs {onnx}: copy it there, or run `wgan export --format trt` on this machine")
+    with own(path.parent, say, patience=FOREVER):
+        with suppress(ArtifactError):
+            if path.is_file() and _fits(artifact.read(path), gpu):  # built by another process meanwhile
+                return False
+        _rebuild(path, onnx, old)
+    return True
+
+
+def _fits(found: Artifact, gpu: Gpu) -> bool:
+    with suppress(BackendUnavailable):
+        check_fits(found, runtime_of(found), gpu)
+        return True
+    return False
+
+
+def _rebuild(path: Path, onnx: Path, old: Artifact | None) -> None:
     source = artifact.read(onnx)
     if old is not None and not _same_generator(old.metadata, source.metadata):
         raise ArtifactError(f"{path} and {onnx.name} beside it are of different generators: copy them from one export")
@@ -147,7 +162,6 @@ def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
         parity={"passed": None, "reason": _reason(source)},
     )
     artifact.write(path, built.plan, metadata)
-    return True
 
 
 def _read(path: Path, say: Callable[[str], object]) -> Artifact | None:

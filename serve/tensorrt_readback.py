@@ -1,11 +1,11 @@
 """Does an engine hold what was asked for? Its types read back: of the network, and of the engine where it loads."""
 
-import json
 import re
 from collections import Counter
 from typing import Any
 
 from wgan.serve.errors import ExportError
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.tensorrt_api import collecting_logger, open_engine, started
 
 HALF = re.compile(r"half|fp16|float16", re.IGNORECASE)
@@ -76,7 +76,7 @@ def half_layers(information: str) -> int | None:
     The words differ between versions: `Half`, `FP16`, `Row major linear FP16 format`.
     """
     try:
-        layers = json.loads(information)["Layers"]
+        layers = parse_json(information)["Layers"]
     except (ValueError, KeyError, TypeError):
         return None
     formats = [

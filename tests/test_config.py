@@ -52,8 +52,11 @@ def test_numbers_are_read_however_they_are_written() -> None:
     assert type(found.lambda_gp) is float
 
 
-def test_a_data_path_stays_text() -> None:
-    assert parse_overrides(["data=2024"]) == {"data": "2024"}
+def test_a_path_stays_the_text_that_was_written(tmp_path: Path) -> None:
+    assert parse_overrides(["data=2024", "init_critic=[x]"]) == {"data": "2024", "init_critic": "[x]"}
+    (tmp_path / "c.yaml").write_text("data: 0123\ninit_critic: 2024-01-31\ninit_generator: yes\nsteps: 0x10\n")
+    found = load(str(tmp_path / "c.yaml"))
+    assert (found.data, found.init_critic, found.init_generator, found.steps) == ("0123", "2024-01-31", "yes", 16)
 
 
 @pytest.mark.parametrize("word", ["steps", "steps 3", "steps={"])
@@ -71,7 +74,12 @@ def test_the_yaml_of_a_config_loads_as_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("a: [", "is not YAML"), ("- 1", "must hold"), ("lr: 1", "did you mean lr_"), ("\0", "not YAML")],
+    [
+        ("a: [", "line 1: a list or a mapping, where a single value must be"),
+        ("- 1", "line 1 is something else"),
+        ("lr: 1", "did you mean lr_"),
+        ("\0", "not YAML"),
+    ],
 )
 def test_a_bad_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "c.yaml"

@@ -160,6 +160,27 @@ def test_a_best_that_is_all_that_is_left_is_gone_on_from_not_begun_over(
     assert line in [record.get("message") for record in after]
 
 
+def test_the_digest_is_of_the_generator_that_was_read_whatever_has_its_name_by_then(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = run.checkpoints / "best.pt"
+    wanted = checkpoint.sha256(best)
+    other = next(path for path in checkpoint.list_steps(run.checkpoints) if checkpoint.sha256(path) != wanted)
+    shutil.copyfile(best, run.checkpoints / "kept.pt")
+    read = torch.load
+
+    def replaced(*arguments: Any, **options: Any) -> Any:
+        state = read(*arguments, **options)
+        checkpoint.mark_best(other)
+        return state
+
+    monkeypatch.setattr(torch, "load", replaced)
+    found = load_generator(best)
+    monkeypatch.undo()
+    assert (found.checkpoint_sha256, found.step) == (wanted, load_generator(run.checkpoints / "kept.pt").step)
+    assert checkpoint.sha256(best) == checkpoint.sha256(other)
+
+
 def test_a_newer_schema_is_not_passed_over(run: RunFolder, cache: Path) -> None:
     torch.save({"schema": 99}, run.checkpoints / "step-00000006.pt")
     with pytest.raises(CheckpointError, match="newer wgan"):

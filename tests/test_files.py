@@ -12,7 +12,7 @@ import pytest
 from tests.full_disk import disk_full_after
 from wgan.serve import temporary
 from wgan.serve.errors import OutputError
-from wgan.serve.files import Replacement, atomic_path, atomic_write
+from wgan.serve.files import Replacement, atomic_create, atomic_path, atomic_write
 
 
 def test_the_file_appears_whole_when_the_block_ends(tmp_path):
@@ -31,6 +31,19 @@ def test_bytes_and_functions_are_written(tmp_path):
     atomic_write(tmp_path / "x", b"one")
     atomic_write(tmp_path / "y", lambda file: file.write(b"two"))
     assert (tmp_path / "x").read_bytes() + (tmp_path / "y").read_bytes() == b"onetwo"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_there_is_not_made_again(tmp_path, monkeypatch, links):
+    def no_links(*paths):
+        raise OSError("no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    assert atomic_create(tmp_path / "file", b"one")
+    assert not atomic_create(tmp_path / "file", b"two")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"one"
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

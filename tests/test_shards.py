@@ -13,6 +13,7 @@ import pytest
 
 from tests.fake_generator import FakeGenerator
 from tests.full_disk import disk_full_after
+from wgan.serve import shards
 from wgan.serve.errors import ConfigError, OutputError
 from wgan.serve.latent_sources import from_table
 from wgan.serve.sample_run import Run
@@ -212,3 +213,36 @@ def test_parts_are_numbered_from_1():
 def test_a_part_that_there_is_not_is_refused(text):
     with pytest.raises(ConfigError, match="1/4 to 4/4"):
         Part.parse(text)
+
+
+def test_two_processes_that_make_the_same_shards_make_them_whole(tmp_path):
+    root = Path(__file__).parents[1]
+    script = f"from pathlib import Path\nfrom tests.test_shards import make\nmake(Path({str(tmp_path / 'a.tar')!r}))"
+    pair = [subprocess.Popen([sys.executable, "-c", script], cwd=root) for _ in range(2)]
+    assert [child.wait() for child in pair] == [0, 0]
+    make(tmp_path / "alone" / "a.tar")
+    alone = contents(tmp_path / "alone")
+    for path in (tmp_path / "alone").iterdir():
+        path.unlink()
+    (tmp_path / "alone").rmdir()
+    assert contents(tmp_path) == alone
+
+
+@pytest.mark.parametrize("place", [(ShardSet, "_read"), (shards, "atomic_create")])
+@pytest.mark.parametrize(("first", "made"), [(3, (0, 0, 7)), (50, None)])
+def test_of_two_sets_that_begin_at_once_the_second_goes_by_the_first(tmp_path, monkeypatch, place, first, made):
+    usual = getattr(*place)
+
+    def late(*arguments):
+        monkeypatch.undo()
+        nothing = usual(*arguments) if place[1] == "_read" else None  # read before the other one begins
+        make(tmp_path / "a.npy", first=first)
+        return nothing if place[1] == "_read" else usual(*arguments)
+
+    monkeypatch.setattr(*place, late)
+    if made is None:
+        with pytest.raises(OutputError, match="the shards there have first 50, not 3"):
+            make(tmp_path / "a.npy")
+    else:
+        assert make(tmp_path / "a.npy") == made
+    assert json.loads((tmp_path / "a.json").read_text())["first"] == first

@@ -9,8 +9,9 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from wgan.serve.out_of_memory import SIGNS
 SCHEMA = 2  # 1: networks without options
 _NAME = re.compile(r"step-(\d+)\.pt")
 BEST = "best.pt"
+Seen = TypeVar("Seen")
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -68,10 +70,24 @@ def load(path: Path) -> dict[str, Any]:
         DamagedCheckpoint: truncated, changed since it was written, or not ours.
         CheckpointError: missing, of another schema, or the system cannot read it now.
     """
+    return _load(path, lambda file: None)[0]
+
+
+def load_with_sha256(path: Path) -> tuple[dict[str, Any], str]:
+    """`load`, and the digest of the very bytes that were loaded: a run may put another file in its place meanwhile."""
+    return _load(path, lambda file: hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _load(path: Path, look: Callable[[BufferedReader], Seen]) -> tuple[dict[str, Any], Seen]:
+    """The state in a file, and what ``look`` sees in the same one, whatever has its name by then."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            whole = archive.testzip() is None  # torch reads a flipped bit as another weight
-        state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
+        with path.open("rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                whole = archive.testzip() is None  # torch reads a flipped bit as another weight
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True) if whole else None
+            file.seek(0)
+            seen = look(file)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except Exception as error:  # foreign bytes lead the reader into whatever error they like
@@ -86,7 +102,7 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} was written by an earlier wgan (schema {state['schema']}): train again")
     if state["schema"] > SCHEMA:
         raise CheckpointError(f"{path} was written by a newer wgan (schema {state['schema']}): update wgan")
-    return state
+    return state, seen
 
 
 def _of_the_system(error: Exception) -> str | None:

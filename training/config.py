@@ -3,6 +3,8 @@
 import dataclasses
 import difflib
 import math
+import reprlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import yaml
 
 from wgan.serve.errors import ConfigError
+from wgan.training import flat_yaml
 from wgan.training.schedule import SCHEDULES
 
 
@@ -173,21 +176,33 @@ class Config:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+TEXTS = frozenset(name for name, field in FIELDS.items() if field.type is str and not field.metadata["choices"])
 
 
 def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
     choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
     name, kind = field.name, field.type
     if type(value) is not kind:
-        raise ConfigError(f"{name}={value!r} is not {_KINDS[kind]}")
+        raise ConfigError(f"{name}={_shown(value)} is not {_KINDS[kind]}")
     if choices and value not in choices:
-        raise ConfigError(f"{name}={value} is not one of {', '.join(map(str, choices))}")
+        bare = _shown(value).strip("'")
+        raise ConfigError(f"{name}={bare} is not one of {', '.join(map(str, choices))}")
     if kind is float and not math.isfinite(value):
         raise ConfigError(f"{name}={value} is not a finite number")
     if low is not None and not low <= value <= high:
-        raise ConfigError(f"{name}={value} is outside its range, {low:,} to {high:,}")
+        raise ConfigError(f"{name}={_shown(value)} is outside its range, {low:,} to {high:,}")
     if kind is str and not value:
         raise ConfigError(f"{name} is empty")
+
+
+def _shown(value: Any) -> str:
+    """A value in a line of error: a file may hold one that is nested without end, or a number of a million digits."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    try:
+        return short.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def check_parts(config: Config, processes: int = 1) -> None:
@@ -230,7 +245,7 @@ def _coerce(name: str, value: Any) -> Any:
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return value
     if kind is int and isinstance(value, float | str):
         try:
@@ -239,7 +254,8 @@ def _coerce(name: str, value: Any) -> Any:
             return value
         return int(number) if number.is_integer() else value
     if kind is str and isinstance(value, int | float):
-        return str(value)
+        with suppress(ValueError):  # thousands of digits
+            return str(value)
     return value
 
 
@@ -251,9 +267,9 @@ def from_dict(values: dict[str, Any], *, base: Config | None = None) -> Config:
     """
     for name in values:
         if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(str(name)[:80], FIELDS, n=1, cutoff=0.5)
             meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(FIELDS)}"
-            raise ConfigError(f"unknown setting {name!r}: {meant}")
+            raise ConfigError(f"unknown setting {_shown(name)}: {meant}")
     coerced = {name: _coerce(name, value) for name, value in values.items()}
     return dataclasses.replace(base or Config(), **coerced)
 
@@ -264,11 +280,11 @@ def parse_overrides(overrides: list[str]) -> dict[str, Any]:
     for word in overrides:
         name, equals, text = word.partition("=")
         if not equals:
-            raise ConfigError(f"{word!r} is not key=value, for example batch_size=32")
+            raise ConfigError(f"{_shown(word)} is not key=value, for example batch_size=32")
         try:
-            values[name.strip()] = text if name.strip() == "data" else yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"{word!r}: the value cannot be read") from None
+            values[name.strip()] = text if name.strip() in TEXTS else flat_yaml.value(text)
+        except flat_yaml.NotFlat:
+            raise ConfigError(f"{_shown(word)}: the value cannot be read") from None
     return values
 
 
@@ -297,12 +313,10 @@ def load(name: str) -> Config:
 
 def _parse(text: str, name: str) -> Config:
     try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{name} must hold `key: value` lines")
-    return from_dict(values)
+        values = flat_yaml.read(text, TEXTS)
+    except flat_yaml.NotFlat as error:
+        raise ConfigError(f"{name} is not YAML of `key: value` lines: {error}") from None
+    return from_dict(dict(values))
 
 
 def changed_on_resume(saved: Config, wanted: Config) -> None:

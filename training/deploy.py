@@ -50,17 +50,17 @@ def load_generator(path: Path) -> TrainedGenerator:
     Raises:
         CheckpointError: missing, damaged, or not a checkpoint of wgan.
     """
-    state = checkpoint.load(path)
+    state, digest = checkpoint.load_with_sha256(path)
     try:
         config = from_dict(state["config"])
         classes = tuple(str(name) for name in state["classes"]) if state["classes"] else None
         _check_grown(path, config, state["stage"])
         module = plain(config, classes, state["ema"])
         step = int(state["step"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         reason = shorten(str(error), 200, placeholder=" …")
         raise CheckpointError(f"{path} holds no generator that this wgan knows: {reason}") from None
-    origin = state.get("checkpoint_sha256") or checkpoint.sha256(path)
+    origin = state.get("checkpoint_sha256") or digest
     return TrainedGenerator(module.eval().requires_grad_(False), config, step, str(origin), classes)
 
 

@@ -19,8 +19,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from wgan.serve.files import atomic_write
+from wgan.serve.foreign_json import parse_json
 
 Record = dict[str, Any]
+AGES = 1e10  # seconds that no run has trained for: three centuries
 
 
 def read(path: Path) -> list[Record]:
@@ -38,7 +40,7 @@ def read(path: Path) -> list[Record]:
 def seconds(records: Sequence[Mapping[str, Any]]) -> float:
     """How long the run of these records had trained at the last of them."""
     found = [record.get("seconds") for record in records if record.get("kind") == "train"]
-    return max((value for value in found if isinstance(value, int | float)), default=0.0)
+    return max((float(value) for value in found if isinstance(value, int | float) and 0 <= value < AGES), default=0.0)
 
 
 class History:
@@ -88,8 +90,8 @@ def _finite(value: Any) -> Any:
 
 def _parse(line: bytes) -> Record | None:
     try:
-        record = json.loads(line)
-    except ValueError:  # bad JSON or bad UTF-8
+        record = parse_json(line)
+    except ValueError:
         return None
     return record if isinstance(record, dict) else None
 

@@ -7,12 +7,14 @@ samples/         step-*.png and real.png          report.html     the page to lo
 """
 
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan.serve.errors import ConfigError
+from wgan.serve import owner
+from wgan.serve.errors import ConfigError, FolderInUse
 from wgan.serve.files import atomic_write, writing
 from wgan.training.config import Config, changed_on_resume, from_dict, load
 
@@ -81,6 +83,15 @@ def new_path(root: Path, name: str) -> Path:
     return path
 
 
+def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack) -> Path:
+    """A `new_path` that no other process has, owned until ``held`` ends: two that start at once get one each."""
+    while True:
+        path = new_path(root, name)
+        with suppress(FolderInUse):
+            held.enter_context(owner.own(path, say))
+            return path
+
+
 def find_same(place: Path, config: Config) -> Path | None:
     """The run at ``place``, or the newest one in it, that was begun with this very configuration."""
     configs = [place / "config.yaml", *place.glob("*/config.yaml")]
@@ -100,7 +111,7 @@ def begin(path: Path) -> RunFolder:
     run = RunFolder(path)
     if run.config.exists():
         raise ConfigError(f"{path} already holds a run: add --resume to go on with it, or name another folder")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(entry.name != owner.FILE for entry in path.iterdir())):
         raise ConfigError(f"{path} is not an empty folder: name another one")
     return run
 

@@ -4,6 +4,7 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,15 @@ class Session:
         if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
             return []
         found = checkpoint.load_last(folder)
-        path, state = found.path, found.state
+        try:
+            self._take_up(found.path, found.state)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
+            raise CheckpointError(f"{found.path} does not hold what a run goes on from: {reason}") from None
+        self._damaged = found.damaged
+        return found.told("going on from", done="set aside, ")
+
+    def _take_up(self, path: Path, state: dict[str, Any]) -> None:
         if state["data"] != self.data.digest:
             raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
         if state["classes"] != (list(self.classes) if self.classes else None):
@@ -138,8 +147,6 @@ class Session:
         self.best.restore(state["best"])
         if self.world.first:
             self._keep_best()
-        self._damaged = found.damaged
-        return found.told("going on from", done="set aside, ")
 
     def _keep_best(self) -> None:
         """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""

@@ -272,8 +272,8 @@ class Trainer:
             self.precision_g.load_state_dict(state["precision_g"])
             self.precision_d.load_state_dict(state["precision_d"])
             self._replayed.forget()
-            self.step, self.images = state["step"], state["images"]
+            self.step, self.images = int(state["step"]), int(state["images"])
             self._enter(Stage(**state["stage"]))
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError, OverflowError) as error:
             reason = shorten(str(error), 200, placeholder=" …")
             raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None

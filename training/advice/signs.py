@@ -1,6 +1,7 @@
 """What the rules look at: a run's records, averaged over windows that do not depend on how often it records."""
 
 import math
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -144,4 +145,4 @@ def _numbers(record: Mapping[str, Any], kind: type[Point] | type[Look]) -> list[
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # NaN compares false

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from wgan.serve.errors import DatasetError, OutputError
 from wgan.serve.files import atomic_path, atomic_write
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.pipeline import Pipeline
 from wgan.training.data.decode import Shape, Unreadable
 from wgan.training.data.listing import printable
@@ -67,7 +68,7 @@ def load_or_build(source: Source, shape: Shape, folder: Path, progress: Progress
 def _load(base: Path) -> Cached | None:
     """A whole cache, or None."""
     try:
-        meta = json.loads(base.with_suffix(".json").read_text("utf-8"))
+        meta = parse_json(base.with_suffix(".json").read_bytes())
         path, shape = base.with_suffix(".npy"), tuple(meta["shape"])
         if _probe(path) != meta["crc"]:
             return None

@@ -1,6 +1,5 @@
 """Reads what a report is made of from a run folder. What is missing or unreadable is empty, no error."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
+from wgan.serve.foreign_json import parse_json
 from wgan.serve.page.html import number
 from wgan.serve.privacy import public_settings, without_paths
-from wgan.training import history
+from wgan.training import flat_yaml, history
 
 Values = Mapping[str, Any]
 
@@ -55,13 +53,13 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     for event in kinds["event"]:
         if isinstance(event.get("message"), str):
             event["message"] = without_paths(event["message"], *known)
-    rows = _json(run / "sampling.json").get("rows")
-    timings = _json(run / "timings.json").items()
+    rows = read_json(run / "sampling.json").get("rows")
+    timings = read_json(run / "timings.json").items()
     real = run / "samples" / "real.png"
     return RunData(
         name=run.resolve().name,
         config=public_settings(settings),
-        info=_json(run / "run.json"),
+        info=read_json(run / "run.json"),
         train=kinds["train"],
         validation=kinds["validation"],
         inception=kinds["inception"],
@@ -109,15 +107,16 @@ def _artifacts(folder: Path) -> list[Values]:
     return found
 
 
-def _json(path: Path) -> Values:
+def read_json(path: Path) -> Values:
+    """The JSON object in a file; empty where there is none."""
     try:
-        return mapping(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
+        return mapping(parse_json(path.read_bytes()))
+    except (OSError, ValueError):
         return {}
 
 
 def _yaml(path: Path) -> Values:
     try:
-        return mapping(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return flat_yaml.read(path.read_text("utf-8"))
+    except (OSError, ValueError):
         return {}
