@@ -11,6 +11,7 @@ from wgan.serve.bench_case import run_apart
 from wgan.serve.errors import BackendError
 
 REPEATS = 5
+LONG = 0.05  # seconds of a product that is not made larger
 
 
 class Peaks:
@@ -73,31 +74,48 @@ def cpu_peak(size: int = 2048) -> float:
 
 
 def torch_peak(device: Any, precision: str, size: int) -> float:
-    """Of a product by torch on ``device``: fp32 (TF32 off), bf16 or fp16."""
+    """Of a product by torch on ``device``: fp32 (TF32 off), bf16 or fp16.
+
+    On a CPU the matrices are as large as is quick, ``size`` at most: without instructions for it, a product in half
+    precision takes a hundred times as long.
+    """
     import torch
 
     dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     on_gpu = torch.device(device).type == "cuda"
-    # random numbers: on zeros a GPU draws less power and clocks higher
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    out = torch.empty_like(a)
 
-    def product() -> None:
-        torch.mm(a, b, out=out)
-        if on_gpu:
-            torch.cuda.synchronize(device)
+    def product(size: int) -> Callable[[], None]:
+        # random numbers: on zeros a GPU draws less power and clocks higher
+        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        out = torch.empty_like(a)
 
-    return best_rate(product, 2 * size**3)
+        def work() -> None:
+            torch.mm(a, b, out=out)
+            if on_gpu:
+                torch.cuda.synchronize(device)
+
+        return work
+
+    size = size if on_gpu else quick_size(lambda size: 2 * size**3 / best_rate(product(size), 2 * size**3, 1), size)
+    return best_rate(product(size), 2 * size**3)
+
+
+def quick_size(seconds: Callable[[int], float], most: int) -> int:
+    """The first of 256, 512, … that takes longer than `LONG` seconds, or ``most``."""
+    size = min(256, most)
+    while size < most and seconds(size) < LONG:
+        size = min(2 * size, most)
+    return size
 
 
 def cpu_torch_peak(precision: str) -> float | None:
-    """Of a product by torch on the CPU; None without torch. The matrices are small: in float16 it may be slow."""
+    """Of a product by torch on the CPU; None without torch."""
     if find_spec("torch") is None:
         return None
     from wgan.serve.torch_device import torch_device
 
     device = torch_device("cpu")  # held to this process's cores, as its backends are
-    return torch_peak(device, precision, 512 if precision == "fp16" else 2048)
+    return torch_peak(device, precision, 2048)
 
 
 def cuda_peak(precision: str, size: int = 8192) -> float | None:

@@ -10,13 +10,14 @@ from wgan.serve.backend import Backend
 from wgan.serve.errors import BackendError
 from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.torch_device import exact_float32, torch_device
+from wgan.serve.torch_pieces import PIECE, Pieces
 
 
 class TorchScriptBackend(Backend):
     """A TorchScript artifact on the CPU or on CUDA, as asked."""
 
     name = "torchscript"
-    steady_batch = 16  # below, oneDNN chooses other kernels for it
+    steady_batch = PIECE  # on the CPU every batch is made of these
 
     def __init__(self, artifact: Artifact, device: str = "auto"):
         super().__init__(artifact.metadata, artifact.metadata.payload_sha256, artifact.path)
@@ -34,16 +35,24 @@ class TorchScriptBackend(Backend):
         except RuntimeError as error:
             raise BackendError(f"torch cannot load {artifact.path}: {' '.join(str(error).split())[:200]}") from None
 
+        self._pieces = Pieces(self._whole) if self.device == "cpu" else None
+
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        torch = self._torch
         try:
-            with torch.inference_mode():
-                inputs = [torch.from_numpy(rows).to(self.device) for rows in (z, labels) if rows is not None]
-                images: np.ndarray = self._module(*inputs).cpu().numpy()
+            return self._pieces.run(z, labels) if self._pieces else self._whole(z, labels)
         except (RuntimeError, MemoryError) as error:
             raise runtime_failure("TorchScript", error, len(z)) from None
+
+    def _whole(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        torch = self._torch
+        with torch.inference_mode():
+            inputs = [torch.from_numpy(rows).to(self.device) for rows in (z, labels) if rows is not None]
+            images: np.ndarray = self._module(*inputs).cpu().numpy()
         return images
 
     def close(self) -> None:
-        """Frees the module."""
+        """Frees the module and its threads."""
+        if self._pieces is not None:
+            self._pieces.close()
+        self._pieces = None
         del self._module

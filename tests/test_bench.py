@@ -320,3 +320,10 @@ def test_sampling_onnx_loads_no_more_than_it_needs(here: Path, tiny_export: Path
     assert not modules & heavy
     assert "onnxruntime" in modules
     assert len(modules) < 520, len(modules)
+
+
+def test_a_products_size_is_one_that_is_quick() -> None:
+    assert bench_peak.quick_size(lambda size: 0.0, 2048) == 2048
+    assert bench_peak.quick_size(lambda size: 1.0, 2048) == 256
+    assert bench_peak.quick_size(lambda size: size / 512 * bench_peak.LONG, 2048) == 512
+    assert bench_peak.quick_size(lambda size: 0.0, 100) == 100

@@ -18,6 +18,7 @@ from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.privacy import public_settings
 from wgan.serve.torch_device import exact_float32, torch_device
+from wgan.serve.torch_pieces import PIECE, Pieces
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
 from wgan.training.flops import generator_flops
@@ -102,7 +103,7 @@ class TorchBackend(Backend):
     """A checkpoint run by PyTorch itself: as it is in float32, folded in float16 or bfloat16."""
 
     name = "torch"
-    steady_batch = 16  # below, oneDNN chooses other kernels for it
+    steady_batch = PIECE  # on the CPU every batch is made of these
 
     def __init__(self, path: Path, device: str = "auto", precision: str = "fp32"):
         check_precision(precision)
@@ -126,16 +127,23 @@ class TorchBackend(Backend):
         self.generator = generator
         module = generator.module if precision == "fp32" else as_deployed(generator.module, precision)
         self._module = module.to(self.device)
+        self._pieces = Pieces(self._whole) if self.device == "cpu" else None
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         try:
-            with torch.inference_mode():
-                label = None if labels is None else torch.from_numpy(labels).to(self.device)
-                image: Tensor = self._module(torch.from_numpy(z).to(self.device), label)
-                return image.cpu().numpy()
+            return self._pieces.run(z, labels) if self._pieces else self._whole(z, labels)
         except (RuntimeError, MemoryError) as error:
             raise runtime_failure("torch", error, len(z)) from None
 
+    def _whole(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        with torch.inference_mode():
+            label = None if labels is None else torch.from_numpy(labels).to(self.device)
+            image: Tensor = self._module(torch.from_numpy(z).to(self.device), label)
+            return image.cpu().numpy()
+
     def close(self) -> None:
-        """Frees the module."""
+        """Frees the module and its threads."""
+        if self._pieces is not None:
+            self._pieces.close()
+        self._pieces = None
         del self._module
