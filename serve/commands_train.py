@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wgan.serve.console import Device, Json, Overrides, Stopped, emit, need_training, say
+from wgan.serve.console import Device, Json, Overrides, Stopped, emit, need_training, say, say_once
 from wgan.serve.errors import ConfigError
 
 
@@ -26,7 +26,7 @@ def train(
 ) -> None:
     """Train on images, into a run folder."""
     from wgan.serve.runs import ROOT, newest_run
-    from wgan.serve.torch_device import torch_device
+    from wgan.serve.torch_device import torch_device, why_cpu
 
     need_training()
     import torch
@@ -40,6 +40,7 @@ def train(
     if data is not None:
         changes["data"] = data
     chosen = own_device(torch.device(torch_device(device)))
+    say_once([why_cpu(device)])
     if inception_weights is not None:
         changes["inception_weights"] = inception_weights
     if resume:
@@ -92,15 +93,11 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole way, on the built-in faces."""
-    from wgan.serve.torch_device import torch_device
-
     need_training()
-    import torch
-
     from wgan.export.demo import run_demo
     from wgan.training.config import parse_overrides
 
-    result = run_demo(run, parse_overrides(overrides or []), torch.device(torch_device(device)), say)
+    result = run_demo(run, parse_overrides(overrides or []), device, say)
     emit(result.to_dict(), result.to_text(), as_json)
     if not result.finished:
         raise Stopped

@@ -16,7 +16,7 @@ from wgan.serve.backend import Backend
 from wgan.serve.errors import CheckpointError
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.out_of_memory import runtime_failure
-from wgan.serve.torch_device import exact_float32, torch_device
+from wgan.serve.torch_device import exact_float32, torch_device, why_cpu
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
 from wgan.training.flops import generator_flops
@@ -121,6 +121,7 @@ class TorchBackend(Backend):
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)
+        self.notice = why_cpu(device)
         exact_float32(self.device)
         self.generator = generator
         module = generator.module if precision == "fp32" else as_deployed(generator.module, precision)
