@@ -19,6 +19,7 @@ from wgan.serve.files import atomic_write
 from wgan.serve.outputs import open_output
 from wgan.serve.owner import FOREVER, own
 from wgan.serve.sampler import BATCH, sample
+from wgan.serve.torch_device import torch_device, why_cpu
 from wgan.training import checkpoint, config
 from wgan.training import run as runs
 from wgan.training.deploy import TorchBackend, load_generator
@@ -77,13 +78,13 @@ class Demo:
         return "\n".join(lines)
 
 
-def run_demo(path: Path, changes: dict[str, Any], device: torch.device, say: Callable[[str], None]) -> Demo:
+def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], None]) -> Demo:
     """Trains the `demo` preset (or goes on with it), exports all that can be built here, verifies, samples.
 
     Args:
         path: run folder.
         changes: settings over the preset.
-        device: where to train.
+        device: auto, cpu or cuda: where to train, measure and sample.
         say: takes lines about the progress.
 
     Raises:
@@ -99,11 +100,14 @@ def _run(
 ) -> Demo:
     began = time.monotonic()
     timings: dict[str, float] = {}
+    tell = _once(say)
+    where = torch.device(torch_device(device))
+    tell(why_cpu(device))
     wanted = config.from_dict(changes, base=config.load(PRESET))
     started = runs.RunFolder(path).config.is_file()
     folder, wanted = runs.reopen(path, changes) if started else (runs.begin(path), wanted)
     if not _trained(folder, wanted):
-        result = train(folder, wanted, device=device, cache=path.parent / ".cache", resume=started)
+        result = train(folder, wanted, device=where, cache=path.parent / ".cache", resume=started)
         timings["training"] = result.seconds
         if not result.finished:
             return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began)
@@ -115,8 +119,9 @@ def _run(
     made: list[Path] = []  # others in the folder may be of an earlier generator
     for kind in exporter.ENDINGS:
         try:
-            for exported in exporter.export(generator, target, [kind]):
+            for exported in exporter.export(generator, target, [kind], device=device):
                 say(f"wrote {exported.path}")
+                tell(exported.notice)
                 made.append(exported.path)
         except (BackendUnavailable, ExportError) as error:
             if kind != "trt" or isinstance(error, ParityError):
@@ -125,7 +130,7 @@ def _run(
     timings["export, measured"] = time.monotonic() - mark
 
     mark = time.monotonic()
-    artifacts = [exporter.verify(file, required=False) for file in made]
+    artifacts = [exporter.verify(file, device=device, required=False) for file in made]
     timings["verify"] = time.monotonic() - mark
 
     mark = time.monotonic()
@@ -134,12 +139,12 @@ def _run(
         target / exporter.REFERENCE,
         *(entry.path for entry in artifacts if entry.passed is not None),
     ]:
-        with _open(file) as backend:
+        with _open(file, device) as backend:
             speeds.append(measure_speed(backend, BATCH))
     timings["measuring speed"] = time.monotonic() - mark
 
     mark = time.monotonic()
-    with open_backend(target / exporter.file_name("onnx", "fp32")) as backend:
+    with open_backend(target / exporter.file_name("onnx", "fp32"), device=device) as backend:
         text = {"model": backend.digest}
         with open_output(path / "generated", count=BATCH, first=0, text=text) as output:
             for first, images, _ in sample(backend, 0, BATCH, BATCH):
@@ -166,5 +171,17 @@ def _trained(folder: runs.RunFolder, wanted: config.Config) -> bool:
     return checkpoint.step_path(folder.checkpoints, wanted.steps).is_file()
 
 
-def _open(file: Path) -> Backend:
-    return TorchBackend(file) if file.name == exporter.REFERENCE else open_backend(file)
+def _open(file: Path, device: str) -> Backend:
+    return TorchBackend(file, device) if file.name == exporter.REFERENCE else open_backend(file, device=device)
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str | None], None]:
+    """Says each line once, and nothing for None."""
+    said: set[str | None] = {None}
+
+    def tell(text: str | None) -> None:
+        if text is not None and text not in said:
+            said.add(text)
+            say(text)
+
+    return tell

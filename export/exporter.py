@@ -34,6 +34,7 @@ class Exported:
 
     path: Path
     metadata: Metadata
+    notice: str | None = None  # what a user should know of how it ran
 
     @property
     def passed(self) -> bool | None:
@@ -67,11 +68,12 @@ def export(
     opset: int = 11,
     max_batch: int = 256,
     engine_options: BuildOptions | None = None,
+    device: str = "auto",
 ) -> Iterator[Exported]:
     """Writes the asked-for artifacts and the reference they were measured against, one after the other.
 
     ``output`` is float32 or uint8: pixels (N, H, W, C), made by the graph itself.
-    ``engine_options`` says what a TensorRT engine may run on beside this machine.
+    ``engine_options`` says what a TensorRT engine may run on beside this machine; ``device`` what they are measured on.
 
     Raises:
         ConfigError: an unknown format, precision or output, or a batch out of range.
@@ -127,32 +129,36 @@ def export(
             created_with=_versions(),
             **extra,
         )
-        yield _prove_and_write(folder / file_name(kind, precision, output), payload, metadata, generator, max_batch)
+        path = folder / file_name(kind, precision, output)
+        yield _prove_and_write(path, payload, metadata, generator, max_batch, device)
 
 
 def _prove_and_write(
-    path: Path, payload: bytes, metadata: Metadata, generator: TrainedGenerator, max_batch: int
+    path: Path, payload: bytes, metadata: Metadata, generator: TrainedGenerator, max_batch: int, device: str
 ) -> Exported:
     """Measures the bytes as any user would open them, and only then gives them their name."""
-    report = _measure(artifact.assembled(path, payload, metadata), generator, max_batch)
+    report, notice = _measure(artifact.assembled(path, payload, metadata), generator, max_batch, device)
     if report["passed"] is False:
         failures = "; ".join(parity.failures(report))
         raise ParityError(f"{path.name} does not match PyTorch and was not written: {failures}")
     proven = metadata.replace(parity=report)
     artifact.write(path, payload, proven)
-    return Exported(path, proven)
+    return Exported(path, proven, notice)
 
 
-def _measure(made: Artifact, generator: TrainedGenerator, max_batch: int) -> dict[str, Any]:
+def _measure(
+    made: Artifact, generator: TrainedGenerator, max_batch: int, device: str
+) -> tuple[dict[str, Any], str | None]:
+    """The parity report, and what a user should know of how it ran."""
     try:
-        backend = open_artifact(made, trusted=True)
+        backend = open_artifact(made, device=device, trusted=True)
     except BackendUnavailable as error:
         if made.metadata.format != "trt":
             raise
         # kept inside it, wherever it may be copied
-        return parity.not_measured(without_paths(str(error), made.path))
+        return parity.not_measured(without_paths(str(error), made.path)), None
     with backend:
-        return parity.measure(backend, generator.module, max_batch)
+        return parity.measure(backend, generator.module, max_batch), backend.notice
 
 
 def verify(path: Path, reference: Path | None = None, *, device: str = "auto", required: bool = True) -> Exported:
@@ -190,7 +196,7 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
     if found.format == "trt" and not found.proven:
         # built where it could not run, or measured where it did not hold: from now on it carries this report
         artifact.write_sidecar(path, measured)
-    return Exported(path, measured)
+    return Exported(path, measured, backend.notice)
 
 
 def _check_describes(path: Path, found: Metadata, generator: TrainedGenerator) -> None:

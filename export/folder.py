@@ -16,6 +16,7 @@ class Refused:
 
     path: Path
     reason: str
+    notice: None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""

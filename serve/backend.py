@@ -37,7 +37,7 @@ class Backend(ABC):
     device: str  # what it really runs on: cpu or cuda
     # from this batch size on, an image's bits do not depend on the batch (measured, see the tests)
     steady_batch: int = 1
-    # what a user should know of how it runs, once it has run
+    # what a user should know of how it runs; it may be known only when it has run
     notice: str | None = None
 
     def __init__(self, metadata: Metadata, digest: str, path: Path):

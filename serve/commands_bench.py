@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.serve.console import Device, Json, Run, emit, say
+from wgan.serve.console import Device, Json, Run, emit, say, say_once
 from wgan.serve.errors import BackendError, ConfigError, WganError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def bench(
     peaks = Peaks(__name__)
     with counter(quiet=0.0) as progress:
         rows = list(measure(__name__, subjects, sizes, device=device, seconds=seconds, peak=peaks, progress=progress))
+    say_once(row.get("notice") for row in rows)
     if all("error" in row for row in rows):
         raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
     found = Bench(_machine(rows), peaks.found, rows)
@@ -178,6 +179,7 @@ def case(
             "device_memory": device_memory(int(used)) if used and backend.device == "cuda" else None,
             "flops": backend.metadata.source.get("flops"),
             "provider": getattr(backend, "provider", None),  # of ONNX Runtime
+            "notice": backend.notice,
             # a checkpoint at a reduced precision is measured when it is opened
             **({"parity": facts(backend.metadata.parity)} if kind == "torch" and precision != "fp32" else {}),
         }

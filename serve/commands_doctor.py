@@ -32,7 +32,8 @@ def doctor(
     if backend is not None:
         result |= {"asked": {"backend": backend, "device": device, "runs": runs}}
         where = "here" if device == "auto" else f"here on {device}"
-        text += f"\n\n{backend} {'runs' if runs else 'does not run'} {where}"
+        verdict = {True: "runs", False: "does not run", None: "is not known to run"}[runs]
+        text += f"\n\n{backend} {verdict} {where}"
     emit(result, text, as_json)
-    if runs is False:
+    if backend is not None and not runs:
         raise typer.Exit(1)

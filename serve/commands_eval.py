@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wgan.serve.console import Device, Json, Run, emit, need_training, say
+from wgan.serve.console import Device, Json, Run, emit, need_training, say, say_once
 from wgan.serve.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ def evaluate(
     from wgan.serve.progress import counter
     from wgan.serve.runs import ROOT, find_artifact
     from wgan.serve.sampler import batch_size_for
-    from wgan.serve.torch_device import torch_device
+    from wgan.serve.torch_device import torch_device, why_cpu
 
     if n < 2:
         raise ConfigError(f"-n {n} is not at least 2")
@@ -48,6 +48,7 @@ def evaluate(
     folder = path.resolve().parent.parent  # of the run, if the artifact lies in its export folder
     cache = (folder.parent if (folder / "config.yaml").is_file() else ROOT) / ".cache"
     with open_model(path, kind, device) as opened, counter() as progress:
+        say_once([why_cpu(device), opened.notice])
         doubt = getattr(opened, "assumes", None) or unproven(path, opened.metadata)
         if doubt is not None:
             say(doubt)

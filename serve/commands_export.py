@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wgan.serve.console import Device, Json, Run, emit, need_training, say
+from wgan.serve.console import Device, Json, Run, emit, need_training, say, say_once
 
 
 def export(
@@ -28,6 +28,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
     triton_backend: Annotated[str, typer.Option(help="with triton: onnxruntime or tensorrt")] = "onnxruntime",
     triton_device: Annotated[str, typer.Option(help="with triton: auto, cpu or cuda")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="what artifacts are measured on: auto, cpu or cuda", metavar="NAME")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
@@ -35,6 +38,7 @@ def export(
     from wgan.serve.owner import FOREVER, own
     from wgan.serve.runs import newest_run
     from wgan.serve.tensorrt_build import BuildOptions, parse_capabilities
+    from wgan.serve.torch_device import check_name
 
     capabilities = parse_capabilities(compute_capability) if compute_capability is not None else ()
     options = BuildOptions(version_compatible, hardware_compatible, capabilities)
@@ -49,6 +53,7 @@ def export(
 
     serving = triton.Settings(triton_backend, triton_device, max_batch)
     serving.check()
+    check_name(device)
     # a checkpoint file and a folder to write to need no run
     alone = checkpoint not in ("best", "last") and run is None and out is not None
     folder = None if alone else run or newest_run()
@@ -72,9 +77,11 @@ def export(
             opset=opset,
             max_batch=max_batch,
             engine_options=options,
+            device=device,
         ):
             say(f"wrote {artifact.path}")
             done.append(artifact)
+        say_once(artifact.notice for artifact in done)
         if folder is not None and target == folder / "export":
             write_report(folder)
         result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
@@ -108,6 +115,7 @@ def verify(
     done: list[Row]
     with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
         done = [exporter.verify(place, device=device)] if alone else verify_folder(place, device=device)
+    say_once(row.notice for row in done)
     verdict = passed(done)
     emit({"passed": verdict, "artifacts": [row.to_dict() for row in done]}, parity_table(done), as_json)
     if any(not isinstance(row, Refused) and row.passed is False for row in done):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.serve.console import Device, Json, Run, emit, need_training, say
+from wgan.serve.console import Device, Json, Run, emit, need_training, say, say_once
 from wgan.serve.errors import ConfigError, ParityError
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def sample(
     began = time.perf_counter()
     with open_model(path, kind, device, precision, OnnxOptions(provider, threads)) as opened:
         loaded = time.perf_counter()
+        say_once([opened.notice])
+        said = opened.notice
         assumes = getattr(opened, "assumes", None)  # of a file that is not ours
         if assumes is not None:
             say(assumes)
@@ -98,8 +100,8 @@ def sample(
             count, files, there = made.shards(shards, asked.part, say)
         where = f"{opened.name} on {opened.device}"
         digest = opened.digest
-        if opened.notice is not None:
-            say(opened.notice)
+        if opened.notice != said:
+            say_once([opened.notice])
     seconds = time.perf_counter() - loaded
     result = {
         "out": str(out),

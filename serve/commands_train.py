@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wgan.serve.console import Device, Json, Overrides, Stopped, emit, need_training, say
+from wgan.serve.console import Device, Json, Overrides, Stopped, emit, need_training, say, say_once
 from wgan.serve.errors import ConfigError
 
 LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
@@ -30,7 +30,7 @@ def train(
     """Train on images, into a run folder."""
     from wgan.serve.owner import own
     from wgan.serve.runs import ROOT, newest_run
-    from wgan.serve.torch_device import torch_device
+    from wgan.serve.torch_device import torch_device, why_cpu
 
     need_training()
     import torch
@@ -44,6 +44,7 @@ def train(
     if data is not None:
         changes["data"] = data
     chosen = own_device(torch.device(torch_device(device)))
+    say_once([why_cpu(device)])
     if inception_weights is not None:
         changes["inception_weights"] = inception_weights
     if resume:
@@ -102,15 +103,11 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole way, on the built-in faces."""
-    from wgan.serve.torch_device import torch_device
-
     need_training()
-    import torch
-
     from wgan.export.demo import run_demo
     from wgan.training.config import parse_overrides
 
-    result = run_demo(run, parse_overrides(overrides or []), torch.device(torch_device(device)), say)
+    result = run_demo(run, parse_overrides(overrides or []), device, say)
     emit(result.to_dict(), result.to_text(), as_json)
     if not result.finished:
         raise Stopped

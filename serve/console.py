@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,12 @@ def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
 def say(text: str) -> None:
     """A line on stderr."""
     print(plain(text), file=sys.stderr, flush=True)
+
+
+def say_once(texts: Iterable[str | None]) -> None:
+    """Lines on stderr: each once, however many have it to say."""
+    for text in dict.fromkeys(text for text in texts if text is not None):
+        say(text)
 
 
 def plain(text: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from wgan.serve import machine, verdicts
 from wgan.serve.gpu import Driver, query_driver
-from wgan.serve.requirements import Package, installed, installer, packages, uninstaller, unmet
-from wgan.serve.verdicts import Gap, Verdict
+from wgan.serve.requirements import Gap, Package, installed, installer, packages, uninstaller, unmet
+from wgan.serve.verdicts import Verdict
 
 TIGHT = 2_000_000_000  # bytes: checkpoints of one run and a cache of images
 
@@ -27,9 +27,10 @@ class Diagnosis:
     backends: list[Verdict]
     troubles: list[Gap]
 
-    def runs(self, backend: str, device: str) -> bool:
-        """Whether a backend runs on a device, or for `auto` on any."""
-        return any(row.runs for row in self.backends if row.what == backend and device in ("auto", row.device))
+    def runs(self, backend: str, device: str) -> bool | None:
+        """Whether a backend runs on a device, or for `auto` on any; None where only a try would tell."""
+        found = [row.runs for row in self.backends if row.what == backend and device in ("auto", row.device)]
+        return True if True in found else None if None in found else False
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -10,11 +10,12 @@ from rich.table import Table
 from wgan.serve.doctor import Diagnosis
 
 WIDTH = 80
+RUNS = {True: "yes", False: "no", None: "try"}
 
 
 def as_text(found: Diagnosis) -> str:
     """The machine, the backends, the packages, and what is to be mended."""
-    rows = [(row.what, row.device, "yes" if row.runs else "no", row.why) for row in found.backends]
+    rows = [(row.what, row.device, RUNS[row.runs], row.why) for row in found.backends]
     parts = [_machine(found), _table(("backend", "on", "runs", ""), rows)]
     listed = [
         (package.name, package.installed or "-", package.wanted, package.extra or "base") for package in found.packages
@@ -23,14 +24,14 @@ def as_text(found: Diagnosis) -> str:
         parts.append(_table(("package", "installed", "tested with", "extra"), listed))
     if found.troubles:
         parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in found.troubles)]))
-    missing: dict[str, list[str]] = {}
     said = {gap.fix for gap in found.troubles}
-    for row in found.backends:
-        if not row.runs and row.fix not in said:
-            missing.setdefault(str(row.fix), []).append(f"{row.what} on {row.device}")
-    if missing:
-        lines = [_gap(", ".join(names), fix) for fix, names in missing.items()]
-        parts.append("\n".join(["for what does not run:", *lines]))
+    for runs, title in ((False, "for what does not run:"), (None, "nobody knows yet, so try it:")):
+        missing: dict[str, list[str]] = {}
+        for row in found.backends:
+            if row.runs is runs and row.fix not in said:
+                missing.setdefault(str(row.fix), []).append(f"{row.what} on {row.device}")
+        if missing:
+            parts.append("\n".join([title, *(_gap(", ".join(names), fix) for fix, names in missing.items())]))
     return "\n\n".join(parts)
 
 

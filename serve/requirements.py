@@ -13,6 +13,17 @@ EXTRAS = ("onnx-cpu", "onnx", "trt", "trt-rtx", "train")
 
 
 @dataclass(frozen=True)
+class Gap:
+    """What is missing, and the command that mends it."""
+
+    why: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.why}; to mend it: {self.fix}"
+
+
+@dataclass(frozen=True)
 class Package:
     """A package that wgan asks for, with the bounds it was tested within."""
 

@@ -118,7 +118,8 @@ class Stranger(OnnxBackend):
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
         try:
-            images: np.ndarray = self._session.run([self._output], {self._input: z})[0]
+            with self._exact():
+                images: np.ndarray = self._session.run([self._output], {self._input: z})[0]
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
             raise runtime_failure("ONNX Runtime", error, len(z)) from None
         return images

@@ -3,12 +3,17 @@
 import ctypes
 import importlib
 import importlib.util
+import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from wgan.serve.errors import BackendUnavailable
+from wgan.serve.errors import BackendError, BackendUnavailable, ExportError
+from wgan.serve.gpu import Gpu
 from wgan.serve.progress import Callback
+from wgan.serve.requirements import installer
 
 MODULES = {"tensorrt": "trt", "tensorrt_rtx": "trt-rtx"}  # and the extra that installs each
 
@@ -37,6 +42,31 @@ def load_tensorrt(name: str | None = None) -> ModuleType:
 def builds_for_absent_gpus(api: Any) -> bool:
     """Whether this is TensorRT-RTX, whose builder takes compute capabilities and needs no GPU."""
     return hasattr(api, "ComputeCapability")
+
+
+def compute_capabilities(api: Any) -> dict[str, Any]:
+    """The GPUs that TensorRT-RTX lists: compute capability, as in `8.6`, → the member that means it."""
+    found = {name: value for name, value in api.ComputeCapability.__members__.items() if re.fullmatch(r"SM\d+", name)}
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in found.items()}
+
+
+def unlisted(api: Any, gpu: Gpu) -> str | None:
+    """What is to be said of a GPU that TensorRT-RTX does not list, as it lists no Hopper; None of any other."""
+    if not builds_for_absent_gpus(api) or gpu.compute_capability in compute_capabilities(api):
+        return None
+    return f"{api.__name__} {api.__version__} lists no compute capability {gpu.compute_capability}"
+
+
+@contextmanager
+def naming_tensorrt(api: Any, gpu: Gpu | None) -> Iterator[None]:
+    """Where TensorRT-RTX refuses a GPU that it does not list, the error also names TensorRT, which knows more GPUs."""
+    try:
+        yield
+    except (BackendError, ExportError) as error:
+        why = None if gpu is None else unlisted(api, gpu)
+        if why is None:
+            raise
+        raise type(error)(f"{error}; {why}: TensorRT may run on it, {installer()} 'wgan[trt]'") from error
 
 
 def makes_own_graphs(api: Any) -> bool:

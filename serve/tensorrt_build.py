@@ -14,7 +14,9 @@ from wgan.serve.progress import counter
 from wgan.serve.tensorrt_api import (
     builds_for_absent_gpus,
     collecting_logger,
+    compute_capabilities,
     load_tensorrt,
+    naming_tensorrt,
     progress_monitor,
     started,
 )
@@ -83,6 +85,13 @@ def build_engine(
     options = options or BuildOptions()
     api = load_tensorrt("tensorrt_rtx" if options.compute_capabilities else None)
     gpu = first_gpu()
+    with naming_tensorrt(api, None if options.compute_capabilities else gpu):
+        return _built(api, gpu, onnx_file, precision, optimum, max_batch, options)
+
+
+def _built(
+    api: Any, gpu: Gpu | None, onnx_file: bytes, precision: str, optimum: int, max_batch: int, options: BuildOptions
+) -> Built:
     targets = _targets(api, options, gpu)
     if not builds_for_absent_gpus(api):
         _wake_cuda(api)
@@ -105,7 +114,9 @@ def build_engine(
         config.num_compute_capabilities = len(targets)
         for index, target in enumerate(targets):
             # a GPU that is here but in no list, such as Hopper: the builder is asked for it all the same
-            if not config.set_compute_capability(_members(api).get(target, api.ComputeCapability.CURRENT), index):
+            if not config.set_compute_capability(
+                compute_capabilities(api).get(target, api.ComputeCapability.CURRENT), index
+            ):
                 raise ExportError(f"{api.__name__} refuses to build for compute capability {target}: {logger.reason}")
     else:
         if options.version_compatible:
@@ -167,19 +178,13 @@ def _targets(api: Any, options: BuildOptions, gpu: Gpu | None) -> tuple[str, ...
             instead = ": name GPUs with --compute-capability" if name == "hardware_compatible" else ""
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"{option} is TensorRT's; {api.__name__}, which would build here, lacks it{instead}")
-    known = _members(api)
+    known = compute_capabilities(api)
     for target in options.compute_capabilities:
         if target not in known:
             names = ", ".join(sorted(known, key=float))
             raise ConfigError(f"{api.__name__} {api.__version__} builds for compute capability {names}, not {target}")
     default = (gpu.compute_capability,) if gpu else tuple(name for name in RTX_TARGETS if name in known)
     return options.compute_capabilities or default
-
-
-def _members(api: Any) -> dict[str, Any]:
-    """Compute capability, as in `8.6`, → the member of the enumeration that means it."""
-    found = {name: value for name, value in api.ComputeCapability.__members__.items() if re.fullmatch(r"SM\d+", name)}
-    return {f"{name[2:-1]}.{name[-1]}": value for name, value in found.items()}
 
 
 def _add_profile(builder: Any, network: Any, config: Any, optimum: int, max_batch: int) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """The device that torch runs on: as asked, and never another."""
 
+import warnings
+
 from wgan.serve.cores import restricted
 from wgan.serve.errors import BackendUnavailable, ConfigError
+from wgan.serve.gpu import gpu_count
+from wgan.serve.verdicts import torch_gap
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -30,9 +34,34 @@ def torch_device(name: str) -> str:
         raise BackendUnavailable("torch is not installed", extra="train") from None
     if (cores := restricted()) is not None and torch.get_num_threads() > cores:
         torch.set_num_threads(cores)
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BackendUnavailable("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+    there = name != "cpu" and _finds_cuda()
+    if name == "cuda" and not there:
+        gap = torch_gap()
+        why = f"; {gap}" if gap is not None and gpu_count() else ""
+        raise BackendUnavailable(f"--device cuda: torch finds no CUDA device here; use --device cpu or auto{why}")
+    return "cuda" if there else "cpu"
+
+
+def why_cpu(name: str) -> str | None:
+    """What is to be said where ``auto`` takes the CPU although the driver shows a GPU: why, and what mends it.
+
+    Nothing of a torch that was built for the CPU alone, which somebody chose.
+    """
+    import torch
+
+    if name != "auto" or torch.version.cuda is None or _finds_cuda() or not gpu_count():
+        return None
+    gap = torch_gap() or "torch finds no CUDA device, though the driver shows one; to see more: wgan doctor"
+    return f"runs on the CPU: {gap}"
+
+
+def _finds_cuda() -> bool:
+    """Whether torch can use CUDA; of what keeps it torch warns over several lines, and we in one."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.cuda.is_available()
 
 
 def exact_float32(device: str) -> None:

@@ -9,7 +9,7 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend
 from wgan.serve.errors import BackendError
 from wgan.serve.out_of_memory import runtime_failure
-from wgan.serve.torch_device import exact_float32, torch_device
+from wgan.serve.torch_device import exact_float32, torch_device, why_cpu
 from wgan.serve.torch_pieces import PIECE, Pieces
 
 
@@ -22,6 +22,7 @@ class TorchScriptBackend(Backend):
     def __init__(self, artifact: Artifact, device: str = "auto"):
         super().__init__(artifact.metadata, artifact.metadata.payload_sha256, artifact.path)
         self.device = torch_device(device)
+        self.notice = why_cpu(device)
         exact_float32(self.device)
         import torch
 

@@ -24,6 +24,7 @@ from wgan.serve.backend import Backend, Batch
 from wgan.serve.cuda import Cuda
 from wgan.serve.errors import BackendError, BackendUnavailable
 from wgan.serve.gpu import first_gpu
+from wgan.serve.tensorrt_api import naming_tensorrt
 from wgan.serve.tensorrt_fit import check_fits, runtime_of
 from wgan.serve.trt_engine import TrtEngine
 
@@ -50,13 +51,15 @@ class TrtBackend(Backend):
         gpu = first_gpu()
         if gpu is None:
             raise BackendUnavailable("the trt backend needs an NVIDIA GPU and its driver; here use --backend onnx")
-        check_fits(artifact, api, gpu, trusted=trusted)
+        with naming_tensorrt(api, gpu):
+            check_fits(artifact, api, gpu, trusted=trusted)
         self._in_use = threading.Lock()
         self._engine: TrtEngine | None = None
         self._cuda = Cuda()
         try:
             self._compute, self._copies = self._cuda.stream(), self._cuda.stream()
-            self._engine = TrtEngine(api, artifact, self._cuda, self._compute, graphs=graphs)
+            with naming_tensorrt(api, gpu):
+                self._engine = TrtEngine(api, artifact, self._cuda, self._compute, graphs=graphs)
             self._slots = [_Slot(self._cuda, self._engine) for _ in range(SLOTS)]
         except BaseException:
             with suppress(BackendError):  # the first failure is the one to tell

@@ -1,34 +1,27 @@
 """Whether each backend runs here, on each device: what it runs with, or what is missing and what mends it."""
 
-import io
 import re
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from wgan.serve import machine, onnx_runtime
-from wgan.serve.errors import BackendUnavailable
-from wgan.serve.gpu import Driver
-from wgan.serve.requirements import installed, installer, uninstaller
-from wgan.serve.tensorrt_api import load_tensorrt
+from wgan.serve.cuda import Cuda
+from wgan.serve.errors import BackendError, BackendUnavailable
+from wgan.serve.gpu import Driver, query_driver
+from wgan.serve.onnx_providers import CUDA, cuda_gap, short, tensorrt_gap
+from wgan.serve.requirements import Gap, installed, installer, uninstaller
+from wgan.serve.tensorrt_api import builds_for_absent_gpus, load_tensorrt, unlisted
 
-CUDA = "CUDAExecutionProvider"
 OLDEST_DRIVER = {12: 525, 13: 580}  # of each CUDA's compatibility table, Linux
-OLDEST_GPU = (7, 5)  # compute capability that TensorRT 10.8 and later and TensorRT-RTX ask for
+OLDEST_GPU = (7, 5)  # compute capability that CUDA 13, TensorRT 10.8 and later and TensorRT-RTX ask for
+SEE_GPU = "nvidia-smi (who holds the GPU and its memory)"
 GET_DRIVER = "install NVIDIA's driver from https://www.nvidia.com/drivers"
-
-# An ONNX file (IR 6, opset 11) whose graph is y = Identity(x), float32 (1,): what a provider is tried with.
-IDENTITY = bytes.fromhex(
-    "080612003a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801"
-    "620f0a0179120a0a08080112040a02080142040a00100b"
-)
 
 
 @dataclass(frozen=True)
-class Gap:
-    """What is missing, and the command that mends it."""
+class Untried:
+    """Why nothing is known of it, and the command that tries it."""
 
     why: str
     fix: str
@@ -36,11 +29,14 @@ class Gap:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether something runs on one device: with what, or why not and what mends it."""
+    """Whether something runs on one device: with what, or why not and what mends it.
+
+    ``runs`` is None where it is not known: ``fix`` then tries it.
+    """
 
     what: str
     device: str
-    runs: bool
+    runs: bool | None
     why: str
     fix: str | None = None
 
@@ -51,11 +47,28 @@ def backends(driver: Driver | None) -> list[Verdict]:
     for name, look in (("onnx", _onnx), ("torchscript", _torchscript), ("torch", _torch), ("trt", _trt)):
         for device in ("cpu", "cuda") if name != "trt" else ("cuda",):
             result = look(device, driver)
-            if isinstance(result, Gap):
-                found.append(Verdict(name, device, False, result.why, result.fix))
-            else:
+            if isinstance(result, str):
                 found.append(Verdict(name, device, True, result))
+            else:
+                found.append(Verdict(name, device, False if isinstance(result, Gap) else None, result.why, result.fix))
     return found
+
+
+def onnx_gap(provider: str) -> Gap | None:
+    """Why ONNX Runtime cannot run with its provider cuda or tensorrt here; None where it can. It is tried."""
+    if provider == "tensorrt":
+        ort = onnx_runtime.load()
+
+        if (gap := tensorrt_gap(ort)) is not None:
+            return gap
+    found = _onnx("cuda", query_driver())
+    return found if isinstance(found, Gap) else None
+
+
+def torch_gap() -> Gap | None:
+    """Why torch cannot run on CUDA here; None where nothing is known against it."""
+    found = _torchscript("cuda", query_driver())
+    return found if isinstance(found, Gap) else None
 
 
 def gpu_gap(driver: Driver | None) -> Gap | None:
@@ -85,6 +98,30 @@ def _too_old(driver: Driver | None, cuda: str | None) -> Gap | None:
     return Gap(f"driver {driver.release or '(unknown)'} is too old for CUDA {major[0]}", GET_DRIVER + wanted)
 
 
+def _cuda_fails(driver: Driver | None, cuda: str | None) -> Gap | None:
+    """Whether what was built with this version of CUDA cannot run here, whatever it is: known, or found by trying."""
+    if (gap := _too_old(driver, cuda)) is not None:
+        return gap
+    major = (cuda or "").partition(".")[0]
+    if major == "13" and driver is not None and driver.gpus and driver.gpus[0].capability < OLDEST_GPU:
+        have, need = (".".join(map(str, pair)) for pair in (driver.gpus[0].capability, OLDEST_GPU))
+        return Gap(f"the GPU's compute capability is {have}, CUDA 13 needs {need}", "use --device cpu")
+    if not major or (installed("cuda-bindings") or "").partition(".")[0] != major:
+        return None  # of another CUDA: they would tell of that one
+    try:
+        cuda_runtime = Cuda()
+    except BackendUnavailable:
+        return None
+    try:
+        cuda_runtime.stream()
+    except BackendError as error:
+        # a GPU that others fill or hold is no fault of the driver's
+        return Gap(f"{error} on this driver", GET_DRIVER if "Driver" in str(error) else SEE_GPU)
+    finally:
+        cuda_runtime.close()
+    return None
+
+
 def _onnx(device: str, driver: Driver | None) -> str | Gap:
     no_gpu = gpu_gap(driver)
     extra = "wgan[onnx-cpu]" if no_gpu else "wgan[onnx]"
@@ -96,29 +133,14 @@ def _onnx(device: str, driver: Driver | None) -> str | Gap:
         found = f"onnxruntime {ort.__version__}"
     except Exception as error:  # half an install fails in any way
         package = "onnxruntime" if no_gpu else "onnxruntime-gpu"
-        return Gap(f"ONNX Runtime does not load: {_short(error)}", f"{installer()} --force-reinstall {package}")
+        return Gap(f"ONNX Runtime does not load: {short(error)}", f"{installer()} --force-reinstall {package}")
     if device == "cpu":
         return found
     if no_gpu:
         return no_gpu
     if CUDA not in providers:
         return Gap("this ONNX Runtime has no CUDA", f"{uninstaller()} onnxruntime && {installer()} '{extra}'")
-    return _too_old(driver, getattr(ort, "cuda_version", None)) or _try_cuda(ort) or found
-
-
-def _try_cuda(ort: Any) -> Gap | None:
-    """Whether the CUDA provider starts: which libraries it lacks shows only where it loads them."""
-    fix = f"{installer()} 'onnxruntime-gpu[cuda,cudnn]'"
-    try:
-        ort.set_default_logger_severity(4)
-        with redirect_stdout(io.StringIO()):  # what it misses it prints
-            if hasattr(ort, "preload_dlls"):
-                ort.preload_dlls()
-        session = ort.InferenceSession(IDENTITY, providers=[CUDA])
-    except Exception as error:  # onnxruntime raises types of its own, some without a common base
-        return Gap(f"ONNX Runtime's CUDA fails: {_short(error)}", fix)
-    # a provider that fails to load is dropped without an exception
-    return None if session.get_providers()[0] == CUDA else Gap("CUDA's or cuDNN's libraries are missing", fix)
+    return _cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or found
 
 
 def _torchscript(device: str, driver: Driver | None) -> str | Gap:
@@ -132,7 +154,7 @@ def _torchscript(device: str, driver: Driver | None) -> str | Gap:
     built_with = _torch_cuda()
     if built_with is None:
         return Gap(f"{version} is built for the CPU alone", f"{installer()} --force-reinstall torch torchvision")
-    return _too_old(driver, built_with) or f"{version}, CUDA {built_with}"
+    return _cuda_fails(driver, built_with) or f"{version}, CUDA {built_with}"
 
 
 def _torch(device: str, driver: Driver | None) -> str | Gap:
@@ -153,14 +175,14 @@ def _torch_cuda() -> str | None:
     return found[1] if found else None
 
 
-def _trt(device: str, driver: Driver | None) -> str | Gap:
+def _trt(device: str, driver: Driver | None) -> str | Gap | Untried:
     no_gpu = gpu_gap(driver)
     try:
         api = load_tensorrt()
     except BackendUnavailable as error:
         missing = not any(map(find_spec, ("tensorrt", "tensorrt_rtx")))
         extra = "trt-rtx" if no_gpu else "trt"
-        why = "TensorRT is not installed" if missing else _short(error)
+        why = "TensorRT is not installed" if missing else short(error)
         return Gap(why, f"{installer()} 'wgan[{extra}]'")
     if no_gpu:
         return no_gpu
@@ -172,8 +194,12 @@ def _trt(device: str, driver: Driver | None) -> str | Gap:
     if bindings is None:
         extra = "trt-rtx" if api.__name__ == "tensorrt_rtx" else "trt"
         return Gap("cuda-bindings is not installed", f"{installer()} 'wgan[{extra}]'")
-    return _too_old(driver, bindings) or f"{api.__name__} {api.__version__}"
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    if (gap := _cuda_fails(driver, bindings)) is not None:
+        return gap
+    if (unknown := unlisted(api, driver.gpus[0])) is not None:
+        trained = find_spec("torch") is not None
+        return Untried(unknown, "wgan export --format trt" if trained else "wgan sample --backend trt -n 1 --rebuild")
+    if builds_for_absent_gpus(api) and driver.gpus[0].capability == OLDEST_GPU:
+        why = f"{api.__name__} {api.__version__} has no float32 matrix product for 7.5; float16 was never tried"
+        return Untried(why, "wgan export --format trt --precision fp16")
+    return f"{api.__name__} {api.__version__}"

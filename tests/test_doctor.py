@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wgan.serve import doctor, doctor_text, gpu, machine, requirements, verdicts
+from wgan.serve import doctor, doctor_text, gpu, machine, onnx_providers, requirements, verdicts
 from wgan.serve.backend import open_backend
 from wgan.serve.cli import main
 from wgan.serve.errors import BackendError
@@ -24,6 +24,8 @@ FULL = SLIM | {"onnxruntime-gpu": "1.31.1", "torch": "2.15.0", "torchvision": "0
                "pyyaml": "6.0.3", "tensorrt-rtx": "1.7.1", "cuda-bindings": "13.5.0"}  # fmt: skip
 MODULES = {"onnxruntime-gpu": "onnxruntime", "pyyaml": "yaml", "tensorrt-rtx": "tensorrt_rtx"}
 H100 = ("NVIDIA H100 80GB HBM3", (9, 0), 80 * 2**30)
+L40 = ("NVIDIA L40", (8, 9), 48 * 2**30)
+RTX_LISTS = ("SM75", "SM80", "SM86", "SM89", "SM120", "SM121", "CURRENT")
 
 
 class FakeDriver:
@@ -91,12 +93,26 @@ class FakeRuntime(SimpleNamespace):
 
         super().__init__(
             __version__="1.31.1",
+            __file__="/none/onnxruntime/__init__.py",
             cuda_version="13.0",
             get_available_providers=lambda: [*provider, "CPUExecutionProvider"],
             set_default_logger_severity=lambda level: None,
             preload_dlls=lambda: print("Please follow https://onnxruntime.ai to install CUDA."),
             InferenceSession=Session,
         )
+
+
+class FakeCuda:
+    """cuda-bindings, with which CUDA starts or does not."""
+
+    fails: str | None = None
+
+    def stream(self) -> None:
+        if self.fails is not None:
+            raise BackendError(f"CUDA: cudaStreamCreateWithFlags failed with {self.fails}")
+
+    def close(self) -> None:
+        pass
 
 
 Pretend = Callable[..., None]
@@ -139,7 +155,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
         monkeypatch.setattr(ctypes, "CDLL", library)
         monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: False)
         monkeypatch.setitem(sys.modules, "onnxruntime", runtime or FakeRuntime())
-        api = SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7.1")
+        monkeypatch.setattr(verdicts, "Cuda", FakeCuda)
+        listed = SimpleNamespace(__members__=dict.fromkeys(RTX_LISTS))
+        api = SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7.1", ComputeCapability=listed)
         monkeypatch.setitem(sys.modules, "tensorrt_rtx", api)
 
     return make
@@ -167,14 +185,53 @@ def test_an_environment_without_pip_is_told_uvs_command(pretend: Pretend) -> Non
 
 
 def test_a_gpu_machine_with_everything_runs_everything(pretend: Pretend) -> None:
-    pretend(FULL, FakeDriver([H100]))
+    pretend(FULL, FakeDriver([L40]))
     found = doctor.examine(Path("runs"))
     assert all(row.runs for row in found.backends)
-    assert found.driver == gpu.Driver("580.82.07", (13, 2), (gpu.Gpu(*H100),))
+    assert found.driver == gpu.Driver("580.82.07", (13, 2), (gpu.Gpu(*L40),))
     assert verdict(found, "torch", "cuda").why == "torch 2.15.0, CUDA 13.2"
     text = doctor_text.as_text(found)
-    assert "NVIDIA H100 80GB HBM3, compute capability 9.0, 80 GiB" in text
+    assert "NVIDIA L40, compute capability 8.9, 48 GiB" in text
     assert "NVIDIA 580.82.07, runs CUDA up to 13.2" in text
+
+
+def test_a_gpu_that_tensorrt_rtx_does_not_list_is_to_be_tried(
+    pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(FULL, FakeDriver([H100]))
+    row = verdict(doctor.examine(Path("runs")), "trt", "cuda")
+    assert (row.runs, row.fix) == (None, "wgan export --format trt")
+    assert row.why == "tensorrt_rtx 1.7.1 lists no compute capability 9.0"
+    assert main(["doctor", "--backend", "trt"]) == 1
+    out = capsys.readouterr().out
+    assert "nobody knows yet, so try it:\n  trt on cuda\n      wgan export --format trt\n" in out
+    assert out.endswith("trt is not known to run here\n")
+    assert main(["doctor", "--backend", "trt", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["asked"]["runs"] is None
+    # no float32 there, as the list of targets says
+    pretend(FULL, FakeDriver([("NVIDIA T4", (7, 5), 2**34)]))
+    row = verdict(doctor.examine(Path("runs")), "trt", "cuda")
+    assert (row.runs, row.fix) == (None, "wgan export --format trt --precision fp16")
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        ("cudaErrorCallRequiresNewerDriver", verdicts.GET_DRIVER),
+        ("cudaErrorDevicesUnavailable", verdicts.SEE_GPU),
+        ("cudaErrorMemoryAllocation", verdicts.SEE_GPU),
+    ],
+)
+def test_cuda_that_does_not_start_runs_nothing(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, error: str, fix: str
+) -> None:
+    pretend(FULL, FakeDriver([L40]))
+    monkeypatch.setattr(FakeCuda, "fails", error)
+    for row in doctor.examine(Path("runs")).backends:
+        assert row.runs is (row.device == "cpu")
+        if not row.runs:
+            assert f"failed with {error} on this driver" in row.why
+            assert row.fix == fix
 
 
 def test_both_wheels_of_onnx_runtime_are_a_clash(pretend: Pretend) -> None:
@@ -231,7 +288,11 @@ def test_a_gpu_on_the_bus_without_a_driver_is_wrong(pretend: Pretend, monkeypatc
     ("runtime", "why", "fix"),
     [
         (FakeRuntime(cuda=False), "has no CUDA", "pip uninstall -y onnxruntime && pip install 'wgan[onnx]'"),
-        (FakeRuntime(starts=False), "libraries are missing", "pip install 'onnxruntime-gpu[cuda,cudnn]'"),
+        (
+            FakeRuntime(starts=False),
+            "CUDA lacks a library of CUDA or cuDNN",
+            "pip install 'onnxruntime-gpu[cuda,cudnn]'",
+        ),
         (SimpleNamespace(), "does not load", "pip install --force-reinstall onnxruntime-gpu"),
     ],
 )
@@ -249,7 +310,7 @@ def test_the_file_that_a_provider_is_tried_with_is_an_onnx_file() -> None:
     import numpy as np
     import onnxruntime as ort
 
-    session = ort.InferenceSession(verdicts.IDENTITY, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(onnx_providers.IDENTITY, providers=["CPUExecutionProvider"])
     assert session.run(None, {"x": np.full(1, 3.0, np.float32)})[0].tolist() == [3.0]
 
 
@@ -333,4 +394,4 @@ def test_on_a_gpu_the_verdict_is_what_happens(tiny_export: Path, name: str, what
         opens = True
     except BackendError:
         opens = False
-    assert found.runs(what, "cuda") == opens
+    assert found.runs(what, "cuda") in (opens, None)

@@ -14,16 +14,18 @@ import pytest
 
 from tests.make import make_generator
 from wgan.export import exporter
-from wgan.serve import artifact, onnx_backend
+from wgan.serve import artifact, onnx_backend, onnx_providers, verdicts
 from wgan.serve.backend import OnnxOptions, open_backend
 from wgan.serve.cli import main
+from wgan.serve.engine_cache import EngineCache
 from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError
-from wgan.serve.gpu import gpu_count
+from wgan.serve.gpu import Driver, Gpu, gpu_count
 from wgan.serve.latents import latents
 from wgan.serve.onnx_backend import CPU, CUDA, MOST, PROVIDERS, OnnxBackend
 from wgan.serve.onnx_binding import KEPT, BoundSession
 from wgan.serve.onnx_cpu import CpuSession
 
+H100 = Gpu("NVIDIA H100", (9, 0), 80 * 2**30)
 SIZES = (3, 8, 3, 1, 5, 7, 3, 8, 1)
 
 
@@ -72,14 +74,25 @@ class FakeSession:
     log: list[str]
     starts = (CUDA, CPU)  # the providers that do not fail to load
 
-    def __init__(self, data: bytes, options: ort.SessionOptions, providers: list[Any], enable_fallback: bool):
+    def __init__(
+        self,
+        data: bytes,
+        options: ort.SessionOptions | None = None,
+        providers: list[Any] | None = None,
+        enable_fallback: bool = False,
+    ):
+        assert providers is not None
         assert enable_fallback is False
+        self.log.append(f"session with TF32 override {os.environ.get('NVIDIA_TF32_OVERRIDE')}")
         self.asked = {entry[0]: entry[1] for entry in providers if isinstance(entry, tuple)}
         self.names = [entry[0] if isinstance(entry, tuple) else entry for entry in providers]
         self.real = ort.InferenceSession(data, options, providers=[CPU])
 
     def get_providers(self) -> list[str]:
-        return [name for name in self.names if name in self.starts]
+        return [name for name in self.names if name in self.starts] or [CPU]
+
+    def run(self, output_names: list[str], input_feed: dict[str, np.ndarray]) -> Any:
+        return self.real.run(output_names, input_feed)
 
     def io_binding(self) -> FakeBinding:
         self.log.append("bind")
@@ -96,16 +109,22 @@ Pretend = Callable[..., list[str]]
 
 
 @pytest.fixture
-def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
+def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
     """Puts a GPU and an ONNX Runtime on it in the place of the real one; returns what is called."""
 
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")  # put back afterwards
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def make(starts: tuple[str, ...] = tuple(PROVIDERS.values())) -> list[str]:
         log: list[str] = []
         session = type("Session", (FakeSession,), {"log": log, "starts": starts})
         values = SimpleNamespace(ortvalue_from_shape_and_type=lambda *given: FakeValue(log, *given))
         fake = SimpleNamespace(
+            __version__="1.31.1",
+            cuda_version="13.0",
+            __file__=ort.__file__,
+            __spec__=ort.__spec__,
+            set_default_logger_severity=lambda level: None,
             SessionOptions=ort.SessionOptions,
             InferenceSession=session,
             OrtValue=values,
@@ -114,6 +133,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
         )
         monkeypatch.setitem(sys.modules, "onnxruntime", fake)
         monkeypatch.setattr(onnx_backend, "gpu_count", lambda: 1)
+        monkeypatch.setattr(onnx_backend, "first_gpu", lambda: H100)
+        monkeypatch.setattr(onnx_backend, "tensorrt_version", lambda ort: "101303")
+        monkeypatch.setattr(verdicts, "query_driver", lambda: Driver("580.82.07", (13, 0), (H100,)))
         return log
 
     return make
@@ -155,7 +177,7 @@ def test_a_gpus_buffers_are_taken_once_a_batch_size_and_used_again(
         assert "bind" not in log
         backend.run(latents(5, 5, 16), labels[:5])
         assert "bind" in log
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.fp16.onnx"])
@@ -170,33 +192,121 @@ def test_bound_buffers_give_the_same_bits_as_a_plain_run(tiny_export: Path, name
 
 
 def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(conditional: Path, pretend: Pretend) -> None:
-    pretend()
+    log = pretend()
     with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
         assert backend._session.names == [PROVIDERS["tensorrt"], CUDA, CPU]
-        assert backend._session.asked[PROVIDERS["tensorrt"]] == {
+        asked = backend._session.asked[PROVIDERS["tensorrt"]]
+        assert {name: value for name, value in asked.items() if "cache" not in name} == {
             "trt_fp16_enable": "0",
             "trt_profile_min_shapes": "z:1x16,label:1",
             "trt_profile_opt_shapes": "z:64x16,label:64",
             "trt_profile_max_shapes": "z:256x16,label:256",
         }
         assert backend._session.asked[CUDA] == {"use_tf32": "0"}
-        assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+        # the provider has no option for it, and nobody else in this process is to find it
+        assert log == ["session with TF32 override 0"]
+        assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
         assert (backend.device, backend.provider, backend.metadata.max_batch) == ("cuda", "tensorrt", MOST)
 
 
-@pytest.mark.parametrize(
-    ("provider", "starts", "says"),
-    [
-        ("cuda", (CPU,), "could not start its CUDAExecutionProvider: check the driver, CUDA and cuDNN"),
-        ("tensorrt", (CUDA, CPU), r"could not start its TensorrtExecutionProvider: .* \(pip install tensorrt\)"),
-    ],
-)
-def test_a_provider_that_was_dropped_in_silence_is_an_error(
-    conditional: Path, pretend: Pretend, provider: str, starts: tuple[str, ...], says: str
+def test_an_engine_is_kept_for_one_file_one_gpu_and_one_version(
+    conditional: Path, tiny_export: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pretend(starts)
-    with pytest.raises(BackendError, match=says):
-        open_backend(conditional, options=OnnxOptions(provider))
+    pretend()
+
+    def kept(path: Path = conditional) -> tuple[Path, Path]:
+        with OnnxBackend(artifact.read(path), options=OnnxOptions("tensorrt")) as backend:
+            asked = backend._session.asked[PROVIDERS["tensorrt"]]
+        assert asked["trt_engine_cache_enable"] == asked["trt_timing_cache_enable"] == "1"
+        return Path(asked["trt_engine_cache_path"]), Path(asked["trt_timing_cache_path"])
+
+    folder, shared = kept()
+    assert shared == tmp_path / "wgan" / "onnxruntime-1.31.1-tensorrt-101303-nvidia-h100-9.0"
+    assert (folder.parent, folder.is_dir()) == (shared, True)
+    assert kept() == (folder, shared)
+    # another training of the same network, the same generator in fp16, another TensorRT, another GPU
+    others = {kept(tiny_export / "generator.onnx")[0], kept(tiny_export / "generator.fp16.onnx")[0]}
+    monkeypatch.setattr(onnx_backend, "tensorrt_version", lambda ort: "101600")
+    others.add(kept()[0])
+    monkeypatch.setattr(onnx_backend, "first_gpu", lambda: Gpu("NVIDIA L40", (8, 9), 48 * 2**30))
+    others.add(kept()[0])
+    assert len(others | {folder}) == 5
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    conditional: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend()
+    (tmp_path / "wgan").write_text("a file where the folder would be")
+    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
+        assert not any("cache" in name for name in backend._session.asked[PROVIDERS["tensorrt"]])
+
+
+def test_a_kept_engine_that_does_not_load_is_built_anew(
+    conditional: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend()
+    session, tried = sys.modules["onnxruntime"].InferenceSession, []
+
+    def made(model: bytes, settings: Any, providers: list[Any], **rest: Any) -> Any:
+        folder = Path(providers[0][1]["trt_engine_cache_path"])
+        tried.append(sorted(path.name for path in folder.iterdir()))
+        if tried[-1]:
+            raise RuntimeError("TensorRT EP could not deserialize engine from cache")
+        return session(model, settings, providers, **rest)
+
+    monkeypatch.setattr(sys.modules["onnxruntime"], "InferenceSession", made)
+    cache = EngineCache(str(H100), "1.31.1 tensorrt 101303", {})
+    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")):
+        (folder,) = (path for path in cache.shared.iterdir() if path.is_dir())
+    (folder / "half.engine").write_bytes(b"half an engine")
+    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")):
+        assert tried == [[], ["half.engine"], []]
+
+
+def test_a_cuda_that_does_not_start_is_an_error_by_name_and_the_cpu_by_auto(
+    conditional: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend((CPU,))  # dropped in silence
+    monkeypatch.setattr(onnx_providers, "_lacks", lambda ort: "libcurand.so.10")
+    monkeypatch.setattr(verdicts, "installed", lambda package: None)  # no cuda-bindings: they would tell of no GPU
+    gap = verdicts.onnx_gap("cuda")
+    assert gap is not None
+    assert str(gap) == (
+        f"ONNX Runtime's CUDA lacks libcurand.so.10; to mend it: {verdicts.installer()} 'onnxruntime-gpu[cuda,cudnn]'"
+    )
+    for device, options, option in (("cuda", None, "--device cuda"), ("auto", OnnxOptions("cuda"), "--provider cuda")):
+        with pytest.raises(BackendUnavailable) as caught:
+            open_backend(conditional, device=device, options=options)
+        assert str(caught.value) == f"{option}: {gap}"
+    with open_backend(conditional) as backend:
+        assert (backend.device, backend.notice) == ("cpu", f"runs on the CPU: {gap}")
+        assert backend.run(latents(0, 2, 16), np.zeros(2, np.int64)).shape == (2, 3, 32, 32)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_does_not_load_is_no_fault_of_cuda(conditional: Path, pretend: Pretend) -> None:
+    pretend()
+    opened = artifact.read(conditional)
+    damaged = artifact.Artifact(opened.path, opened.metadata, b"no ONNX file")
+    with pytest.raises(BackendError, match="ONNX Runtime cannot load"):
+        OnnxBackend(damaged)
+
+
+def test_tensorrts_provider_asks_for_the_tensorrt_that_it_is_linked_with(
+    conditional: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = onnx_providers.tensorrt_wanted(ort)
+    if wanted is None:
+        pytest.skip("this ONNX Runtime has no TensorRT provider")
+    assert wanted == 10
+    pretend((CUDA, CPU))
+    with pytest.raises(BackendUnavailable) as caught:
+        open_backend(conditional, options=OnnxOptions("tensorrt"))
+    assert str(caught.value) == (
+        "--provider tensorrt: ONNX Runtime 1.31.1 runs with TensorRT 10 alone, and libnvinfer.so.10 is not here; "
+        f"to mend it: {verdicts.installer()} 'tensorrt-cu13==10.*'"
+    )
 
 
 def test_what_does_not_go_together_is_refused(tiny_export: Path, conditional: Path) -> None:

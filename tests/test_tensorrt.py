@@ -26,7 +26,7 @@ from wgan.serve.cli import main
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError
 from wgan.serve.gpu import Gpu, first_gpu
 from wgan.serve.metadata import PRECISIONS
-from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, progress_monitor, started
+from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, naming_tensorrt, progress_monitor, started
 from wgan.serve.tensorrt_build import RTX_TARGETS, BuildOptions, Built, build_engine, parse_capabilities
 from wgan.serve.tensorrt_fit import rebuild_if_needed
 from wgan.serve.tensorrt_readback import half_layers, read_back
@@ -250,9 +250,21 @@ def test_a_tensorrt_that_does_not_start_is_one_line_and_is_left_alone(kind: str)
         started(api, kind, collecting_logger(api))
 
 
+def test_a_refusal_of_a_gpu_that_rtx_does_not_list_names_tensorrt() -> None:
+    api = pytest.importorskip("tensorrt_rtx")
+    hopper, ada = (Gpu(name, capability, 2**36) for name, capability in (("H100", (9, 0)), ("L40", (8, 9))))
+    says = r"^refused; tensorrt_rtx \S+ lists no compute capability 9\.0: TensorRT may run on it, (uv )?pip install"
+    with pytest.raises(ExportError, match=says), naming_tensorrt(api, hopper):
+        raise ExportError("refused")
+    for gpu in (ada, None):
+        with pytest.raises(ExportError, match="^refused$"), naming_tensorrt(api, gpu):
+            raise ExportError("refused")
+
+
 def test_a_build_asks_whether_cuda_and_tensorrt_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorrt_build, "load_tensorrt", lambda name=None: Halves())
-    monkeypatch.setattr(tensorrt_build, "builds_for_absent_gpus", lambda api: False)
+    for module in (tensorrt_api, tensorrt_build):
+        monkeypatch.setattr(module, "builds_for_absent_gpus", lambda api: False)
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: GPU)
     # a driver without a GPU that it can use: the first CUDA call says so
     runtime = FakeRuntime("late", fail_at=1)

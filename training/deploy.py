@@ -17,7 +17,7 @@ from wgan.serve.errors import CheckpointError
 from wgan.serve.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.privacy import public_settings
-from wgan.serve.torch_device import exact_float32, torch_device
+from wgan.serve.torch_device import exact_float32, torch_device, why_cpu
 from wgan.serve.torch_pieces import PIECE, Pieces
 from wgan.training import checkpoint
 from wgan.training.config import Config, from_dict
@@ -123,6 +123,7 @@ class TorchBackend(Backend):
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)
+        self.notice = why_cpu(device)
         exact_float32(self.device)
         self.generator = generator
         module = generator.module if precision == "fp32" else as_deployed(generator.module, precision)
