@@ -95,9 +95,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[st
         return _run(path, changes, device, say, held)
 
 
-def _run(
-    path: Path, changes: dict[str, Any], device: torch.device, say: Callable[[str], None], held: ExitStack
-) -> Demo:
+def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], None], held: ExitStack) -> Demo:
     began = time.monotonic()
     timings: dict[str, float] = {}
     tell = _once(say)

@@ -58,7 +58,6 @@ def onnx_gap(provider: str) -> Gap | None:
     """Why ONNX Runtime cannot run with its provider cuda or tensorrt here; None where it can. It is tried."""
     if provider == "tensorrt":
         ort = onnx_runtime.load()
-
         if (gap := tensorrt_gap(ort)) is not None:
             return gap
     found = _onnx("cuda", query_driver())
