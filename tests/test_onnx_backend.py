@@ -212,6 +212,8 @@ def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(conditional: Path, 
 def test_an_engine_is_kept_for_one_file_one_gpu_and_one_version(
     conditional: Path, tiny_export: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    retrained = make_generator(1, classes=("a", "b", "c"), conditional=True)
+    (again,) = exporter.export(retrained, tmp_path / "again", ["onnx"], max_batch=4)
     pretend()
 
     def kept(path: Path = conditional) -> tuple[Path, Path]:
@@ -224,8 +226,8 @@ def test_an_engine_is_kept_for_one_file_one_gpu_and_one_version(
     assert shared == tmp_path / "wgan" / "onnxruntime-1.31.1-tensorrt-101303-nvidia-h100-9.0"
     assert (folder.parent, folder.is_dir()) == (shared, True)
     assert kept() == (folder, shared)
-    # another training of the same network, the same generator in fp16, another TensorRT, another GPU
-    others = {kept(tiny_export / "generator.onnx")[0], kept(tiny_export / "generator.fp16.onnx")[0]}
+    # another training of the same network, another network in fp16, another TensorRT, another GPU
+    others = {kept(again.path)[0], kept(tiny_export / "generator.fp16.onnx")[0]}
     monkeypatch.setattr(onnx_backend, "tensorrt_version", lambda ort: "101600")
     others.add(kept()[0])
     monkeypatch.setattr(onnx_backend, "first_gpu", lambda: Gpu("NVIDIA L40", (8, 9), 48 * 2**30))
