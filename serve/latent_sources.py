@@ -5,10 +5,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 
 from wgan.serve.errors import ConfigError
+from wgan.serve.foreign_array import reading_array
 from wgan.serve.latents import Float, latents
 from wgan.serve.sampler import Rows
 from wgan.serve.truncation import Truncation
@@ -72,11 +74,13 @@ def open_file(path: Path) -> np.ndarray:
         with path.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
                 raise ConfigError(f"--latents {path} is not a .npy file: write one with numpy.save")
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        with reading_array():
+            table = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ConfigError(f"--latents {path}: {error.strerror or error}; name a .npy file") from None
-    except (ValueError, EOFError, OverflowError) as error:
-        raise ConfigError(f"--latents {path} cannot be read: {error}; write it with numpy.save") from None
+    except ValueError as error:
+        reason = shorten(str(error), 200, placeholder=" …")
+        raise ConfigError(f"--latents {path} cannot be read: {reason}; write it with numpy.save") from None
     if table.dtype.kind != "f" or table.dtype.itemsize > 8 or table.ndim != 2 or 0 in table.shape:
         raise ConfigError(
             f"--latents {path}: {table.dtype} {table.shape} is not float16, float32 or float64 (N, Z), not empty"

@@ -109,8 +109,8 @@ def _acquire(folder: Path, say: Callable[[str], object], patience: float, shared
                 _write(descriptor)
                 return descriptor
         except BlockingIOError:
+            os.close(descriptor)
             if time.monotonic() >= until:
-                os.close(descriptor)
                 raise FolderInUse(
                     f"{folder} is in use by {before or 'another process'}: wait until that ends, or name another folder"
                 ) from None
@@ -118,6 +118,7 @@ def _acquire(folder: Path, say: Callable[[str], object], patience: float, shared
                 waiting = True
                 say(f"waiting for {folder}, which is in use by {before or 'another process'}")
             time.sleep(_PAUSE)
+            continue
         except BaseException:
             os.close(descriptor)
             raise

@@ -9,7 +9,6 @@ shard's bytes do not depend on who makes it, so the union is what one machine ma
 import json
 import re
 import tarfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from wgan.serve.errors import ConfigError, OutputError
 from wgan.serve.files import atomic_create, writing
+from wgan.serve.foreign_array import reading_array
 from wgan.serve.foreign_json import parse_json
 from wgan.serve.output_images import stem
 
@@ -146,8 +146,9 @@ class ShardSet:
             if not shard.path.exists():
                 return False
             try:
-                return _WHOLE[shard.path.suffix.lower()](shard, self.unit)
-            except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
+                with reading_array():
+                    return _WHOLE[shard.path.suffix.lower()](shard, self.unit)
+            except ValueError:
                 return False
 
 

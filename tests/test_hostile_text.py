@@ -12,6 +12,7 @@ from tests.test_two_at_once import TINY
 from wgan.serve.cli import main
 from wgan.serve.errors import ConfigError
 from wgan.serve.foreign_json import DEEPEST, parse_json
+from wgan.serve.shards import Shard, ShardSet
 from wgan.training.config import from_dict, parse_overrides
 from wgan.training.history import read, seconds
 
@@ -166,6 +167,31 @@ def test_a_cache_that_says_anything_is_made_anew(made: Path, tmp_path: Path, tex
     words = ["train", "--run", str(tmp_path / "run"), "--device", "cpu", *TINY, "steps=1"]
     assert main(words) == 0
     assert all(json.loads(path.read_text())["shape"] for path in (tmp_path / ".cache").glob("*.json"))
+
+
+BAD_HEADERS = {
+    "brackets": b"(" * 9000,
+    "closed brackets": b"[" * 4000 + b"]" * 4000,
+    "signs": b"-" * 9000 + b"1",
+    "sums": b"1" + b"+1" * 4000,
+    "many digits": b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"9" * 5000 + b", 2)}",
+    "too large": b"{'descr': '<f4', 'fortran_order': False, 'shape': (1" + b"0" * 300 + b", 2)}",
+    "another's type": b"{'descr': " + b"[" * 3000 + b"}",
+    "nothing": b"\0" * 10,
+}
+
+
+@pytest.mark.parametrize("header", BAD_HEADERS.values(), ids=BAD_HEADERS)
+def test_an_array_with_a_header_of_anything_is_one_line_or_made_anew(
+    made: Path, tmp_path: Path, header: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = header.ljust(9500) + b"\n"
+    path = tmp_path / "a-000000.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64))
+    words = ["sample", "--model", str(made / "export" / "generator.onnx"), "--device", "cpu"]
+    line = one_line([*words, "--latents", str(path), "--out", str(tmp_path / "o.npy")], capsys)
+    assert f"--latents {path} cannot be read: " in line
+    assert not ShardSet(tmp_path / "a.npy", 0, 1, 1).has(Shard(path, 0, 1))
 
 
 def spoil_config(state: dict[str, object], value: object) -> None:

@@ -7,7 +7,6 @@ weights give `frechet_distance`, `kernel_distance` and `classifier_score`.
 
 import hashlib
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from wgan.serve.errors import DatasetError
 from wgan.serve.files import atomic_write
+from wgan.serve.foreign_array import reading_array
 from wgan.training.data import ImageSet
 from wgan.training.inception import BATCH, Inception, ProgressFn
 from wgan.training.scores import ClassifierScore, Gaussian, Moments, frechet_distance, kernel_distance
@@ -156,9 +156,9 @@ def _load(path: Path, count: int, device: torch.device) -> Summary | None:
     """A whole file of this many images, or None."""
     try:
         # numpy leaves a file that is no archive open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+        with reading_array(), path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             mean, covariance, features = (torch.from_numpy(kept[key]) for key in ("mean", "covariance", "features"))
             whole = int(kept["count"]) == count and covariance.shape == (len(mean), features.shape[1])
             return Summary(Gaussian(mean, covariance), features.to(device), count) if whole else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError):
         return None

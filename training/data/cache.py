@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from wgan.serve.errors import DatasetError, OutputError
 from wgan.serve.files import atomic_path, atomic_write
+from wgan.serve.foreign_array import reading_array
 from wgan.serve.foreign_json import parse_json
 from wgan.serve.pipeline import Pipeline
 from wgan.training.data.decode import Shape, Unreadable
@@ -73,7 +74,8 @@ def _load(base: Path) -> Cached | None:
         if _probe(path) != meta["crc"]:
             return None
         # a file without pixels cannot be mapped
-        images = np.load(path, mmap_mode="r") if shape[0] else np.empty(shape, np.uint8)
+        with reading_array():
+            images = np.load(path, mmap_mode="r") if shape[0] else np.empty(shape, np.uint8)
         if images.shape != shape or images.dtype != np.uint8:
             return None
         return Cached(images, meta["labels"], tuple(meta["broken"]), meta["digest"], _report(base))
