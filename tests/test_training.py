@@ -9,7 +9,7 @@ import signal
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -234,8 +234,8 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path: Path, cache: P
 def test_a_full_disk_leaves_the_earlier_checkpoints(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(state: dict[str, Any], path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def full(state: dict[str, Any], file: BinaryIO) -> None:
+        file.write(b"half")
         raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 128 vs 22")
 
     folder = whole_run(tmp_path / "run", cache, TINY.replace(steps=2))
