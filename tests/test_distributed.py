@@ -261,6 +261,5 @@ def test_torchrun_starts_a_lost_run_again_from_its_last_checkpoint(tmp_path: Pat
         _, said = started.communicate(timeout=100)
     finally:
         started.kill()
-    assert "another process of this run was lost" in said
     assert "stopping: this step is finished and saved first" in said
     assert checkpoint.load_last(run / "checkpoints").state["step"] >= resumed
