@@ -2,8 +2,8 @@
 
 Threads that share every operator wait for each other at its end, hundreds of times a step, and OpenMP's wait is a
 spin: beside another busy program they burn the time that they wait for, and a step takes ten times as long. Lanes meet
-where the batch has something in common (the means of a BatchNorm, the end of a step) and sleep until then. Alone on
-two cores that is a tenth quicker, beside others a fair share.
+where the batch has something in common (the means of a BatchNorm, the end of a step) and sleep until then: alone as
+quick, beside others a fair share.
 
 What a step computes depends on the number of lanes and of their threads, to the bit, and on nothing else: not on
 how busy the machine is.
