@@ -383,7 +383,7 @@ def test_float16_steps_that_overflow_are_left_out_of_a_recording_as_of_a_plain_r
     def scaled(recorder: Callable[[Trainer], FakeRecorder | None]) -> tuple[Trainer, FakeRecorder | None]:
         trainer = make(config)
         for mixed in (trainer.precision_g, trainer.precision_d):
-            mixed._scaler._init_scale = 2.0**22  # too much by far: halved at each step that overflows
+            mixed.load_state_dict(mixed.state_dict() | {"scale": 2.0**22})  # by far too much: halved at each overflow
         found = recorder(trainer)
         return advance(recording(trainer, found), 12), found
 

@@ -137,12 +137,14 @@ def lanes_for(config: Config, device: torch.device, processes: int = 1, possible
     cut would be another batch.
     """
     count = torch.get_num_threads()
-    if device.type != "cpu" or not possible:
+    if device.type != "cpu":
         return Lanes(1, count)
     parts = config.accumulate * processes
     flops = count_flops(Passes(config.replace(progressive=False)).critic_step) / parts
     if flops / count < FEWEST_FLOPS:
         return Lanes(1, 1)
+    if not possible:
+        return Lanes(1, count)
     rows = config.batch_size // parts
     group = config.minibatch_group if config.minibatch != "none" else 1
     lanes = next((n for n in range(min(count, rows // FEWEST_ROWS), 1, -1) if rows % (n * group) == 0), 1)
