@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -104,7 +105,9 @@ def nameless() -> Iterator[tuple[list[str], Path]]:
             return
         for words in ([*user, *reading], user):
             try:
-                subprocess.run([*words, sys.executable, "-c", "import numpy"], capture_output=True, check=True)
+                subprocess.run(
+                    [*words, sys.executable, "-c", "import numpy, wgan.serve"], capture_output=True, check=True
+                )
             except (OSError, subprocess.CalledProcessError):
                 continue
             for name in ("work", "tmp"):
@@ -133,8 +136,12 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
 
     def strewn() -> set[str]:
         """What lies in the places where everybody may write, of that user."""
-        return {entry.path for top in EVERYBODYS if Path(top).is_dir() for entry in os.scandir(top)
-                if entry.stat(follow_symlinks=False).st_uid == NAMELESS}  # fmt: skip
+        found = set()
+        for path in (path for top in EVERYBODYS if Path(top).is_dir() for path in Path(top).iterdir()):
+            with suppress(FileNotFoundError):  # of other programs, gone meanwhile
+                if path.lstat().st_uid == NAMELESS:
+                    found.add(str(path))
+        return found
 
     before = strewn()
     line = said("from wgan.serve.cli import main; main('sample -n 2 --model ../generator.onnx --out a.npy'.split())")
