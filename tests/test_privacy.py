@@ -16,9 +16,10 @@ from wgan.serve.backend import open_backend
 from wgan.serve.cli import main
 from wgan.serve.privacy import last_name, without_paths
 from wgan.training import checkpoint, deploy
+from wgan.training.config import from_dict
 from wgan.training.deploy import load_generator
 from wgan.training.report import write_report
-from wgan.training.run import RunFolder
+from wgan.training.run import RunFolder, name_for
 
 WORD = "krokodil-archive"
 PHOTOS = "marmalade"  # the folder of images
@@ -88,6 +89,20 @@ def test_a_report_is_headed_by_the_name_that_the_data_was_given(private: Path, t
     page = write_report(run).read_text()
     assert "<h1>public set</h1>" in page
     assert PHOTOS not in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"data": f"/a/{PHOTOS}.zip"}, PHOTOS),
+        ({"data": f"/a/{PHOTOS}.zip", "data_name": "public set"}, "public-set"),
+        ({"data_name": "猫: 写真"}, "猫-写真"),
+        ({"data_name": "??"}, "run"),
+        ({"data_name": "x" * 100}, "x" * 40),
+    ],
+)
+def test_a_run_is_called_after_the_name_of_its_data(settings: dict[str, str], name: str) -> None:
+    assert name_for(from_dict(settings)) == name
 
 
 def test_an_evaluation_calls_the_data_by_its_name(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
