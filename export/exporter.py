@@ -12,7 +12,7 @@ import torch
 
 from wgan.export import parity
 from wgan.export.onnx import OPSETS, to_onnx
-from wgan.export.torchscript import to_torchscript
+from wgan.export.torchscript import names_folders, to_torchscript
 from wgan.serve import artifact
 from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend, open_artifact, open_backend
@@ -35,6 +35,7 @@ class Exported:
     path: Path
     metadata: Metadata
     notice: str | None = None  # what a user should know of how it ran
+    leak: str | None = None  # that it names folders, where it does
 
     @property
     def passed(self) -> bool | None:
@@ -164,7 +165,7 @@ def _measure(
 def verify(path: Path, reference: Path | None = None, *, device: str = "auto", required: bool = True) -> Exported:
     """Measures an artifact anew against the generator that it was exported from.
 
-    An engine that is not proven yet gets the report into its metadata.
+    An engine that is not proven yet gets the report into its metadata, which then names no folders.
 
     Args:
         path: the artifact.
@@ -179,7 +180,8 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
         ArtifactError: it is damaged, or the reference is not what it was made from.
         BackendUnavailable: ``required`` and it cannot run here.
     """
-    found = artifact.read(path).metadata
+    made = artifact.read(path)
+    found = made.metadata
     generator = load_generator(reference or path.with_name(REFERENCE))
     if found.source.get("weights_sha256") != generator.weights_sha256:
         raise ArtifactError(f"{path} was not exported from {reference or path.with_name(REFERENCE)}: export it again")
@@ -189,14 +191,25 @@ def verify(path: Path, reference: Path | None = None, *, device: str = "auto", r
     except BackendUnavailable as error:
         if required:
             raise
-        return Exported(path, found.replace(parity=parity.not_measured(str(error))))
+        return Exported(path, found.replace(parity=parity.not_measured(str(error))), leak=_leak(made))
     with backend:
         report = parity.measure(backend, generator.module, found.max_batch or 256)
     measured = found.replace(parity=report, source=public_source(found.source))
     if found.format == "trt" and not found.proven:
         # built where it could not run, or measured where it did not hold: from now on it carries this report
         artifact.write_sidecar(path, measured)
-    return Exported(path, measured, backend.notice)
+        return Exported(path, measured, backend.notice)
+    return Exported(path, measured, backend.notice, _leak(made))
+
+
+def _leak(made: Artifact) -> str | None:
+    """A line where an artifact names folders of the machine that made it, as those of an earlier wgan do."""
+    source, report = made.metadata.source, made.metadata.parity or {}
+    reason = str(report.get("reason") or "")
+    traced = made.metadata.format == "torchscript" and names_folders(made.data)
+    if not traced and public_source(source) == source and without_paths(reason) == reason:
+        return None
+    return f"{made.path} names folders of the machine that made it: export it again before you pass it on"
 
 
 def _check_describes(path: Path, found: Metadata, generator: TrainedGenerator) -> None:

@@ -17,6 +17,7 @@ class Refused:
     path: Path
     reason: str
     notice: None = None
+    leak: None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -1,6 +1,7 @@
 """TorchScript by tracing (seed document, section 9.2)."""
 
 import io
+import re
 import warnings
 import zipfile
 
@@ -8,6 +9,8 @@ import torch
 from torch import nn
 
 from wgan.export.onnx import examples
+
+_PYTHON_FILE = re.compile(rb"\0(?:[A-Za-z]:[\\/]|/)[^\0]*\.py\b")  # its absolute path, in a pickle
 
 
 def to_torchscript(module: nn.Module, latent_dim: int, *, conditional: bool = False) -> bytes:
@@ -26,6 +29,13 @@ def to_torchscript(module: nn.Module, latent_dim: int, *, conditional: bool = Fa
         buffer = io.BytesIO()
         torch.jit.save(clean, buffer)
     return buffer.getvalue()
+
+
+def names_folders(data: bytes) -> bool:
+    """Whether a TorchScript file says where it was traced, as those of an earlier wgan do."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        records = (name for name in archive.namelist() if name.endswith(".debug_pkl"))
+        return any(_PYTHON_FILE.search(archive.read(name)) for name in records)
 
 
 def _without_debug_records(data: bytes) -> bytes:

@@ -28,6 +28,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
     triton_backend: Annotated[str, typer.Option(help="with triton: onnxruntime or tensorrt")] = "onnxruntime",
     triton_device: Annotated[str, typer.Option(help="with triton: auto, cpu or cuda")] = "auto",
+    data_name: Annotated[
+        str | None, typer.Option(help="what the artifacts call the data [default: as in training]", metavar="NAME")
+    ] = None,
     device: Annotated[
         str, typer.Option(help="what artifacts are measured on: auto, cpu or cuda", metavar="NAME")
     ] = "auto",
@@ -60,7 +63,7 @@ def export(
     target = out or (folder or Path()) / "export"
     with own(target, say, patience=FOREVER):
         source = Path(checkpoint) if folder is None else find(folder, checkpoint, say)
-        generator = load_generator(source)
+        generator = load_generator(source).with_data_name(data_name)
         if generator.step == 0:
             say(f"{source} is of a generator that was not trained")
         kinds = list(exporter.ENDINGS) if format == "all" else [format]
@@ -116,6 +119,7 @@ def verify(
     with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
         done = [exporter.verify(place, device=device)] if alone else verify_folder(place, device=device)
     say_once(row.notice for row in done)
+    say_once(row.leak for row in done)
     verdict = passed(done)
     emit({"passed": verdict, "artifacts": [row.to_dict() for row in done]}, parity_table(done), as_json)
     if any(not isinstance(row, Refused) and row.passed is False for row in done):

@@ -55,7 +55,7 @@ def train(
     else:
         old = None
         resolved = settings.from_dict(changes, base=settings.load(config or "wgan-gp-64"))
-    name = Path(resolved.data).stem or "run"
+    name = runs.name_for(resolved)
     if dry_run:
         from wgan.training.estimate import estimate
 

@@ -27,12 +27,15 @@ class EngineCache:
 
     def __init__(self, gpu: str, versions: str, engine: dict[str, str]):
         words = re.sub(r"[^a-z0-9.]+", "-", f"onnxruntime {versions} {gpu}".lower()).strip("-")
-        self.shared = cache_folder() / words
         text = json.dumps([gpu, versions, engine], sort_keys=True)
-        self.folder = self.shared / hashlib.sha256(text.encode()).hexdigest()[:32]
+        place = cache_folder()
+        self.shared = place and place / words
+        self.folder = self.shared and self.shared / hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def settings(self) -> dict[str, str]:
         """The provider's options; none where the folder cannot be made or written."""
+        if self.folder is None:
+            return {}
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder.is_dir() and os.access(self.folder, os.W_OK | os.X_OK)):
@@ -47,8 +50,9 @@ class EngineCache:
     @property
     def filled(self) -> bool:
         """Whether there is something that may be damaged: a process that was killed leaves half an engine."""
-        return any(self.folder.glob("*"))
+        return self.folder is not None and any(self.folder.glob("*"))
 
     def clear(self) -> None:
         """Forgets this engine."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -30,6 +30,15 @@ def writing(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}; {hint}") from error
 
 
+def expanded(text: str) -> Path:
+    """A path whose leading ~ is a home, where there is such a user; as it is where there is none."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 class Replacement:
     """A file being written at ``tmp``, to become ``path`` on commit() or vanish on discard().
 

@@ -12,6 +12,7 @@ from typing import Any
 
 # a folder of such a name would read as the built-in dataset, or as a setting that is not used: it keeps a /
 TAKEN = ("faces", "none", "auto")
+LONGEST = 100  # characters of a name
 # an absolute path's folders; not those of an address, which follow a colon
 _FOLDERS = re.compile(r"(?:(?<=^)|(?<=[\s'\"`(=]))(?:[A-Za-z]:)?[\\/](?:[^\s'\"`;:\\/]+[\\/])+")
 
@@ -25,17 +26,40 @@ def last_name(text: str) -> str:
     return f"{name}/" if name in TAKEN else name
 
 
+def not_a_name(text: str) -> str | None:
+    """Why the text is not fit to be what others read as the name of the data; None where it is."""
+    if not text.strip():
+        return "is blank"
+    if not text.isprintable():
+        return "holds characters that do not print"
+    if re.search(r"[/\\]|^~|^[A-Za-z]:", text) or text in (".", ".."):
+        return "is a path"
+    return f"is longer than {LONGEST} characters" if len(text) > LONGEST else None
+
+
+def given_name(settings: Mapping[str, Any]) -> str | None:
+    """What a run's `data_name` calls its data; None where that is left to the path."""
+    name = settings.get("data_name")
+    return last_name(name) if isinstance(name, str) and name != "auto" else None
+
+
 def public_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a run without paths. The data is called by its own name, where `data_name` gives it one."""
     shown = {name: last_name(value) if isinstance(value, str) else value for name, value in settings.items()}
-    given = shown.get("data_name", "auto")
-    return shown if given == "auto" else shown | {"data": given}
+    given = given_name(settings)
+    return shown if given is None else shown | {"data": given}
 
 
 def public_source(source: Mapping[str, Any]) -> dict[str, Any]:
     """An artifact's `source` without paths: files from before it had none still have them."""
     config = source.get("config")
     return {**source, "config": public_settings(config)} if isinstance(config, Mapping) else dict(source)
+
+
+def public_line(text: str, run: Path, settings: Mapping[str, Any]) -> str:
+    """A line that the run in this folder has said, without paths: of the folder, of its settings, or any other."""
+    named = (value for value in settings.values() if isinstance(value, str) and "/" in value)
+    return without_paths(text, run, run.resolve(), *named)
 
 
 def without_paths(text: str, *known: str | Path) -> str:

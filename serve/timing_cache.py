@@ -10,9 +10,12 @@ from wgan.serve.errors import OutputError
 from wgan.serve.files import atomic_write
 
 
-def cache_folder() -> Path:
-    """Where this user's caches lie."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgan"
+def cache_folder() -> Path | None:
+    """Where this user's caches lie; None for a user without a home, as in many containers."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgan"
+    except RuntimeError:
+        return None
 
 
 class TimingCache:
@@ -23,11 +26,13 @@ class TimingCache:
 
     def __init__(self, api: Any, config: Any, gpu: str):
         words = re.sub(r"[^a-z0-9.]+", "-", f"{api.__name__} {api.__version__} {gpu}".lower()).strip("-")
-        self.path = cache_folder() / f"timing-{words}.cache"
+        folder = cache_folder()
+        self.path = folder and folder / f"timing-{words}.cache"
         self._config = config
         content = b""
-        with suppress(OSError):
-            content = self.path.read_bytes()
+        if self.path is not None:
+            with suppress(OSError):
+                content = self.path.read_bytes()
         self._cache = config.create_timing_cache(content)  # must outlive the build
         # False: what another GPU or version wrote is refused
         if self._cache is None or not config.set_timing_cache(self._cache, False):
@@ -36,5 +41,7 @@ class TimingCache:
 
     def save(self) -> None:
         """Keeps what the build has added."""
+        if self.path is None:
+            return
         with suppress(OutputError):
             atomic_write(self.path, bytes(self._config.get_timing_cache().serialize()))

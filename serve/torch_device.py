@@ -1,6 +1,8 @@
 """The device that torch runs on: as asked, and never another."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wgan.serve.cores import restricted
 from wgan.serve.errors import BackendUnavailable, ConfigError
@@ -40,6 +42,23 @@ def torch_device(name: str) -> str:
         why = f"; {gap}" if gap is not None and gpu_count() else ""
         raise BackendUnavailable(f"--device cuda: torch finds no CUDA device here; use --device cpu or auto{why}")
     return "cuda" if there else "cpu"
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch's operators on ``count`` threads, where the caller's thread calls them.
+
+    Further threads of the block set their own number and do not put it back: a new thread starts with the number that
+    was set last, by whichever thread, and that must be this one's.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def why_cpu(name: str) -> str | None:

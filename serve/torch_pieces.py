@@ -12,6 +12,7 @@ import numpy as np
 
 from wgan.serve.cores import physical_cores
 from wgan.serve.pipeline import Pipeline
+from wgan.serve.torch_device import threads
 
 PIECE = 16  # images: larger ones are no quicker each
 
@@ -41,13 +42,10 @@ class Pieces:
             labels = None if labels is None else np.concatenate([labels, labels[-1:].repeat(short)])
         starts = range(0, len(z), PIECE)
         lanes = min(self._lanes, len(starts))
-        before = self._torch.get_num_threads()
-        try:
+        with threads(1):
             found = self._pipeline.together(
                 [partial(self._lane, z, labels, starts[lane::lanes]) for lane in range(lanes)]
             )
-        finally:
-            self._torch.set_num_threads(before)  # of the caller's thread
         images = np.concatenate([found[i % lanes][i // lanes] for i in range(len(starts))])
         return images[:count]
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from wgan.serve.cli import main
+from wgan.serve.torch_device import threads
 from wgan.training import run as runs
 from wgan.training.config import Config
 from wgan.training.faces import CLASSES, classify_hair, draw_face
-from wgan.training.lanes import threads
 from wgan.training.loop import train
 
 # half a minute on one core. Of seeds 0 to 3, 98.0 to 100% of the samples had the colour, of no class fewer than 84%;

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from wgan.serve.cli import main
 from wgan.serve.errors import ConfigError
 from wgan.training import config
 from wgan.training.config import Config, from_dict, load, parse_overrides
@@ -37,12 +38,34 @@ def test_every_preset_loads(name: str) -> None:
         ({"fit": "stretch"}, "fit=stretch is not one of crop, squash"),
         ({"data": ""}, "data is empty"),
         ({3: 4}, "unknown setting 3"),
+        ({"data_name": ""}, "data_name is empty"),
+        ({"data_name": " "}, "data_name=' ' is blank: give a name of at most 100 characters, without folders"),
+        ({"data_name": "x" * 101}, "is longer than 100 characters: give a name"),
+        *(({"data_name": name}, "is a path: give") for name in ("/a/b", "a/b", "a/", r"a\b", "C:photos", "~me", "..")),
+        *(
+            ({"data_name": name}, "holds characters that do not print: give")
+            for name in ("a\nb", "a\x1b[1m", "a\u202eb")
+        ),
+        ({"data_name": "faces", "data": "photos"}, "data_name=faces is what the built-in dataset is called"),
     ],
 )
 def test_a_bad_setting_is_named_with_what_is_allowed(values: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says.replace("?", r"\?")) as caught:
         from_dict(values)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["public set", "CelebA: aligned", "2024", "猫の写真", "e.g. cats ~ dogs", "x" * 100])
+def test_data_may_have_any_name_that_is_one(name: str) -> None:
+    assert from_dict(parse_overrides([f"data_name={name}"])).data_name == name
+    assert from_dict({"data_name": "faces"}).data_name == "faces"
+
+
+def test_a_path_as_the_datas_name_ends_a_command_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--dry-run", "data_name=/home/me/photos"]) == 2
+    assert capsys.readouterr().err == (
+        "wgan: data_name='/home/me/photos' is a path: give a name of at most 100 characters, without folders\n"
+    )
 
 
 def test_numbers_are_read_however_they_are_written() -> None:

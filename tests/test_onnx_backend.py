@@ -14,7 +14,7 @@ import pytest
 
 from tests.make import make_generator
 from wgan.export import exporter
-from wgan.serve import artifact, onnx_backend, onnx_providers, verdicts
+from wgan.serve import artifact, engine_cache, onnx_backend, onnx_providers, verdicts
 from wgan.serve.backend import OnnxOptions, open_backend
 from wgan.serve.cli import main
 from wgan.serve.engine_cache import EngineCache
@@ -264,6 +264,15 @@ def test_a_kept_engine_that_does_not_load_is_built_anew(
     (folder / "half.engine").write_bytes(b"half an engine")
     with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")):
         assert tried == [[], ["half.engine"], []]
+
+
+def test_a_user_without_a_home_has_each_engine_built_anew(
+    conditional: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend()
+    monkeypatch.setattr(engine_cache, "cache_folder", lambda: None)
+    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
+        assert [name for name in backend._session.asked[PROVIDERS["tensorrt"]] if "cache" in name] == []
 
 
 def test_a_cuda_that_does_not_start_is_an_error_by_name_and_the_cpu_by_auto(

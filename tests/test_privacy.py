@@ -10,15 +10,23 @@ import pytest
 from PIL import Image
 
 from tests.make import make_generator
-from wgan.export import exporter
+from wgan.export import exporter, parity, torchscript
 from wgan.serve import artifact
+from wgan.serve.backend import open_backend
 from wgan.serve.cli import main
 from wgan.serve.privacy import last_name, without_paths
-from wgan.training import checkpoint
+from wgan.training import checkpoint, deploy
+from wgan.training.config import from_dict
+from wgan.training.deploy import load_generator
 from wgan.training.report import write_report
-from wgan.training.run import RunFolder
+from wgan.training.run import RunFolder, name_for
 
 WORD = "krokodil-archive"
+PHOTOS = "marmalade"  # the folder of images
+TINY = ["image_size=16", "base_channels=2", "latent_dim=4", "batch_size=4", "n_critic=1", "validate_images=16",
+        "checkpoint_every=1"]  # fmt: skip
+# of a run, what goes on needs: not for passing on
+KEPT_PRIVATE = {"config.yaml"}
 
 
 def contents(path: Path) -> list[bytes]:
@@ -28,6 +36,144 @@ def contents(path: Path) -> list[bytes]:
         with zipfile.ZipFile(path) as archive:
             found += [name.encode() + b"\n" + archive.read(name) for name in archive.namelist()]
     return found
+
+
+def naming(folder: Path, *words: str) -> set[str]:
+    """The files in a folder in which, or in whose names, one of the words is."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        name
+        for name, path in files.items()
+        if any(word.encode() in content for word in words for content in [name.encode(), *contents(path)])
+    }
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run below a long private path: images with a name of their own, gone on with past a damaged checkpoint."""
+    place = tmp_path_factory.mktemp("place") / WORD / "of tamsin"
+    photos, run = place / PHOTOS, place / "runs" / "one"
+    photos.mkdir(parents=True)
+    for number in range(16):
+        Image.fromarray(np.full((16, 16, 3), 15 * number, np.uint8)).save(photos / f"{number}.png")
+    words = ["train", "--run", str(run), "--device", "cpu"]
+    assert main([*words, "--data", str(photos), "data_name=public set", *TINY, "steps=2"]) == 0
+    newest = run / "checkpoints" / "step-00000002.pt"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert main([*words, "--resume"]) == 0
+    newest.with_name(f"{newest.name}.damaged").unlink()
+    for kind in ("all", "triton"):
+        assert main(["export", "--format", kind, "--run", str(run), "--device", "cpu", "--max-batch", "4"]) == 0
+    return run
+
+
+def test_of_a_run_nothing_but_its_settings_names_a_folder(private: Path) -> None:
+    hidden = (WORD, "tamsin", PHOTOS, str(private.parents[2]))
+    assert naming(private, *hidden) == KEPT_PRIVATE
+    # each kind of file was looked at, and the records do hold the line that said a path
+    files = {path.relative_to(private).as_posix() for path in private.rglob("*") if path.is_file()}
+    exported = {"generator.onnx", "generator.ts", "generator.plan", "generator.plan.json", "generator.pt"}
+    exported |= {f"triton/generator/{name}" for name in ("config.pbtxt", "1/model.onnx")}
+    assert {f"export/{name}" for name in exported} <= files
+    assert {"report.html", "run.json", "checkpoints/best.pt", "samples/real.png"} <= files
+    (events,) = naming(private / "tensorboard", "is damaged: set aside")
+    assert events.startswith("events.out.tfevents.")
+    assert naming(private, "one/checkpoints/step-00000002.pt is damaged: ") >= {"metrics.jsonl", "report.html"}
+
+
+def test_a_report_is_headed_by_the_name_that_the_data_was_given(private: Path, tmp_path: Path) -> None:
+    assert "<h1>public set</h1>" in (private / "report.html").read_text()
+    assert json.loads((private / "run.json").read_text())["data"] == "public set"
+    run = Path(shutil.copytree(private, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints")))
+    (run / "run.json").write_text(json.dumps({"data": PHOTOS}))  # as written before the name was given
+    page = write_report(run).read_text()
+    assert "<h1>public set</h1>" in page
+    assert PHOTOS not in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"data": f"/a/{PHOTOS}.zip"}, PHOTOS),
+        ({"data": f"/a/{PHOTOS}.zip", "data_name": "public set"}, "public-set"),
+        ({"data_name": "猫: 写真"}, "猫-写真"),
+        ({"data_name": "??"}, "run"),
+        ({"data_name": "x" * 100}, "x" * 40),
+    ],
+)
+def test_a_run_is_called_after_the_name_of_its_data(settings: dict[str, str], name: str) -> None:
+    assert name_for(from_dict(settings)) == name
+
+
+def test_an_evaluation_calls_the_data_by_its_name(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "--run", str(private), "-n", "4", "--device", "cpu", "--inception-weights", "none"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == "public set"
+
+
+def test_an_export_can_name_the_data_anew(private: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["export", "--format", "onnx", "--run", str(private), "--device", "cpu", "--max-batch", "4"]
+    assert main([*words, "--out", str(tmp_path), "--data-name", "set of 2026"]) == 0
+    assert naming(tmp_path, "set of 2026") == {"generator.onnx", "generator.pt"}
+    assert naming(tmp_path, "public set") == set()
+    made = artifact.read(tmp_path / "generator.onnx").metadata
+    assert made.source["weights_sha256"] == load_generator(private / "checkpoints" / "best.pt").weights_sha256
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "new"), "--data-name", "a/b"]) == 2
+    assert capsys.readouterr().err.startswith("wgan: data_name='a/b' is a path: ")
+    assert not (tmp_path / "new" / "generator.onnx").exists()
+
+
+def test_a_run_that_goes_on_can_name_the_data_anew(
+    private: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(private, tmp_path / "run"))
+    words = ["train", "--run", str(run), "--device", "cpu", "--resume", "data_name=other"]
+    assert main(words) == 2
+    assert "has done its 2 steps: add steps=N" in capsys.readouterr().err
+    assert main([*words, "steps=3"]) == 0
+    assert load_generator(run / "checkpoints" / "step-00000003.pt").config.data == "other"
+    assert "<h1>other</h1>" in (run / "report.html").read_text()
+
+
+def export_as_before(folder: Path, monkeypatch: pytest.MonkeyPatch, *kinds: str, traced: bool = False) -> None:
+    """Artifacts as a wgan made them that kept the path of the data, or the folders where it traced."""
+    generator = make_generator(image_size=16, base_channels=2, data="photos" if traced else f"/home/{WORD}/photos")
+    with monkeypatch.context() as patch:
+        if traced:
+            patch.setattr(torchscript, "_without_debug_records", lambda data: data)
+        else:
+            patch.setattr(exporter, "public_settings", dict)
+            patch.setattr(deploy, "public_settings", dict)
+        list(exporter.export(generator, folder, kinds, max_batch=4, device="cpu"))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_what_an_earlier_wgan_exported_is_named_in_a_line_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], traced: bool
+) -> None:
+    export_as_before(tmp_path, monkeypatch, "torchscript", "onnx", "trt", traced=traced)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(["verify", "--model", str(tmp_path), "--device", "cpu"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "folders" in line]
+    assert said == [
+        f"{tmp_path / name} names folders of the machine that made it: export it again before you pass it on"
+        for name in (["generator.ts"] if traced else ["generator.onnx", "generator.plan", "generator.ts"])
+    ]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_report_that_verify_writes_comes_without_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_as_before(tmp_path, monkeypatch, "onnx", "trt")
+    plan, onnx = tmp_path / "generator.plan", tmp_path / "generator.onnx"
+    reason = f"no TensorRT: /opt/{WORD}/libnvinfer.so"
+    artifact.write_sidecar(plan, artifact.read(plan).metadata.replace(parity=parity.not_measured(reason)))
+    # as on the machine with the GPU
+    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(onnx, device=device))
+    found = exporter.verify(plan, device="cpu")
+    assert (found.passed, found.leak) == (True, None)
+    assert naming(tmp_path, WORD) == {"generator.onnx", "generator.pt"}
+    assert artifact.read(plan).metadata.proven
 
 
 def test_no_artifact_names_a_folder(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ FIDELITY = "tests/test_fidelity.py::"
 TENSORRT = "tests/test_tensorrt.py::"
 DOCTOR = "tests/test_doctor.py::"
 STRANGER = "tests/test_stranger.py::"
+PRIVACY = "tests/test_privacy.py::"
 HAIR = "tests/test_conditional.py::test_four_of_five_samples_have_the_hair_that_was_asked_for"
 SAMPLE = "tests/test_sample_options.py::"
 PACKAGING = "tests/test_packaging.py::"
@@ -48,6 +49,7 @@ RUN_BY: dict[str, str] = {
     "wgan doctor": DOCTOR + "test_the_text_fits_80_columns_but_for_commands",
     "wgan doctor --backend onnx --device cuda": DOCTOR + "test_asking_for_a_backend_decides_the_exit_code",
     "wgan export --format all": ROAD,
+    'wgan export --format all --data-name "public set"': PRIVACY + "test_an_export_can_name_the_data_anew",
     "wgan export --format onnx": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --precision fp16": CLI + "test_export_writes_beside_the_run",
     "wgan export --format onnx --output uint8": "tests/test_pixels.py::test_pixels_on_the_command_line",
@@ -83,6 +85,10 @@ RUN_BY: dict[str, str] = {
     "wgan train --inception-weights weights.pth inception_every=2000": FIDELITY
     + "test_a_run_from_the_command_line_uses_the_file",
     "wgan train inception_every=2000": FIDELITY + "test_without_weights_one_line_says_so_and_swd_chooses",
+    'wgan train --data photos data_name="public set"': PRIVACY
+    + "test_of_a_run_nothing_but_its_settings_names_a_folder",
+    'wgan train --resume data_name="public set" steps=50000': PRIVACY
+    + "test_a_run_that_goes_on_can_name_the_data_anew",
     "wgan train --resume": CLI + "test_ctrl_c_saves_first_and_the_run_goes_on",
     "wgan verify": ROAD,
 }

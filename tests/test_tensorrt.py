@@ -354,6 +354,9 @@ def test_a_timing_cache_is_kept_for_each_gpu_and_version(tmp_path: Path, monkeyp
     shutil.rmtree(tmp_path / "wgan")
     (tmp_path / "wgan").touch()  # no place to keep one: the build goes on
     timing_cache.TimingCache(api, FakeConfig(b""), str(GPU)).save()
+    monkeypatch.setattr(timing_cache, "cache_folder", lambda: None)  # a user without a home
+    timing_cache.TimingCache(api, config := FakeConfig(b""), str(GPU)).save()
+    assert config.cache.content == b""
 
 
 def test_the_builder_has_all_that_only_tensorrt_is_asked_for() -> None:

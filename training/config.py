@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import reprlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from wgan.serve.errors import ConfigError
+from wgan.serve.privacy import LONGEST, not_a_name
 from wgan.training import flat_yaml
 from wgan.training.schedule import SCHEDULES
 
@@ -24,10 +26,14 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] = (),
+    refuse: Callable[[str], str | None] | None = None,
     fixed: bool = False,
 ) -> Any:
-    """A field with its meaning and its bounds. ``fixed``: a resumed run cannot change it."""
-    metadata = {"help": help, "low": low, "high": high, "choices": choices, "fixed": fixed}
+    """A field with its meaning and its bounds.
+
+    ``refuse`` says of a text what is wrong with it. ``fixed``: a resumed run cannot change it.
+    """
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "refuse": refuse, "fixed": fixed}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -36,7 +42,9 @@ class Config:
     """Every setting of a run. Defaults are the seed document's (sections 2 and 3.2)."""
 
     data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", fixed=True)
-    data_name: str = setting("auto", "what artifacts and reports call the data; `auto`: the last name of its path")
+    data_name: str = setting(
+        "auto", "what artifacts and reports call the data; `auto`: the last name of its path", refuse=not_a_name
+    )
     fit: str = setting("crop", "`crop` keeps the aspect, `squash` does not", choices=("crop", "squash"), fixed=True)
     faces_count: int = setting(8192, "training images drawn for `data=faces`", low=64, high=1_000_000, fixed=True)
     max_broken: float = setting(0.05, "share of unreadable images that is put up with", low=0, high=1)
@@ -193,6 +201,8 @@ def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
         raise ConfigError(f"{name}={_shown(value)} is outside its range, {low:,} to {high:,}")
     if kind is str and not value:
         raise ConfigError(f"{name} is empty")
+    if (refuse := field.metadata["refuse"]) is not None and (why := refuse(value)) is not None:
+        raise ConfigError(f"{name}={_shown(value)} {why}: give a name of at most {LONGEST} characters, without folders")
 
 
 def _shown(value: Any) -> str:
@@ -225,6 +235,8 @@ def check_parts(config: Config, processes: int = 1) -> None:
 
 def _check_together(config: Config) -> None:
     check_parts(config)
+    if config.data_name == "faces" != config.data:
+        raise ConfigError("data_name=faces is what the built-in dataset is called: give other data another name")
     if config.attention > config.image_size // 2:
         raise ConfigError(
             f"attention={config.attention}: the features of {config.image_size} px images are "

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -35,6 +35,14 @@ class TrainedGenerator:
     step: int
     checkpoint_sha256: str
     classes: tuple[str, ...] | None = None
+
+    def with_data_name(self, name: str | None) -> "TrainedGenerator":
+        """The same generator, whose artifacts call the data by this name; None leaves it as it is.
+
+        Raises:
+            ConfigError: no such name can be given.
+        """
+        return self if name is None else replace(self, config=self.config.replace(data_name=name))
 
     @property
     def weights_sha256(self) -> str:

@@ -38,6 +38,7 @@ class Reals:
     data: str  # faces (those that no training saw), a folder, or a .zip
     fit: str = "crop"
     seed: int = 0  # draws them, where there are more than needed
+    name: str | None = None  # what they are called, where the run has given them a name
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,13 @@ def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
     config = backend.metadata.source.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("data"), str):
         return None
-    fit, seed = config.get("fit"), config.get("seed")
+    fit, seed, name = config.get("fit"), config.get("seed"), config["data"]
+    place = _place(name, run)
     return Reals(
-        data=_place(config["data"], run),
+        data=place,
         fit=fit if fit in ("crop", "squash") else Reals.fit,
         seed=seed if isinstance(seed, int) and seed >= 0 else Reals.seed,
+        name=name if place not in ("", "faces") and name == config.get("data_name") else None,
     )
 
 
@@ -178,7 +181,7 @@ def evaluate(
         "precision": backend.metadata.precision,
         "backend": backend.name,
         "device": backend.device,
-        "data": images.name,
+        "data": reals.name or images.name,
         "first_seed": first,
         "images": count,
     }

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from wgan.serve.errors import BackendUnavailable, ConfigError, OutputError
-from wgan.serve.files import atomic_write
+from wgan.serve.files import atomic_write, expanded
 
 AUTO = "auto"
 # of weights-inception-2015-12-05-6726825d.pth, which pytorch-fid has under the name pt_inception-…
@@ -87,7 +87,7 @@ def open_inception(wanted: str, device: torch.device, progress: ProgressFn | Non
         BackendUnavailable: torch-fidelity is not installed, or its weights cannot be had.
     """
     if wanted != AUTO:
-        path = Path(wanted).expanduser()
+        path = expanded(wanted)
         if not path.is_file():
             raise ConfigError(f"no file of Inception weights {wanted!r}: {_how_to_get()}, or say {AUTO}")
         return Inception(path, device)

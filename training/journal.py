@@ -4,11 +4,13 @@ import io
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from wgan.serve.privacy import public_line
 from wgan.training.advice import Adviser
 from wgan.training.config import Config
 from wgan.training.history import History, read, seconds
@@ -31,6 +33,7 @@ class Journal:
 
     def __init__(self, metrics: Path, board: Path, config: Config, *, first_step: int, silent: bool = False):
         self._open = ExitStack()
+        self._public = partial(public_line, run=metrics.parent, settings=config.to_dict())
         stream = io.StringIO() if silent else sys.stderr
         self._history: History | None = None
         self._board: TensorBoard | None = None
@@ -48,12 +51,13 @@ class Journal:
         self._adviser = Adviser(config, past)
 
     def keep(self, record: dict[str, Any]) -> None:
-        """Writes one record, and says and writes what advice it gives rise to."""
+        """Writes one record, and says and writes what advice it gives rise to. Records name no folders."""
         if self._history is None or self._board is None:
             return
         for each in (record, *self._adviser.see(record)):
-            self._history.append(each)
-            self._board.record(each)
+            public = {**each, "message": self._public(each["message"])} if "message" in each else each
+            self._history.append(public)
+            self._board.record(public)
             if "rule" in each:
                 self.note(f"advice at step {each['step']:,}: {each['message']}")
 

@@ -12,7 +12,6 @@ how busy the machine is.
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial, reduce
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from wgan.serve.pipeline import Pipeline
+from wgan.serve.torch_device import threads
 from wgan.training.config import Config
 from wgan.training.flops import Passes, count_flops
 
@@ -117,17 +117,6 @@ class Lanes:
                 self._error = self._error or error
             self._barrier.abort()  # nobody waits for this one
             raise
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Torch's operators on ``count`` threads, where the caller's thread calls them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def lanes_for(config: Config, device: torch.device, processes: int = 1, possible: bool = True) -> Lanes:

@@ -6,6 +6,7 @@ checkpoints/     step-*.pt and best.pt            export/         artifacts (wga
 samples/         step-*.png and real.png          report.html     the page to look at
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -16,6 +17,7 @@ from typing import Any
 from wgan.serve import owner
 from wgan.serve.errors import ConfigError, FolderInUse
 from wgan.serve.files import atomic_write, writing
+from wgan.serve.privacy import given_name
 from wgan.training.config import Config, changed_on_resume, from_dict, load
 
 
@@ -71,6 +73,14 @@ class RunFolder:
         if not self.config.is_file():
             raise ConfigError(f"{self.path} is no run folder (it has no config.yaml)")
         return load(str(self.config))
+
+
+def name_for(config: Config) -> str:
+    """What a run's folder is called after: the name that the data was given, or else the end of its path."""
+    given = given_name(config.to_dict())
+    if given is None:
+        return Path(config.data).stem or "run"
+    return re.sub(r"[^\w.-]+", "-", given)[:40].strip("-.") or "run"
 
 
 def new_path(root: Path, name: str) -> Path:

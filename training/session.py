@@ -15,7 +15,7 @@ from wgan.serve.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.files import atomic_write
 from wgan.serve.images import encode_png, grid
 from wgan.serve.latents import latents
-from wgan.serve.privacy import public_settings
+from wgan.serve.privacy import given_name, public_settings
 from wgan.serve.progress import counter
 from wgan.training import checkpoint
 from wgan.training.best import SWD, Best
@@ -240,7 +240,7 @@ class Session:
         classes = self.data.classes
         info = {
             "name": self.run.path.name,
-            "data": self.data.name,
+            "data": given_name(self.config.to_dict()) or self.data.name,
             "images": len(self.data.images),
             "broken": len(self.data.broken),
             "classes": list(classes) if classes else None,

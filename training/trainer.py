@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wgan.serve.errors import CheckpointError
 from wgan.serve.latents import latents
+from wgan.serve.torch_device import threads
 from wgan.training.checkpoint import check_fits
 from wgan.training.config import Config
 from wgan.training.data.augment import Augmentation, prepare
@@ -20,7 +21,7 @@ from wgan.training.ema import Ema
 from wgan.training.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
 from wgan.training.growth import at_stage, stage_at
 from wgan.training.labels import labels_at
-from wgan.training.lanes import Backward, Watched, lanes_for, threads
+from wgan.training.lanes import Backward, Watched, lanes_for
 from wgan.training.losses import CriticLoss, critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.precision import MixedPrecision

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan.serve.errors import DatasetError
+from wgan.serve.files import expanded
 from wgan.training import faces
 from wgan.training.data.archive import Zip
 from wgan.training.data.decode import Shape, Unreadable, decode
@@ -110,7 +111,7 @@ def open_source(data: str, *, count_faces: int) -> Source:
     """
     if data == "faces":
         return Faces(count_faces)
-    path, shown = Path(data).expanduser(), printable(data)
+    path, shown = expanded(data), printable(data)
     source: Source
     if path.is_dir():
         source = Folder(path)

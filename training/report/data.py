@@ -11,7 +11,7 @@ from wgan.serve import artifact
 from wgan.serve.errors import ArtifactError
 from wgan.serve.foreign_json import parse_json
 from wgan.serve.page.html import number
-from wgan.serve.privacy import public_settings, without_paths
+from wgan.serve.privacy import given_name, public_line, public_settings
 from wgan.training import flat_yaml, history
 
 Values = Mapping[str, Any]
@@ -48,18 +48,19 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     for record in sorted(records, key=lambda record: float(record["step"])):
         kinds.get(str(record.get("kind")), []).append(record)
     settings = _yaml(run / "config.yaml")
-    known: list[str | Path] = [run, run.resolve()]
-    known += [value for value in settings.values() if isinstance(value, str) and "/" in value]
     for event in kinds["event"]:
         if isinstance(event.get("message"), str):
-            event["message"] = without_paths(event["message"], *known)
+            event["message"] = public_line(event["message"], run, settings)
     rows = read_json(run / "sampling.json").get("rows")
     timings = read_json(run / "timings.json").items()
     real = run / "samples" / "real.png"
+    info, given = dict(read_json(run / "run.json")), given_name(settings)
+    if given is not None:  # the settings may have been given the name later on
+        info["data"] = given
     return RunData(
         name=run.resolve().name,
         config=public_settings(settings),
-        info=read_json(run / "run.json"),
+        info=info,
         train=kinds["train"],
         validation=kinds["validation"],
         inception=kinds["inception"],
