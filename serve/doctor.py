@@ -25,7 +25,7 @@ class Diagnosis:
     cpu: machine.Cpu
     disk: machine.Disk
     driver: Driver | None
-    products: list[Speeds] | str | None  # matrix products by torch; why they were not timed; None without torch
+    products: list[Speeds] | str | None  # matrix products by torch; why that failed; None if not timed
     packages: list[Package]
     backends: list[Verdict]
     troubles: list[Gap]
@@ -46,11 +46,12 @@ class Diagnosis:
         return values
 
 
-def examine(folder: Path) -> Diagnosis:
-    """Looks at this machine, without importing torch: its products are timed by another process.
+def examine(folder: Path, timed: bool = True) -> Diagnosis:
+    """Looks at this machine, without importing torch.
 
     Args:
         folder: where runs are written; need not be there.
+        timed: another process times torch's products.
     """
     driver, disk, asked = query_driver(), machine.disk(folder), packages()
     return Diagnosis(
@@ -60,7 +61,7 @@ def examine(folder: Path) -> Diagnosis:
         cpu=machine.cpu(),
         disk=disk,
         driver=driver,
-        products=_products(),
+        products=_products() if timed else None,
         packages=asked,
         backends=verdicts.backends(driver),
         troubles=_troubles(asked, disk, driver),

@@ -91,7 +91,7 @@ class _Group(World):
         with _telling_of_losses():
             store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
             # the launcher may keep its store over a restart, with the addresses of processes that are gone
-            store = PrefixStore(f"wgan-{_number(RESTARTS, 0)}", store)
+            store = PrefixStore(f"wgan-{os.environ.get(RESTARTS, '0')}", store)
             backend = "nccl" if device.type == "cuda" else "gloo"
             distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
             # flags go by the CPU: they must not wait for the GPU, and a lost process is noticed at once
@@ -160,7 +160,8 @@ def _number(name: str, default: int | None, low: int = 0) -> int:
     if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= low:
         return int(text)
     found = "is not set" if text is None else f"is {text[:40]!r}, not a whole number from {low} on"
-    raise ConfigError(f"the environment's {name} {found}: start with torchrun, or alone without WORLD_SIZE and {name}")
+    others = "" if name == "WORLD_SIZE" else f" and {name}"
+    raise ConfigError(f"the environment's {name} {found}: start with torchrun, or alone without WORLD_SIZE{others}")
 
 
 def launched() -> bool:
@@ -203,4 +204,5 @@ def join(device: torch.device) -> World:
     for name in ("RANK", "MASTER_PORT"):
         _number(name, None)
     _number("LOCAL_RANK", 0)
+    _number(RESTARTS, 0)
     return _Group(device)
