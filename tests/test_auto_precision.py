@@ -125,13 +125,8 @@ def test_no_trainer_is_made_before_it_is_settled() -> None:
         Trainer(TINY.replace(precision="auto"), CPU)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def test_a_run_keeps_what_it_chose_and_is_the_run_of_that_precision(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[int] = []
 
@@ -140,21 +135,25 @@ def test_a_run_keeps_what_it_chose_and_is_the_run_of_that_precision(
         return FAST
 
     monkeypatch.setattr(auto_precision, "step_speeds", timed)
-    small = TINY.replace(image_size=16, steps=2, validate_images=16, validate_every=100, sample_every=100)
-    short, wanted = (small.replace(precision=name) for name in ("auto", "bf16"))
-    for name, config in (("auto", short), ("bf16", wanted)):
-        assert train(runs.begin(tmp_path / name), config, device=CPU, cache=cache).step == 2
+    line = "precision=auto: bf16, 1.7 times the speed of fp32 here"
+    wanted = TINY.replace(
+        image_size=16, steps=2, validate_images=16, validate_every=100, sample_every=100, precision="bf16"
+    )
+    words = [f"{name}={value}" for name, value in (wanted.to_dict() | {"precision": "auto"}).items()]
+    assert main(["train", "--run", str(tmp_path / "auto"), "--device", "cpu", *words]) == 0
+    assert line in capsys.readouterr().err.splitlines()
+    cache = tmp_path / ".cache"
+    assert train(runs.begin(tmp_path / "bf16"), wanted, device=CPU, cache=cache).step == 2
     run = runs.RunFolder(tmp_path / "auto")
     last = "checkpoints/step-00000002.pt"
     assert run.read_config() == wanted
     assert checkpoint.load(run.path / last)["config"]["precision"] == "bf16"
     assert_same_state(run.path / last, tmp_path / "bf16" / last)
-    line = "precision=auto: bf16, 1.7 times the speed of fp32 here"
     assert [r["step"] for r in read(run.metrics) if r.get("message") == line] == [0]
 
     # gone on with, in whatever words, it is not timed again
-    for steps, words in ((3, {}), (4, {"precision": "auto"})):
-        folder, longer = runs.reopen(run.path, {"steps": steps, **words})
+    for steps, again in ((3, {}), (4, {"precision": "auto"})):
+        folder, longer = runs.reopen(run.path, {"steps": steps, **again})
         assert train(folder, longer, device=CPU, cache=cache, resume=True).step == steps
         assert run.read_config().precision == "bf16"
     assert asked == [1]

@@ -11,11 +11,12 @@ from wgan.serve.precision_speed import Speeds, hopeless, least_seconds
 from wgan.training.config import AUTO, Config, check_parts
 from wgan.training.distributed import World
 from wgan.training.fast import WARMUP
-from wgan.training.flops import CLASSES
+from wgan.training.flops import CLASSES, Passes, step_flops
 from wgan.training.lanes import FEWEST_ROWS
 from wgan.training.trainer import Trainer
 
 ROUNDS = 8
+MOST_FLOPS = 6e10  # of a timed step on a CPU: half a second on a few cores
 BUDGET = 4.0  # seconds, after which two rounds have to do
 
 
@@ -41,8 +42,8 @@ def settle(config: Config, device: torch.device, saved: Config | None, world: Wo
 def step_speeds(config: Config, device: torch.device, processes: int = 1) -> Speeds:
     """What a critic step and a generator step take in float32 and in the shorter type that is asked for or to be had.
 
-    On a CPU with as few images as keep its cores busy; where its product of that type is slow already, that alone is
-    timed. On CUDA with the run's own batch and compiler, as small steps would time the launches.
+    Of the run's own networks and batch; of large ones on a CPU with fewer images. Where a CPU emulates the shorter
+    type, which its product shows, that alone is timed.
     """
     short = config.precision if config.precision not in (AUTO, "fp32") else _short_type(device)
     if (found := hopeless(device.type, short)) is not None:
@@ -68,10 +69,10 @@ def _timed(config: Config, device: torch.device, processes: int) -> Config:
     )
     if device.type == "cuda":
         return timed
-    fewest = FEWEST_ROWS * torch.get_num_threads()
+    fewest, flops = FEWEST_ROWS * torch.get_num_threads(), step_flops(Passes(timed))
     with suppress(ConfigError):  # a batch that minibatch statistics cannot group
-        while timed.batch_size % 2 == 0 and timed.batch_size // 2 >= fewest:
-            timed = timed.replace(batch_size=timed.batch_size // 2)
+        while flops > MOST_FLOPS and timed.batch_size % 2 == 0 and timed.batch_size // 2 >= fewest:
+            timed, flops = timed.replace(batch_size=timed.batch_size // 2), flops / 2
     return timed.replace(compile="off")  # it takes minutes and changes little there
 
 
