@@ -29,7 +29,7 @@ class Speeds:
 
     Args:
         device: cpu or cuda.
-        seconds: by precision, `fp32` among them.
+        seconds: by precision, `fp32` among them; on a CPU of processor time.
         flops: of the work, where it is a matrix product.
     """
 
@@ -54,11 +54,12 @@ class Speeds:
     def line(self, option: str) -> str:
         """What was chosen and why, for ``option``, such as `precision=auto`."""
         short = self.fastest_short
-        times = _rounded(self.times(short))
+        times = self.times(short)
         if self.choice == short:
-            return f"{option}: {short}, {times} times the speed of fp32 here"
-        enough = f" ({MARGIN:g} are asked for)" if self.times(short) > 1 else ""
-        return f"{option}: fp32, as {short} has {times} times its speed here{enough}"
+            return f"{option}: {short}, {_rounded(times)} times the speed of fp32 here"
+        if times > 1:
+            return f"{option}: fp32, as {short} has {times:.2f} times its speed here ({MARGIN:g} are asked for)"
+        return f"{option}: fp32, as {short} has {_rounded(times)} times its speed here"
 
     def products(self) -> str:
         """Of a matrix product: the rates, the ratios, and what is faster."""
@@ -67,7 +68,8 @@ class Speeds:
         others = ", ".join(
             f"in {NAMES[name]} {rates[name]} ({_rounded(self.times(name))} times)" for name in rates if name != "fp32"
         )
-        return f"matrix products in float32 {rates['fp32']} GFLOP/s, {others}: precision={self.choice}"
+        per = " a core" if self.device == "cpu" else ""
+        return f"matrix products in float32 {rates['fp32']} GFLOP/s{per}, {others}: precision={self.choice}"
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -87,15 +89,23 @@ def short_type(device: str) -> str:
 
 
 def least_seconds(
-    works: Mapping[str, Callable[[], object]], rounds: int = ROUNDS, warm: int = 1, budget: float = BUDGET
+    device: str,
+    works: Mapping[str, Callable[[], object]],
+    rounds: int = ROUNDS,
+    warm: int = 1,
+    budget: float = BUDGET,
 ) -> dict[str, float]:
     """The least that each work took, a call of each in turn, so that a busy moment does not fall on one alone.
 
+    On a CPU in seconds of processor time: what other programs take of the cores does not count.
+
     Args:
-        works: each returns when it is done.
+        device: cpu or cuda.
+        works: each returns when it is done; on a CPU no thread of it may wait by spinning.
         rounds: calls of each; fewer, but two, where ``budget`` seconds are over.
         warm: calls before that, not counted.
     """
+    clock = time.process_time if device == "cpu" else time.perf_counter
     for work in works.values():
         for _ in range(warm):
             work()
@@ -103,9 +113,9 @@ def least_seconds(
     began = time.perf_counter()
     for number in range(rounds):
         for name in sorted(works, reverse=number % 2 == 1):
-            before = time.perf_counter()
+            before = clock()
             works[name]()
-            least[name] = min(least[name], time.perf_counter() - before)
+            least[name] = min(least[name], clock() - before)
         if number > 0 and time.perf_counter() - began > budget:
             break
     return least
@@ -113,6 +123,8 @@ def least_seconds(
 
 def product_speeds(device: str, shorts: Sequence[str] = ()) -> Speeds:
     """Of a product of square matrices by torch, as large as is quick in every precision: some tenths of a second.
+
+    On a CPU of one thread: those of one product would wait for each other by spinning.
 
     Args:
         device: auto, cpu or cuda.
@@ -124,16 +136,19 @@ def product_speeds(device: str, shorts: Sequence[str] = ()) -> Speeds:
     from wgan.serve.torch_device import torch_device
 
     device = torch_device(device)
+    import torch
+
     names = ("fp32", *(shorts or (("bf16", "fp16") if device == "cuda" else ("bf16",))))
-    size = SMALLEST
-    while True:
-        works = {name: _product(device, name, size) for name in names}
-        if size == LARGEST[device] or max(least_seconds(works, 2).values()) > LONG:
-            found = least_seconds(works)
-            # a busy moment can make a small product long, once
-            if size == LARGEST[device] or max(found.values()) > LONG / 2:
-                return Speeds(device, found, 2 * size**3)
-        size *= 2
+    size, threads = SMALLEST, torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        while True:
+            works = {name: _product(device, name, size) for name in names}
+            if size == LARGEST[device] or max(least_seconds(device, works, 2).values()) > LONG:
+                return Speeds(device, least_seconds(device, works), 2 * size**3)
+            size *= 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def hopeless(device: str, short: str = "bf16") -> Speeds | None:
@@ -153,7 +168,7 @@ def backend_speeds(backends: Mapping[str, Backend]) -> Speeds:
     size = min(batch_size_for(backend, None) for backend in backends.values())
     z, labels = latents(0, size, exact.metadata.latent.dim), labels_for(exact, 0, size, None)
     works = {name: partial(backend.run, z, labels) for name, backend in backends.items()}
-    return Speeds(exact.device, least_seconds(works))
+    return Speeds(exact.device, least_seconds(exact.device, works))
 
 
 def products_apart(patience: float = 60.0) -> list[Speeds] | None:

@@ -360,7 +360,7 @@ def test_products_are_said_with_their_ratio(
     monkeypatch.setattr(doctor, "products_apart", lambda: [slow])
     assert main(["doctor"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "matrix products in float32 333 GFLOP/s, in bfloat16 167 (0.5 times): precision=fp32" in said
+    assert "matrix products in float32 333 GFLOP/s a core, in bfloat16 167 (0.5 times): precision=fp32" in said
     assert main(["doctor", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["products"]
     assert (row["device"], row["times"], row["faster"]) == ("cpu", {"fp32": 1, "bf16": 0.5}, "fp32")

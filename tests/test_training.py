@@ -119,37 +119,34 @@ def test_a_run_resumed_on_other_threads_says_that_its_bits_are_others(
     run = whole_run(tmp_path / "run", cache, config)
     path = run.checkpoints / "step-00000001.pt"
     saved = checkpoint.load(path)
-    lanes = saved["lanes"]
-    threads = torch.get_num_threads()
-    assert lanes == {"processes": 1, "lanes": 1, "threads": 1, "of": threads}  # a step so small is one thread's
+    here = {"processes": 1, "threads": torch.get_num_threads()}
+    assert saved["threads"] == here
 
-    def resumed(lanes: dict[str, int] | None, steps: int) -> list[str]:
-        saved["lanes"] = lanes
+    def resumed(threads: dict[str, int] | None) -> list[str]:
+        saved["threads"] = threads
         checkpoint.save(path, {name: value for name, value in saved.items() if name != "schema"})
-        folder, longer = runs.reopen(run.path, {"steps": steps})
-        session = Session(folder, longer, CPU, cache)
-        return session.restore()
+        folder, longer = runs.reopen(run.path, {"steps": 2})
+        return Session(folder, longer, CPU, cache).restore()
 
     line = (
-        f"goes on with {threads} threads, was saved with 4: the same up to rounding, but not to the bit; "
-        "for that start it with OMP_NUM_THREADS=4"
+        f"goes on with {here['threads']} threads, was saved with 64: the same up to rounding, but not to the bit; "
+        "for that start it with OMP_NUM_THREADS=64"
     )
     monkeypatch.setattr(training_session, "restricted", lambda: None)
-    four = {"processes": 1, "lanes": 4, "threads": 1, "of": 4}
-    assert resumed(four, 2) == [line]
+    assert resumed(here | {"threads": 64}) == [line]
     monkeypatch.setattr(training_session, "restricted", lambda: 3)
-    assert resumed(four, 2) == [line.replace("OMP_NUM_THREADS=4", "4 cores")]
-    assert resumed(lanes | {"of": 64}, 2) == []  # other threads, the same lanes
-    assert resumed(four | {"processes": 2}, 2) == []  # another number of processes is known to round otherwise
-    assert resumed(None, 2) == []  # written before lanes were
+    assert resumed(here | {"threads": 64}) == [line.replace("OMP_NUM_THREADS=64", "64 cores")]
+    assert resumed(here) == []
+    assert resumed({"processes": 2, "threads": 64}) == []  # of processes it is known
     with pytest.raises(CheckpointError, match="does not hold what a run goes on from"):
-        resumed({"processes": 1}, 2)
+        resumed({"processes": 1})
+    assert resumed(None) == []  # written before threads were
+    resumed(here | {"threads": 64})
     capsys.readouterr()
-    assert resumed(four, 2) == [line.replace("OMP_NUM_THREADS=4", "4 cores")]
     folder, longer = runs.reopen(run.path, {"steps": 2})
     train(folder, longer, device=CPU, cache=cache, resume=True)
-    assert "but not to the bit; for that start it with 4 cores" in capsys.readouterr().err
-    assert checkpoint.load(run.checkpoints / "step-00000002.pt")["lanes"] == lanes
+    assert "but not to the bit; for that start it with 64 cores" in capsys.readouterr().err
+    assert checkpoint.load(run.checkpoints / "step-00000002.pt")["threads"] == here
 
 
 class Reals:

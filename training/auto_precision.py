@@ -12,11 +12,11 @@ from wgan.training.config import AUTO, Config, check_parts
 from wgan.training.distributed import World
 from wgan.training.fast import WARMUP
 from wgan.training.flops import CLASSES, Passes, step_flops
-from wgan.training.lanes import FEWEST_ROWS
+from wgan.training.lanes import FEWEST_ROWS, Lanes, lanes_for
 from wgan.training.trainer import Trainer
 
 ROUNDS = 8
-MOST_FLOPS = 6e10  # of a timed step on a CPU: half a second on a few cores
+MOST_FLOPS = 6e10  # of a timed step on a CPU: about a second on one core
 BUDGET = 4.0  # seconds, after which two rounds have to do
 
 
@@ -42,8 +42,8 @@ def settle(config: Config, device: torch.device, saved: Config | None, world: Wo
 def step_speeds(config: Config, device: torch.device, processes: int = 1) -> Speeds:
     """What a critic step and a generator step take in float32 and in the shorter type that is asked for or to be had.
 
-    Of the run's own networks and batch; of large ones on a CPU with fewer images. Where a CPU emulates the shorter
-    type, which its product shows, that alone is timed.
+    Of the run's own networks and batch; on a CPU of one lane, with fewer images where the networks are large. Where a
+    CPU emulates the shorter type, which its product shows, that alone is timed.
     """
     short = config.precision if config.precision not in (AUTO, "fp32") else _short_type(device)
     if (found := hopeless(device.type, short)) is not None:
@@ -51,7 +51,7 @@ def step_speeds(config: Config, device: torch.device, processes: int = 1) -> Spe
     timed = _timed(config, device, processes)
     steps = {name: _Step(timed.replace(precision=name), device) for name in ("fp32", short)}
     warm = WARMUP + 1 if device.type == "cuda" else 1
-    return Speeds(device.type, least_seconds(steps, ROUNDS, warm, BUDGET))
+    return Speeds(device.type, least_seconds(device.type, steps, ROUNDS, warm, BUDGET))
 
 
 def _short_type(device: torch.device) -> str:
@@ -69,9 +69,11 @@ def _timed(config: Config, device: torch.device, processes: int) -> Config:
     )
     if device.type == "cuda":
         return timed
-    fewest, flops = FEWEST_ROWS * torch.get_num_threads(), step_flops(Passes(timed))
+    flops = step_flops(Passes(timed))
     with suppress(ConfigError):  # a batch that minibatch statistics cannot group
-        while flops > MOST_FLOPS and timed.batch_size % 2 == 0 and timed.batch_size // 2 >= fewest:
+        lanes = lanes_for(config, device, processes).count
+        timed, flops = timed.replace(batch_size=rows // lanes), flops / lanes
+        while flops > MOST_FLOPS and timed.batch_size % 2 == 0 and timed.batch_size // 2 >= FEWEST_ROWS:
             timed, flops = timed.replace(batch_size=timed.batch_size // 2), flops / 2
     return timed.replace(compile="off")  # it takes minutes and changes little there
 
@@ -83,6 +85,8 @@ class _Step:
         shares = [1 / CLASSES] * CLASSES if config.conditional else []
         self._device = device
         self._trainer = Trainer(config, device, shares)
+        if device.type == "cpu":
+            self._trainer.compute_in(Lanes(1, 1))
         size = (config.batch_size, config.image_size, config.image_size, config.channels)
         noise = torch.Generator().manual_seed(0)
         self._images = torch.randint(256, size, dtype=torch.uint8, generator=noise).to(device)

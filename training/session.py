@@ -84,14 +84,12 @@ def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -
 
     Another number of processes is for the user to know of, and earlier checkpoints do not say.
     """
-    if saved is None or now is None or saved["processes"] != now["processes"]:
+    if saved is None or now is None or saved["processes"] != now["processes"] or saved["threads"] == now["threads"]:
         return None
-    if all(saved[name] == now[name] for name in ("lanes", "threads")):
-        return None
-    wanted, cores = int(saved["of"]), restricted()
+    wanted, cores = int(saved["threads"]), restricted()
     way = f"OMP_NUM_THREADS={wanted}" if cores is None or wanted <= cores else f"{wanted} cores"
     return (
-        f"goes on with {now['of']} threads, was saved with {wanted}: the same up to rounding, but not to the bit; "
+        f"goes on with {now['threads']} threads, was saved with {wanted}: the same up to rounding, but not to the bit; "
         f"for that start it with {way}"
     )
 
@@ -147,7 +145,7 @@ class Session:
         found = checkpoint.load_last(folder)
         try:
             self._take_up(found.path, found.state)
-            other = rounds_otherwise(found.state.get("lanes"), self._lanes())
+            other = rounds_otherwise(found.state.get("threads"), self._threads())
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
             raise CheckpointError(f"{found.path} does not hold what a run goes on from: {reason}") from None
@@ -168,13 +166,11 @@ class Session:
         if self.world.first:
             self._keep_best()
 
-    def _lanes(self) -> dict[str, int] | None:
-        """What the bits of a step depend on, on a CPU: how its threads share a batch. On CUDA None."""
+    def _threads(self) -> dict[str, int] | None:
+        """What the bits of a step and of the averaged generator depend on, on a CPU; on CUDA None."""
         if self.device.type != "cpu":
             return None
-        lanes = self.trainer.lanes
-        shared = {"processes": self.world.size, "lanes": lanes.count, "threads": lanes.threads}
-        return shared | {"of": torch.get_num_threads()}
+        return {"processes": self.world.size, "threads": torch.get_num_threads()}
 
     def _keep_best(self) -> None:
         """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""
@@ -209,7 +205,7 @@ class Session:
                 "config": public_settings(self.config.to_dict()),
                 "classes": list(self.classes) if self.classes else None,
                 "data": self.data.digest,
-                "lanes": self._lanes(),
+                "threads": self._threads(),
                 "stream": self.reals.state(),
                 "swd": self.swd,
                 "scoring": self.scoring.state(),
