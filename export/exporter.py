@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from wgan.serve.artifact import Artifact
 from wgan.serve.backend import Backend, open_artifact, open_backend
 from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
+from wgan.serve.precision_speed import backend_speeds, hopeless, short_type
 from wgan.serve.privacy import public_settings, public_source, without_paths
 from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
+from wgan.training.config import AUTO
 from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
 from wgan.training.flops import generator_flops
 from wgan.training.fold import as_deployed, check_precision
@@ -36,6 +38,7 @@ class Exported:
     metadata: Metadata
     notice: str | None = None  # what a user should know of how it ran
     leak: str | None = None  # that it names folders, where it does
+    chosen: str | None = None  # with the precision `auto`: which it is, and why
 
     @property
     def passed(self) -> bool | None:
@@ -73,6 +76,7 @@ def export(
 ) -> Iterator[Exported]:
     """Writes the asked-for artifacts and the reference they were measured against, one after the other.
 
+    ``precision`` `auto` makes each in float32 and in a shorter type, times both on ``device`` and keeps the faster.
     ``output`` is float32 or uint8: pixels (N, H, W, C), made by the graph itself.
     ``engine_options`` says what a TensorRT engine may run on beside this machine; ``device`` what they are measured on.
 
@@ -85,33 +89,74 @@ def export(
     for kind in kinds:
         if kind not in ENDINGS:
             raise ConfigError(f"--format {kind} is not one of {', '.join(ENDINGS)}, all, triton")
-    check_precision(precision)
     for kind in kinds:
-        if precision not in PRECISIONS[kind]:
-            raise ConfigError(
-                f"--precision {precision} is not for {kind}: ONNX, which engines are built from too, has no such "
-                f"convolutions at its opsets up to {OPSETS[1]}; use --format torchscript"
-            )
+        _check_precision(precision, kind)
     if output not in OUTPUTS:
         raise ConfigError(f"--output {output} is not one of {', '.join(OUTPUTS)}")
     if not 1 <= max_batch <= 65_536:
         raise ConfigError(f"--max-batch {max_batch} is outside its range, 1 to 65,536")
-    config = generator.config
-    module = as_deployed(generator.module, precision, output)
-    image = ImageSpec(config.image_size, config.image_size, config.channels).with_output(output)
-    conditional = generator.classes is not None
     save_generator(folder / REFERENCE, generator)
     for kind in kinds:
+        recipe = _Recipe(folder, generator, kind, output, opset, max_batch, engine_options)
+        if precision == AUTO:
+            yield _faster(recipe, device)
+        else:
+            yield _prove_and_write(recipe.make(precision), generator, max_batch, device)
+
+
+def _check_precision(precision: str, kind: str) -> None:
+    if precision == AUTO:
+        return
+    check_precision(precision)
+    if precision not in PRECISIONS[kind]:
+        raise ConfigError(
+            f"--precision {precision} is not for {kind}: ONNX, which engines are built from too, has no such "
+            f"convolutions at its opsets up to {OPSETS[1]}; use --format torchscript"
+        )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The bytes of an artifact that has no file yet."""
+
+    path: Path
+    payload: bytes
+    metadata: Metadata
+
+    def opened(self) -> Artifact:
+        """As any user would read it."""
+        return artifact.assembled(self.path, self.payload, self.metadata)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """All that an artifact is made from but its precision."""
+
+    folder: Path
+    generator: TrainedGenerator
+    kind: str
+    output: str
+    opset: int
+    max_batch: int
+    engine_options: BuildOptions | None
+
+    def make(self, precision: str) -> _Made:
+        """The artifact in ``precision``. Raises ExportError."""
+        generator, kind, config = self.generator, self.kind, self.generator.config
+        module = as_deployed(generator.module, precision, self.output)
+        image = ImageSpec(config.image_size, config.image_size, config.channels).with_output(self.output)
+        conditional = generator.classes is not None
         extra: dict[str, Any] = {}
         if kind == "torchscript":
             payload = to_torchscript(module, config.latent_dim, conditional=conditional)
         else:
-            payload = to_onnx(module, config.latent_dim, image.shape, opset, conditional=conditional)
-            extra["opset"] = opset
+            payload = to_onnx(module, config.latent_dim, image.shape, self.opset, conditional=conditional)
+            extra["opset"] = self.opset
         if kind == "trt":
-            engine = build_engine(payload, precision, min(OPTIMUM, max_batch), max_batch, engine_options)
+            optimum = min(OPTIMUM, self.max_batch)
+            engine = build_engine(payload, precision, optimum, self.max_batch, self.engine_options)
             payload = engine.plan
-            extra |= {"max_batch": max_batch, "engine": engine.description}
+            extra |= {"max_batch": self.max_batch, "engine": engine.description}
         metadata = Metadata(
             format=kind,
             precision=precision,
@@ -130,20 +175,52 @@ def export(
             created_with=_versions(),
             **extra,
         )
-        path = folder / file_name(kind, precision, output)
-        yield _prove_and_write(path, payload, metadata, generator, max_batch, device)
+        return _Made(self.folder / file_name(kind, precision, self.output), payload, metadata)
 
 
-def _prove_and_write(
-    path: Path, payload: bytes, metadata: Metadata, generator: TrainedGenerator, max_batch: int, device: str
-) -> Exported:
+def _faster(recipe: _Recipe, device: str) -> Exported:
+    """The artifact in float32 or in a shorter type, whichever is faster here; `chosen` says why."""
+    exact = recipe.make("fp32")
+    made = {"fp32": exact}
+    with _open_timed(exact, device) as backend:
+        short = short_type(backend.device) if recipe.kind == "torchscript" else "fp16"
+        # ONNX Runtime emulates nothing: on a CPU it computes float16 in float32
+        found = hopeless(backend.device) if recipe.kind == "torchscript" else None
+        if found is None:
+            made[short] = recipe.make(short)
+            with _open_timed(made[short], device) as other:
+                found = backend_speeds({"fp32": backend, short: other})
+    line = f"{recipe.kind}: {found.line('--precision auto')}"
+    try:
+        proven = _prove_and_write(made[found.choice], recipe.generator, recipe.max_batch, device)
+    except ParityError as error:
+        if found.choice == "fp32":
+            raise
+        line += f"; fp32 all the same, as {error}"
+        proven = _prove_and_write(exact, recipe.generator, recipe.max_batch, device)
+    return replace(proven, chosen=line)
+
+
+def _open_timed(made: _Made, device: str) -> Backend:
+    try:
+        return open_artifact(made.opened(), device=device, trusted=True)
+    except BackendUnavailable as error:
+        if made.metadata.format != "trt":
+            raise
+        raise BackendUnavailable(
+            f"--precision auto times engines, which cannot run here: name fp32 or fp16; {error}"
+        ) from None
+
+
+def _prove_and_write(made: _Made, generator: TrainedGenerator, max_batch: int, device: str) -> Exported:
     """Measures the bytes as any user would open them, and only then gives them their name."""
-    report, notice = _measure(artifact.assembled(path, payload, metadata), generator, max_batch, device)
+    path = made.path
+    report, notice = _measure(made.opened(), generator, max_batch, device)
     if report["passed"] is False:
         failures = "; ".join(parity.failures(report))
         raise ParityError(f"{path.name} does not match PyTorch and was not written: {failures}")
-    proven = metadata.replace(parity=report)
-    artifact.write(path, payload, proven)
+    proven = made.metadata.replace(parity=report)
+    artifact.write(path, made.payload, proven)
     return Exported(path, proven, notice)
 
 

@@ -1,9 +1,11 @@
 """A checkpoint run by PyTorch at a reduced precision, held to the same gates as an exported file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from wgan.export import parity
 from wgan.serve.errors import ParityError
+from wgan.serve.precision_speed import backend_speeds, hopeless, short_type
 from wgan.training.deploy import TorchBackend
 
 MAX_BATCH = 16  # of the probes: some 40 images, a fraction of a second
@@ -29,6 +31,28 @@ def open_reduced(path: Path, device: str, precision: str) -> TorchBackend:
         raise
     backend.metadata = backend.metadata.replace(parity=report)
     return backend
+
+
+def open_faster(path: Path, device: str, say: Callable[[str], object]) -> TorchBackend:
+    """The generator in a checkpoint in float32, or in a shorter type where that is faster here and close enough.
+
+    ``say`` is told which it is and why.
+
+    Raises:
+        WganError: as `TorchBackend`.
+    """
+    with TorchBackend(path, device) as exact:
+        if (found := hopeless(exact.device)) is None:
+            short = short_type(exact.device)
+            with TorchBackend(path, device, short) as other:
+                found = backend_speeds({"fp32": exact, short: other})
+    say(found.line("--precision auto"))
+    if found.choice != "fp32":
+        try:
+            return open_reduced(path, device, found.choice)
+        except ParityError as error:
+            say(f"--precision auto: fp32 all the same, as {error}")
+    return TorchBackend(path, device)
 
 
 def in_words(backend: TorchBackend) -> str:

@@ -114,7 +114,7 @@ def profile(settings: configs.Config, rows: int, rounds: int, size: int) -> Row:
     torch.set_num_threads(1)
     choose_kernels(settings)
     trainer = Trainer(settings.replace(batch_size=rows), device)
-    trainer.lanes = Lanes(1, 1)
+    trainer.compute_in(Lanes(1, 1))
     pixels = np.random.default_rng(0).integers(
         0, 256, (4 * rows, settings.image_size, settings.image_size, settings.channels), np.uint8
     )

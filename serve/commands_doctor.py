@@ -26,7 +26,8 @@ def doctor(
         raise ConfigError(f"--backend {backend} is not one of {', '.join(BACKENDS)}")
     if backend is None and device != "auto":
         raise ConfigError("--device goes with --backend: name the backend that is to run on it")
-    found = examine(ROOT)
+    # a check of another runtime, as a container makes it, does not wait for torch
+    found = examine(ROOT, timed=backend in (None, "torch", "torchscript"))
     runs = None if backend is None else found.runs(backend, device)
     result, text = found.to_dict(), as_text(found)
     if backend is not None:

@@ -12,7 +12,9 @@ def export(
     format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt, all or triton")],
     run: Run = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a file")] = "best",
-    precision: Annotated[str, typer.Option(help="fp32, fp16, or for torchscript bf16")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16, for torchscript bf16, or auto: what is faster here")
+    ] = "fp32",
     output: Annotated[str, typer.Option(help="float32, or uint8: 8-bit pixels, NHWC")] = "float32",
     opset: Annotated[int, typer.Option(help="ONNX operator set")] = 11,
     max_batch: Annotated[int, typer.Option(help="largest batch that an engine takes and parity tries")] = 256,
@@ -82,6 +84,8 @@ def export(
             engine_options=options,
             device=device,
         ):
+            if artifact.chosen is not None:
+                say(artifact.chosen)
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)

@@ -54,7 +54,9 @@ def sample(
         str | None, typer.Option(metavar="i/k", help="with --shard-size: machine i of k makes its part, i from 1")
     ] = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="torch: fp32, fp16 or bf16 [others: as exported]")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="torch: fp32, fp16, bf16, or auto: what is faster here [others: as exported]")
+    ] = "fp32",
     provider: Annotated[str | None, typer.Option(help="onnx: cpu, cuda or tensorrt [default: by --device]")] = None,
     threads: Annotated[int | None, typer.Option(help="onnx: on the CPU [default: one a core]")] = None,
     rebuild: Annotated[
@@ -157,7 +159,8 @@ def open_model(
 ) -> "Backend":
     """An artifact or a checkpoint, as `runs.find_artifact` found it, ready to run.
 
-    A checkpoint in another ``precision`` is measured against itself in float32, and what was found is said.
+    A checkpoint in another ``precision`` is measured against itself in float32, and what was found is said. With `auto`
+    both are timed.
 
     Raises:
         WganError: as the backends raise it.
@@ -168,11 +171,12 @@ def open_model(
         refuse_options(options, path)
         need_training()
         if precision != "fp32":
-            from wgan.export.reduced import in_words, open_reduced
+            from wgan.export.reduced import in_words, open_faster, open_reduced
 
-            reduced = open_reduced(path, device, precision)
-            say(in_words(reduced))
-            return reduced
+            live = open_faster(path, device, say) if precision == "auto" else open_reduced(path, device, precision)
+            if live.metadata.precision != "fp32":
+                say(in_words(live))
+            return live
         from wgan.training.deploy import TorchBackend
 
         return TorchBackend(path, device)

@@ -51,7 +51,10 @@ def train(
         if config is not None:
             raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
         old = run or newest_run()
-        resolved = settings.from_dict(changes, base=runs.RunFolder(old).read_config())
+        saved = runs.RunFolder(old).read_config()
+        resolved = settings.from_dict(changes, base=saved)
+        if dry_run and resolved.precision == settings.AUTO:
+            resolved = resolved.replace(precision=saved.precision)  # a run keeps what it has
     else:
         old = None
         resolved = settings.from_dict(changes, base=settings.load(config or "wgan-gp-64"))

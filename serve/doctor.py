@@ -1,12 +1,14 @@
 """`wgan doctor`: what this machine has and can run, what is wrong with it, and the command that mends each gap."""
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wgan.serve import machine, verdicts
+from wgan.serve.errors import BackendError
 from wgan.serve.gpu import Driver, query_driver
+from wgan.serve.precision_speed import Speeds, products_apart
 from wgan.serve.requirements import Gap, Package, installed, installer, packages, uninstaller, unmet
 from wgan.serve.verdicts import Verdict
 
@@ -23,6 +25,7 @@ class Diagnosis:
     cpu: machine.Cpu
     disk: machine.Disk
     driver: Driver | None
+    products: list[Speeds] | str | None  # matrix products by torch; why that failed; None if not timed
     packages: list[Package]
     backends: list[Verdict]
     troubles: list[Gap]
@@ -34,18 +37,21 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        values = asdict(self)
+        values = asdict(replace(self, products=None))
+        speeds = self.products
+        values["products"] = [row.to_dict() for row in speeds] if isinstance(speeds, list) else speeds
         values["disk"]["folder"] = str(self.disk.folder)
         for entry, package in zip(values["packages"], self.packages, strict=True):
             entry["fits"] = package.fits
         return values
 
 
-def examine(folder: Path) -> Diagnosis:
+def examine(folder: Path, timed: bool = True) -> Diagnosis:
     """Looks at this machine, without importing torch.
 
     Args:
         folder: where runs are written; need not be there.
+        timed: another process times torch's products.
     """
     driver, disk, asked = query_driver(), machine.disk(folder), packages()
     return Diagnosis(
@@ -55,10 +61,18 @@ def examine(folder: Path) -> Diagnosis:
         cpu=machine.cpu(),
         disk=disk,
         driver=driver,
+        products=_products() if timed else None,
         packages=asked,
         backends=verdicts.backends(driver),
         troubles=_troubles(asked, disk, driver),
     )
+
+
+def _products() -> list[Speeds] | str | None:
+    try:
+        return products_apart()
+    except BackendError as error:
+        return str(error)
 
 
 def _troubles(asked: list[Package], disk: machine.Disk, driver: Driver | None) -> list[Gap]:

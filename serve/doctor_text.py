@@ -37,10 +37,9 @@ def as_text(found: Diagnosis) -> str:
 
 def _machine(found: Diagnosis) -> str:
     cpu, disk, driver = found.cpu, found.disk, found.driver
-    bfloat16 = {None: "bfloat16 unknown", "": "no bfloat16"}.get(cpu.bfloat16, f"bfloat16 by {cpu.bfloat16}")
     lines = [
         ("wgan", f"{found.wgan or '(not installed)'}, Python {found.python}, {found.platform}"),
-        ("CPU", f"{cpu.name}, {cpu.threads} threads, {bfloat16}"),
+        ("CPU", f"{cpu.name}, {cpu.threads} threads"),
         ("disk", f"{disk.folder}/: {disk.free / 1e9:,.0f} GB free{'' if disk.writable else ', not writable'}"),
     ]
     if driver is None:
@@ -52,6 +51,12 @@ def _machine(found: Diagnosis) -> str:
         for gpu in driver.gpus:
             major, minor = gpu.capability
             lines.append(("GPU", f"{gpu.name}, compute capability {major}.{minor}, {gpu.memory / 2**30:.0f} GiB"))
+    speeds = found.products
+    if isinstance(speeds, str):
+        lines.append(("speed", f"not measured: {speeds}"))
+    for row in speeds if isinstance(speeds, list) else []:
+        where = f"{row.device.upper()}: " if len(speeds or []) > 1 else ""
+        lines.append(("speed", where + row.products()))
     wrapped = [textwrap.fill(f"{name:<8}{text}", WIDTH, subsequent_indent=" " * 8) for name, text in lines]
     return "\n".join(wrapped)
 

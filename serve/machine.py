@@ -8,7 +8,6 @@ from pathlib import Path
 
 from wgan.serve.cores import usable_cores
 
-BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")  # x86 first, then 64-bit Arm
 NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of what draws or computes
 
 
@@ -18,7 +17,6 @@ class Cpu:
 
     name: str
     threads: int
-    bfloat16: str | None  # the instructions that multiply bfloat16; "" if it has none, None if not known
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,9 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
     try:
         lines = cpuinfo.read_text("utf-8", "replace").splitlines()
     except OSError:
-        return Cpu(platform.processor() or platform.machine(), threads, None)
+        return Cpu(platform.processor() or platform.machine(), threads)
     values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
-    flags = (values.get("flags") or values.get("Features") or "").split()
-    found = next((flag for flag in BF16_FLAGS if flag in flags), "")
-    return Cpu(values.get("model name") or platform.machine(), threads, found if flags else None)
+    return Cpu(values.get("model name") or platform.machine(), threads)
 
 
 def disk(folder: Path) -> Disk:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from wgan.serve.cli import main
 from wgan.serve.errors import ConfigError, TrainingError
 from wgan.training import checkpoint
 from wgan.training import run as runs
@@ -224,6 +225,46 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch: pytest.Monk
     with pytest.raises(ConfigError, match="shows 2 GPUs, too few for process 2"):
         own_device(torch.device("cuda"))
     assert not restarted()
+
+
+PLACE = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "1234", "MASTER_ADDR": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("WORLD_SIZE", "x", "WORLD_SIZE is 'x', not a whole number from 1 on"),
+        ("WORLD_SIZE", "0", "WORLD_SIZE is '0', not a whole number from 1 on"),
+        ("WORLD_SIZE", "", "WORLD_SIZE is '', not a whole number from 1 on"),
+        ("WORLD_SIZE", "9" * 5000, "WORLD_SIZE is '999"),
+        ("LOCAL_RANK", "x", "LOCAL_RANK is 'x', not a whole number from 0 on"),
+        ("RANK", "-1", "RANK is '-1', not a whole number from 0 on"),
+        ("RANK", None, "RANK is not set"),
+        ("MASTER_PORT", "http", "MASTER_PORT is 'http', not a whole number from 0 on"),
+        ("TORCHELASTIC_RESTART_COUNT", "1.5", "TORCHELASTIC_RESTART_COUNT is '1.5', not a whole number from 0 on"),
+    ],
+)
+def test_an_environment_that_is_not_torchruns_is_one_line(
+    name: str, text: str | None, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable, value in PLACE.items():
+        monkeypatch.setenv(variable, value)
+    if text is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, text)
+    assert main(["train", "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"wgan: the environment's {says}")
+    others = "" if name == "WORLD_SIZE" else f" and {name}"
+    assert line.endswith(f": start with torchrun, or alone without WORLD_SIZE{others}")
+
+
+def test_each_process_has_a_gpu_by_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (PLACE | {"LOCAL_RANK": "first"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="LOCAL_RANK is 'first'"):
+        own_device(torch.device("cuda"))
 
 
 def torchrun(*words: str, **environment: str) -> subprocess.Popen[str]:

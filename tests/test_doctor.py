@@ -4,6 +4,7 @@ import ctypes
 import importlib.metadata
 import importlib.util
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from wgan.serve import doctor, doctor_text, gpu, machine, onnx_providers, requir
 from wgan.serve.backend import open_backend
 from wgan.serve.cli import main
 from wgan.serve.errors import BackendError
+from wgan.serve.precision_speed import Speeds
 
 SLIM = {"wgan": "0.1.0", "numpy": "2.4.6", "packaging": "26.3", "pillow": "13.0.0", "rich": "15.0", "typer": "0.29.2"}
 FULL = SLIM | {"onnxruntime-gpu": "1.31.1", "torch": "2.15.0", "torchvision": "0.29.2", "onnx": "1.23.2",
@@ -154,6 +156,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
         monkeypatch.setattr(requirements, "find_spec", find_spec)
         monkeypatch.setattr(ctypes, "CDLL", library)
         monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: False)
+        monkeypatch.setattr(doctor, "products_apart", lambda: None)
         monkeypatch.setitem(sys.modules, "onnxruntime", runtime or FakeRuntime())
         monkeypatch.setattr(verdicts, "Cuda", FakeCuda)
         listed = SimpleNamespace(__members__=dict.fromkeys(RTX_LISTS))
@@ -338,18 +341,50 @@ def test_asking_for_a_backend_decides_the_exit_code(pretend: Pretend, capsys: py
 
 def test_a_processor_is_read_as_linux_writes_it(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
-    for text, name, bfloat16 in (
-        ("processor : 0\nmodel name : EPYC\nflags : fpu avx512_bf16\n\nprocessor : 1\nflags : fpu\n",
-         "EPYC", "avx512_bf16"),
-        ("model name : Old\nflags : fpu sse\n", "Old", ""),
-        ("Features : fp asimd bf16\n", None, "bf16"),
-    ):  # fmt: skip
+    for text, name in (
+        ("processor : 0\nmodel name : EPYC\nflags : fpu\n\nprocessor : 1\nmodel name : EPYC\n", "EPYC"),
+        ("Features : fp asimd bf16\n", platform.machine()),
+    ):
         info.write_text(text)
         found = machine.cpu(info)
-        assert found.bfloat16 == bfloat16
-        assert name is None or found.name == name
+        assert found.name == name
         assert found.threads >= 1
-    assert machine.cpu(tmp_path / "none").bfloat16 is None
+    assert machine.cpu(tmp_path / "none").name
+
+
+def test_products_are_said_with_their_ratio(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(FULL)
+    slow = Speeds("cpu", {"fp32": 0.006, "bf16": 0.012}, flops=2e9)
+    monkeypatch.setattr(doctor, "products_apart", lambda: [slow])
+    assert main(["doctor"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "matrix products in float32 333 GFLOP/s a core, in bfloat16 167 (0.5 times): precision=fp32" in said
+    assert main(["doctor", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["products"]
+    assert (row["device"], row["times"], row["faster"]) == ("cpu", {"fp32": 1, "bf16": 0.5}, "fp32")
+    fast = Speeds("cuda", {"fp32": 0.02, "bf16": 0.002, "fp16": 0.0019}, flops=1e12)
+    monkeypatch.setattr(doctor, "products_apart", lambda: [slow, fast])
+    assert main(["doctor"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "speed CPU: matrix products" in said
+    assert "CUDA: matrix products in float32 50,000 GFLOP/s, in bfloat16 500,000 (10.0 times), in float16" in said
+
+
+def test_products_that_cannot_be_timed_are_said_and_a_check_of_another_runtime_does_not_wait(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(FULL)
+
+    def broken() -> None:
+        raise BackendError("ended with 1: ImportError: libtorch.so")
+
+    monkeypatch.setattr(doctor, "products_apart", broken)
+    assert main(["doctor"]) == 0
+    assert "not measured: ended with 1: ImportError: libtorch.so" in capsys.readouterr().out
+    assert main(["doctor", "--backend", "onnx"]) == 0
+    assert "not measured" not in capsys.readouterr().out
 
 
 def test_the_bus_shows_nvidias_displays_alone(tmp_path: Path) -> None:
@@ -378,6 +413,10 @@ def test_the_doctor_is_quick_and_loads_no_torch() -> None:
 assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)["products"][0]  # timed by a process of its own
+    assert row["device"] == "cpu"
+    assert row["times"]["fp32"] == 1
+    assert row["faster"] in ("fp32", "bf16")
     assert {row["what"] for row in json.loads(done.stdout)["backends"]} == {"onnx", "torchscript", "torch", "trt"}
 
 

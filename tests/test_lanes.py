@@ -32,8 +32,7 @@ class Reals:
 def trained(config: Config, lanes: Lanes, steps: int = 2) -> tuple[Tensor, Tensor, dict[str, float]]:
     """How far the weights have moved, the generator's statistics, and what was watched."""
     trainer = Trainer(config, CPU, shares=(0.3, 0.3, 0.4) if config.conditional else ())
-    trainer.lanes = lanes
-    trainer.generator.compute_in(lanes)
+    trainer.compute_in(lanes)
     weights = [*trainer.generator.parameters(), *trainer.critic.parameters()]
     begun = [weight.detach().clone() for weight in weights]
     reals: Any = Reals(config)

@@ -55,6 +55,12 @@ RUN_BY: dict[str, str] = {
     "wgan export --format onnx --output uint8": "tests/test_pixels.py::test_pixels_on_the_command_line",
     "wgan export --format torchscript --precision bf16": "tests/test_reduced.py::test_bf16_on_the_command_line",
     "wgan sample --backend torch --precision bf16 -n 64": "tests/test_reduced.py::test_bf16_on_the_command_line",
+    "wgan export --format torchscript --precision auto": "tests/test_auto_precision.py"
+    "::test_export_makes_what_is_faster_of_each_format",
+    "wgan sample --backend torch --precision auto -n 64": "tests/test_auto_precision.py"
+    "::test_sample_takes_what_is_faster_and_says_so",
+    "wgan train precision=auto": "tests/test_auto_precision.py"
+    "::test_a_run_keeps_what_it_chose_and_is_the_run_of_that_precision",
     "wgan sample -n 64 --threads 4": "tests/test_onnx_backend.py::test_threads_and_providers_on_the_command_line",
     "wgan sample -n 64 --provider tensorrt": "tests/test_onnx_backend.py"
     "::test_threads_and_providers_on_the_command_line",

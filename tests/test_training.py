@@ -18,6 +18,7 @@ import torch
 from wgan.serve.errors import CheckpointError, ConfigError, DatasetError, OutputError, TrainingError
 from wgan.training import checkpoint
 from wgan.training import run as runs
+from wgan.training import session as training_session
 from wgan.training.config import Config
 from wgan.training.history import read
 from wgan.training.loop import train
@@ -109,6 +110,43 @@ def test_a_resumed_run_is_the_same_to_the_bit(finished: runs.RunFolder, tmp_path
     assert_same_state(folder.checkpoints / "step-00000006.pt", finished.checkpoints / "step-00000006.pt")
     for name in ("step-00000003.png", "step-00000006.png"):
         assert (folder.samples / name).read_bytes() == (finished.samples / name).read_bytes()
+
+
+def test_a_run_resumed_on_other_threads_says_that_its_bits_are_others(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = TINY.replace(steps=1, image_size=16, validate_images=16)
+    run = whole_run(tmp_path / "run", cache, config)
+    path = run.checkpoints / "step-00000001.pt"
+    saved = checkpoint.load(path)
+    here = {"processes": 1, "threads": torch.get_num_threads()}
+    assert saved["threads"] == here
+
+    def resumed(threads: dict[str, int] | None) -> list[str]:
+        saved["threads"] = threads
+        checkpoint.save(path, {name: value for name, value in saved.items() if name != "schema"})
+        folder, longer = runs.reopen(run.path, {"steps": 2})
+        return Session(folder, longer, CPU, cache).restore()
+
+    line = (
+        f"goes on with {here['threads']} threads, was saved with 64: the same up to rounding, but not to the bit; "
+        "for that start it with OMP_NUM_THREADS=64"
+    )
+    monkeypatch.setattr(training_session, "restricted", lambda: None)
+    assert resumed(here | {"threads": 64}) == [line]
+    monkeypatch.setattr(training_session, "restricted", lambda: 3)
+    assert resumed(here | {"threads": 64}) == [line.replace("OMP_NUM_THREADS=64", "64 cores")]
+    assert resumed(here) == []
+    assert resumed({"processes": 2, "threads": 64}) == []  # of processes it is known
+    with pytest.raises(CheckpointError, match="does not hold what a run goes on from"):
+        resumed({"processes": 1})
+    assert resumed(None) == []  # written before threads were
+    resumed(here | {"threads": 64})
+    capsys.readouterr()
+    folder, longer = runs.reopen(run.path, {"steps": 2})
+    train(folder, longer, device=CPU, cache=cache, resume=True)
+    assert "but not to the bit; for that start it with 64 cores" in capsys.readouterr().err
+    assert checkpoint.load(run.checkpoints / "step-00000002.pt")["threads"] == here
 
 
 class Reals:

@@ -148,21 +148,41 @@ def _telling_of_losses() -> Iterator[None]:
         ) from None
 
 
+def _number(name: str, default: int | None, low: int = 0) -> int:
+    """A whole number from ``low`` on that torchrun has put into the environment; without ``default`` it must be there.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    text = os.environ.get(name)
+    if text is None and default is not None:
+        return default
+    if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= low:
+        return int(text)
+    found = "is not set" if text is None else f"is {text[:40]!r}, not a whole number from {low} on"
+    others = "" if name == "WORLD_SIZE" else f" and {name}"
+    raise ConfigError(f"the environment's {name} {found}: start with torchrun, or alone without WORLD_SIZE{others}")
+
+
 def launched() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether torchrun started this process as one of several. Raises ConfigError for a WORLD_SIZE that is none."""
+    return _number("WORLD_SIZE", 1, low=1) > 1
 
 
 def restarted() -> bool:
-    """Whether torchrun has started the processes again after one was lost."""
-    return int(os.environ.get(RESTARTS, "0")) > 0
+    """Whether torchrun has started the processes again after one was lost. Raises ConfigError as `launched`."""
+    return _number(RESTARTS, 0) > 0
 
 
 def own_device(device: torch.device) -> torch.device:
-    """This process's device: with several processes on a machine, each has a GPU of its own."""
+    """This process's device: with several processes on a machine, each has a GPU of its own.
+
+    Raises:
+        ConfigError: there are too few GPUs, or the environment does not say which process this is.
+    """
     if device.type != "cuda" or not launched():
         return device
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    local = _number("LOCAL_RANK", 0)
     if local >= torch.cuda.device_count():
         raise ConfigError(
             f"this machine shows {torch.cuda.device_count()} GPUs, too few for process {local}: "
@@ -176,6 +196,13 @@ def join(device: torch.device) -> World:
     """The processes that torchrun started with this one; alone without it. A context manager.
 
     Raises:
+        ConfigError: what torchrun puts into the environment is not there, or is no number.
         TrainingError: they cannot be reached.
     """
-    return _Group(device) if launched() else World()
+    if not launched():
+        return World()
+    for name in ("RANK", "MASTER_PORT"):
+        _number(name, None)
+    _number("LOCAL_RANK", 0)
+    _number(RESTARTS, 0)
+    return _Group(device)

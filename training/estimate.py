@@ -1,4 +1,7 @@
-"""`wgan train --dry-run`: what a run would cost, counted from its networks and one measured matrix product."""
+"""`wgan train --dry-run`: what a run would cost, counted from its networks and one measured matrix product.
+
+Of a precision other than float32, a few steps are timed beside float32's.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +12,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from wgan.serve.bench_peak import torch_peak
 from wgan.serve.progress import duration
-from wgan.training.config import Config
+from wgan.training.auto_precision import step_speeds
+from wgan.training.config import AUTO, Config
 from wgan.training.flops import Passes, count_flops, step_flops
 from wgan.training.networks import parameter_count
 
@@ -30,6 +34,8 @@ class Estimate:
     critic_flops: int  # an image, forward
     step_flops: int  # n_critic critic steps and the generator step, whole batches
     peak_flops: float  # a second, measured float32 matrix product
+    precision_times: float  # the steps' speed in the run's precision as a multiple of float32's, measured
+    precision_line: str | None  # what is said of it
     seconds: float  # the whole run
     memory: int  # bytes
 
@@ -48,6 +54,7 @@ class Estimate:
                 f"{self.step_flops / 1e9:,.1f} GFLOP: {self.config.n_critic} critic steps and the generator's",
             ),
             (f"this {self.device}", f"{self.peak_flops / 1e9:,.0f} GFLOP/s in a float32 matrix product"),
+            *([("precision", self.precision_line)] if self.precision_line else []),
             ("estimate", f"{duration(self.seconds)} for {self.config.steps:,} steps, {self.memory / 2**20:,.0f} MiB"),
         ]
         return "\n".join([self.config.to_yaml(), *(f"{name:<10} {text}" for name, text in rows)])
@@ -57,8 +64,14 @@ def estimate(config: Config, device: torch.device) -> Estimate:
     """Counts a step on meta tensors, which compute nothing, and times a matrix product on ``device``.
 
     Of a growing run it is the step at full size, of a lazy penalty the average one. How many classes the data
-    has is not looked up: some are assumed.
+    has is not looked up: some are assumed. `precision=auto` becomes what it would become at the run's start.
     """
+    times, line = 1.0, None
+    if config.precision != "fp32":
+        found, asked = step_speeds(config, device), config.precision
+        config = config.replace(precision=found.choice) if asked == AUTO else config
+        times = found.times(config.precision)
+        line = found.line("precision=auto") if asked == AUTO else f"{times:.2g} times the speed of fp32"
     passes = Passes(config)
     batch = config.batch_size
     saved = 0
@@ -83,6 +96,8 @@ def estimate(config: Config, device: torch.device) -> Estimate:
         critic_flops=count_flops(passes.criticise) // batch,
         step_flops=(step := round(step_flops(passes))),
         peak_flops=peak,
-        seconds=config.steps * step / (peak * EFFICIENCY[device.type]),
+        precision_times=times,
+        precision_line=line,
+        seconds=config.steps * step / (peak * EFFICIENCY[device.type] * times),
         memory=memory,
     )

@@ -78,7 +78,7 @@ def check_precision(precision: str) -> None:
         ConfigError: it is neither fp32 nor one of `DTYPES`.
     """
     if precision not in ("fp32", *DTYPES):
-        raise ConfigError(f"--precision {precision} is not one of fp32, {', '.join(DTYPES)}")
+        raise ConfigError(f"--precision {precision} is not one of fp32, {', '.join(DTYPES)}, auto")
 
 
 def as_deployed(generator: nn.Module, precision: str, output: str = "float32") -> nn.Module:

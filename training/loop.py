@@ -12,6 +12,7 @@ import torch
 
 from wgan.serve.errors import ConfigError
 from wgan.serve.files import atomic_write, writing
+from wgan.training.auto_precision import settle
 from wgan.training.config import Config
 from wgan.training.distributed import World
 from wgan.training.growth import grown_after
@@ -76,7 +77,7 @@ def train(
 
     Args:
         run: a folder from `run.begin`, or from `run.reopen` to resume.
-        config: all settings; to resume, those that `run.reopen` returned.
+        config: all settings; to resume, those that `run.reopen` returned. The run keeps what `precision=auto` becomes.
         device: where to train.
         cache: where decoded images are kept between runs.
         resume: go on from the newest whole checkpoint.
@@ -96,8 +97,10 @@ def train(
             f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
             f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
         )
+    config, notes = settle(config, device, run.read_config() if resume else None, world)
     session = Session(run, config, device, cache, world)
-    notes = session.restore() if resume else []
+    if resume:
+        notes += session.restore()
     first = session.step
     if first >= config.steps:
         raise ConfigError(f"{run.path} has done its {first} steps: add steps=N to train longer")

@@ -24,6 +24,7 @@ class MixedPrecision:
     """Autocast for one network, and the gradient scaler of its optimizer (Micikevicius et al. 2018)."""
 
     def __init__(self, name: str, device: torch.device):
+        assert name in ("fp32", *DTYPES), f"{name} is to be settled before a trainer is made"
         self._device = device.type
         self._dtype = DTYPES.get(name)
         self._scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=name == "fp16")

@@ -18,7 +18,7 @@ from wgan.serve import owner
 from wgan.serve.errors import ConfigError, FolderInUse
 from wgan.serve.files import atomic_write, writing
 from wgan.serve.privacy import given_name
-from wgan.training.config import Config, changed_on_resume, from_dict, load
+from wgan.training.config import AUTO, Config, changed_on_resume, from_dict, load
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,15 @@ def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack
 
 
 def find_same(place: Path, config: Config) -> Path | None:
-    """The run at ``place``, or the newest one in it, that was begun with this very configuration."""
+    """The run at ``place``, or the newest one in it, that was begun with this very configuration.
+
+    Of `precision=auto` a run keeps what it became.
+    """
     configs = [place / "config.yaml", *place.glob("*/config.yaml")]
     for found in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ConfigError):
-            if load(str(found)) == config:
+            saved = load(str(found))
+            if saved == (config.replace(precision=saved.precision) if config.precision == AUTO else config):
                 return found.parent
     return None
 

@@ -11,6 +11,7 @@ import numpy as np
 import PIL
 import torch
 
+from wgan.serve.cores import restricted
 from wgan.serve.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.files import atomic_write
 from wgan.serve.images import encode_png, grid
@@ -78,6 +79,21 @@ def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
     return images, Reference(np.asarray(images.images[chosen]), labels)
 
 
+def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -> str | None:
+    """The line for a run that goes on with other threads than it was saved with; None where the bits stay the same.
+
+    Another number of processes is for the user to know of, and earlier checkpoints do not say.
+    """
+    if saved is None or now is None or saved["processes"] != now["processes"] or saved["threads"] == now["threads"]:
+        return None
+    wanted, cores = int(saved["threads"]), restricted()
+    way = f"OMP_NUM_THREADS={wanted}" if cores is None or wanted <= cores else f"{wanted} cores"
+    return (
+        f"goes on with {now['threads']} threads, was saved with {wanted}: the same up to rounding, but not to the bit; "
+        f"for that start it with {way}"
+    )
+
+
 class Session:
     """All that a step changes, and the files that outlive it. Of several processes the first one writes."""
 
@@ -129,11 +145,13 @@ class Session:
         found = checkpoint.load_last(folder)
         try:
             self._take_up(found.path, found.state)
+            other = rounds_otherwise(found.state.get("threads"), self._threads())
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
             raise CheckpointError(f"{found.path} does not hold what a run goes on from: {reason}") from None
         self._damaged = found.damaged
-        return found.told("going on from", done="set aside, ")
+        told = found.told("going on from", done="set aside, ")
+        return told + [other] if other else told
 
     def _take_up(self, path: Path, state: dict[str, Any]) -> None:
         if state["data"] != self.data.digest:
@@ -147,6 +165,12 @@ class Session:
         self.best.restore(state["best"])
         if self.world.first:
             self._keep_best()
+
+    def _threads(self) -> dict[str, int] | None:
+        """What the bits of a step and of the averaged generator depend on, on a CPU; on CUDA None."""
+        if self.device.type != "cpu":
+            return None
+        return {"processes": self.world.size, "threads": torch.get_num_threads()}
 
     def _keep_best(self) -> None:
         """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""
@@ -181,6 +205,7 @@ class Session:
                 "config": public_settings(self.config.to_dict()),
                 "classes": list(self.classes) if self.classes else None,
                 "data": self.data.digest,
+                "threads": self._threads(),
                 "stream": self.reals.state(),
                 "swd": self.swd,
                 "scoring": self.scoring.state(),

@@ -21,7 +21,7 @@ from wgan.training.ema import Ema
 from wgan.training.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
 from wgan.training.growth import at_stage, stage_at
 from wgan.training.labels import labels_at
-from wgan.training.lanes import Backward, Watched, lanes_for
+from wgan.training.lanes import Backward, Lanes, Watched, lanes_for
 from wgan.training.losses import CriticLoss, critic_loss, generator_loss
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.precision import MixedPrecision
@@ -55,8 +55,7 @@ class Trainer:
         self.ema = Ema(self.generator, config.ema_decay)
         if self.world.size > 1 and device.type == "cuda":  # a batch has one mean, wherever its images are
             self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator)
-        self.lanes = lanes_for(config, device, self.world.size, possible=not self.fast.compile)
-        self.generator.compute_in(self.lanes)
+        self.compute_in(lanes_for(config, device, self.world.size, possible=not self.fast.compile))
         betas = (config.beta1, config.beta2)
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(self.critic.parameters(), config.lr_d, betas, fused=True)
@@ -80,6 +79,11 @@ class Trainer:
         self._critic_loss_of = Compiled(self._critic_loss, self.fast)
         self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
         self._enter(stage_at(0, config))
+
+    def compute_in(self, lanes: Lanes) -> None:
+        """Shares each batch among ``lanes`` from now on."""
+        self.lanes = lanes
+        self.generator.compute_in(lanes)
 
     def start_from_others(self) -> list[str]:
         """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
