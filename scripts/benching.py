@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wgan.serve.bench_peak import torch_peak
+from wgan.serve.benchmark import NOISY, middle_half
 from wgan.serve.errors import WganError
 
 Row = dict[str, Any]
@@ -64,6 +66,66 @@ def seconds(work: Callable[[], object], device: Any) -> float:
     work()
     wait(device)
     return time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured number and its error, in one unit.
+
+    ``error`` is how far the middle half of the rounds lies apart; None of one round, which has none.
+    ``reason`` is why there is no number to show; None where there is.
+    """
+
+    median: float
+    error: float | None
+    reason: str | None = None
+
+    @property
+    def value(self) -> float | None:
+        """What may be shown."""
+        return self.median if self.reason is None else None
+
+    @property
+    def spread(self) -> float | None:
+        """The error as a share of the number."""
+        return None if self.error is None else self.error / abs(self.median)
+
+    def times(self, factor: float) -> "Figure":
+        """In another unit."""
+        return Figure(self.median * factor, None if self.error is None else self.error * abs(factor), self.reason)
+
+    def per(self, count: float) -> "Figure":
+        """Of a time that ``count`` things take: how many a unit of time."""
+        rate = count / self.median
+        return Figure(rate, None if self.spread is None else rate * self.spread, self.reason)
+
+    def row(self, name: str) -> Row:
+        """For JSON: the number or null, its spread, and the reason of a null."""
+        spread = None if self.median == 0 else self.spread
+        return {name: self.value, f"{name}_spread": spread, f"{name}_reason": self.reason}
+
+
+def measured(rounds: Sequence[float]) -> Figure:
+    """Rounds of timings, all above 0, as their median; no number where they lie too far apart."""
+    median, error = statistics.median(rounds), middle_half(rounds) if len(rounds) > 1 else None
+    noisy = error is not None and error / median > NOISY
+    return Figure(median, error, f"too noisy to measure (spread {error / median:.0%})" if noisy else None)
+
+
+def difference(a: Figure, b: Figure) -> Figure:
+    """``a`` - ``b`` with the error of both; no number where that error is as large: it would be chance."""
+    median = a.median - b.median
+    if a.error is None or b.error is None:
+        return Figure(median, None, "not measured (one round has no error)")
+    error = math.hypot(a.error, b.error)
+    return Figure(median, error, None if median > error else f"not measured ({median:.3g} ± {error:.3g})")
+
+
+def ratio(a: Figure, b: Figure) -> Figure:
+    """``a`` / ``b``; no number where either has none."""
+    quotient = a.median / b.median
+    error = None if a.spread is None or b.spread is None else quotient * math.hypot(a.spread, b.spread)
+    return Figure(quotient, error, a.reason or b.reason)
 
 
 def peaks(device: Any, size: int | None = None) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """How fast a backend generates on this machine."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,18 @@ from wgan.serve.latents import latents
 from wgan.serve.sampler import labels_for
 
 FEWEST = 3  # batches that are timed, however long they take
+NOISY = 0.25  # a spread beyond it: the figure says more of the machine's other work than of what was timed
+
+
+def middle_half(values: Sequence[float]) -> float:
+    """How far the quartiles lie apart: of two or three values half of their range."""
+    low, high = np.percentile(values, (25, 75))
+    return float(high - low)
+
+
+def spread(values: Sequence[float]) -> float:
+    """`middle_half` as a share of the median."""
+    return middle_half(values) / float(np.median(values))
 
 
 def measure_speed(backend: Backend, batch_size: int, seconds: float = 1.0) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The benchmarks of scripts/, at tiny sizes: what they count and how they end. Never a time."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -162,6 +164,77 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     expected = found["parts"]["flops"] * found["parts"]["generation"] / found["peaks"]["CPU fp32"]
     assert found["parts"]["share_of_peak"] == pytest.approx(expected)
     assert "encoding, one thread" in tables
+
+
+def test_the_contention_benchmark_measures_each_case_beside_its_neighbours() -> None:
+    words = ["--quick", "--rounds", "1", "--seconds", "0.01", "--only", "training,torch"]
+    found, tables = run("bench_contention.py", *words, "--beside", "one busy,a training")
+    rows = {(row["case"], row["beside"]): row for row in found["rows"]}
+    assert list(rows) == [
+        ("training", "alone"),
+        ("training", "one busy"),
+        ("training", "a training"),
+        ("torch", "alone"),
+        ("torch", "one busy"),
+    ]
+    for (case, _), row in rows.items():
+        assert row["times_alone"] == pytest.approx(row["ms"] / rows[case, "alone"]["ms"])
+        assert row["ms_reason"] is None
+    for row in [row for row in rows.values() if row["beside"] != "alone"]:
+        assert row["holds"] is (row["times_alone"] <= row["most"])
+    each = rows["training", "a training"]["ms_each"]
+    assert len(each) == 2
+    assert rows["training", "a training"]["ms"] == max(each)
+    assert max(map(len, tables.splitlines())) <= 80
+    assert "training, an iteration" in tables
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """Python with open pipes to it."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, *words], text=True, **pipes)
+
+
+STARTS_ONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import bench_contention
+with bench_contention.process(role=sys.argv[2]) as child:
+    print(child.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("role", ["spin", "suite"])
+def test_a_neighbour_ends_when_its_parent_is_killed(role: str) -> None:
+    with started("-c", STARTS_ONE, str(SCRIPTS), role) as parent:
+        assert parent.stdout is not None
+        neighbour = int(parent.stdout.readline())
+        parent.kill()
+        try:
+            parent.communicate(timeout=60)  # until nobody has its stderr: the neighbour has it too
+        except subprocess.TimeoutExpired:
+            os.killpg(neighbour, signal.SIGKILL)
+            raise
+
+
+def test_a_benchmark_that_is_asked_to_end_ends_its_neighbours() -> None:
+    words = ["--quick", "--only", "training", "--beside", "two busy", "--seconds", "600"]
+    with started(str(SCRIPTS / "bench_contention.py"), *words) as child:
+        assert child.stderr is not None
+        first = child.stderr.readline()
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)  # as above
+    assert first == "bench_contention: training, an iteration, alone, round 1 of 2\n"
+    assert (child.returncode, out, err) == (130, "", "")
+
+
+def test_an_unknown_case_or_neighbour_is_refused() -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_contention.py")]
+    for option, word in (("--only", "trainning"), ("--beside", "a circus"), ("--seconds", "0")):
+        refused = subprocess.run([*command, option, word], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2
+        assert f"{option}: {word} is not " in refused.stderr
 
 
 @pytest.mark.parametrize("script", ["bench_training.py", "bench_data.py", "bench_sampling.py"])
