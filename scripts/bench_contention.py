@@ -3,7 +3,8 @@
 Each case runs in a process of its own, as a user's does: alone, beside one and two processes that spin in one thread
 each, and training also beside a second training and beside a stand-in for a test suite, which multiplies matrices on
 all cores and starts Python processes. The neighbours are this script's own and end with it. On the CPU, with the
-networks of the demo preset. Stdout is tables and, as its last line, one JSON object.
+networks of the demo preset; --export takes the generator of a run. Stdout is tables and, as its last line, one JSON
+object.
 """
 
 import argparse
@@ -20,12 +21,15 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from benching import Figure, Row, machine, measured, ratio, run, say, shown, table, whole
 
 from wgan.serve.cores import usable_cores
-from wgan.serve.errors import BackendError
+from wgan.serve.errors import BackendError, WganError
+
+if TYPE_CHECKING:
+    from wgan.training.config import Config
 
 BATCH = 64  # images of a batch that is generated: as many as `wgan sample` takes at a time
 PRODUCTS, SIZE = 1.0, 512  # the stand-in: seconds of matrix products, and their size
@@ -58,7 +62,7 @@ OF_TRAINING = (SECOND, "a suite")
 TINY = {"image_size": 16, "base_channels": 4, "batch_size": 8, "latent_dim": 8}
 
 
-def orders() -> "SimpleQueue[str]":
+def orders() -> SimpleQueue[str]:
     """The lines of stdin. Where it ends, as it does when the parent dies, so do this process and what it started."""
     lines = SimpleQueue[str]()
 
@@ -99,18 +103,24 @@ def suite() -> NoReturn:
             subprocess.run([sys.executable, "-c", "import numpy"], stdin=subprocess.DEVNULL, check=True)
 
 
+def networks(asked: Row) -> "Config":
+    """The demo preset's, or tiny ones."""
+    from wgan.training import config
+
+    return config.load("demo").replace(**(TINY if asked["quick"] else {}))
+
+
 def training(asked: Row) -> Callable[[], object]:
     """An iteration of `wgan train`."""
     import numpy as np
     import torch
 
     from wgan.serve.torch_device import torch_device
-    from wgan.training.config import Config
     from wgan.training.data import ImageSet
     from wgan.training.data.stream import BatchStream
     from wgan.training.trainer import Trainer
 
-    config, device = Config().replace(**asked["config"]), torch.device(torch_device("cpu"))
+    config, device = networks(asked), torch.device(torch_device("cpu"))
     shape = (4 * config.batch_size, config.image_size, config.image_size, config.channels)
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     reals = BatchStream(ImageSet(pixels, None, None, "noise", ""), config.batch_size, 0, device)
@@ -138,8 +148,12 @@ def case(asked: Row) -> None:
     """Warms up, then for each number of seconds on stdin says the mean ms of a call in so many seconds."""
     lines = orders()
     makers = {"training": training, "parity": parity}
-    work = makers.get(asked["role"], generation)(asked)
-    work()
+    try:
+        work = makers.get(asked["role"], generation)(asked)
+        work()
+    except WganError as error:
+        print(error, flush=True)
+        return
     ready()
     while True:
         span, count = float(lines.get()), 0
@@ -152,7 +166,7 @@ def case(asked: Row) -> None:
 
 
 @contextmanager
-def process(**asked: object) -> Iterator["subprocess.Popen[str]"]:
+def process(**asked: object) -> Iterator[subprocess.Popen[str]]:
     """A process of this script that is ready; it ends with the block, and by itself where this one dies."""
     command = [sys.executable, __file__, "--process", json.dumps(asked)]
     # a group of its own: Ctrl-C is for this process, which ends the others
@@ -164,16 +178,16 @@ def process(**asked: object) -> Iterator["subprocess.Popen[str]"]:
             os.killpg(child.pid, signal.SIGKILL)
 
 
-def answer(child: "subprocess.Popen[str]", wanted: str | None = None) -> str:
+def answer(child: subprocess.Popen[str], wanted: str | None = None) -> str:
     """The next line of a process. Raises BackendError where it has ended, or says anything but what is ``wanted``."""
     assert child.stdout is not None
     line = child.stdout.readline().strip()
     if not line or wanted not in (None, line):
-        raise BackendError(f"process {child.pid} of this benchmark failed{f': {line}' if line else ''}")
+        raise BackendError(line or f"process {child.pid} of this benchmark failed")
     return line
 
 
-def timed(children: list["subprocess.Popen[str]"], span: float) -> list[float]:
+def timed(children: list[subprocess.Popen[str]], span: float) -> list[float]:
     """Mean ms of a call of each of these processes, in the same ``span`` seconds."""
     for child in children:
         assert child.stdin is not None
@@ -210,36 +224,32 @@ def row_of(name: str, where: str, figures: dict[str, Figure], times: list[list[f
     return row
 
 
-def export(folder: Path, config: Row, names: list[str]) -> None:
-    """Writes the files that these cases are measured with."""
+def export(folder: Path, asked: Row, names: list[str]) -> None:
+    """Writes the files that these cases are measured with: of a generator that was not trained."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.make import make_generator
     from wgan.export import exporter
 
     say("bench_contention: exporting a generator")
     formats = {kind for _, kind in map(FILES.__getitem__, names) if kind is not None}
-    list(exporter.export(make_generator(**config), folder, sorted(formats), device="cpu"))
+    list(exporter.export(make_generator(**networks(asked).to_dict()), folder, sorted(formats), device="cpu"))
 
 
 def measure(wanted: argparse.Namespace) -> Row:
     """All cases that were asked for."""
-    from wgan.training import config as settings
-
-    config = settings.load("demo")
-    if wanted.quick:
-        config = config.replace(**TINY)
     rounds, seconds = wanted.rounds or (2 if wanted.quick else 3), wanted.seconds or (0.1 if wanted.quick else 9.0)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        asked = {"config": config.to_dict(), "folder": folder}
-        if files := [name for name in wanted.only if name in FILES]:
-            export(Path(folder), config.to_dict(), files)
+        asked = {"quick": wanted.quick, "folder": str(wanted.export or folder)}
+        if wanted.export is None and (files := [name for name in wanted.only if name in FILES]):
+            export(Path(folder), asked, files)
         for name in wanted.only:
             beside = [where for where in wanted.beside if name == "training" or where not in OF_TRAINING]
             rows += rows_of(name, beside, asked, rounds, seconds / rounds)
     return {
         "benchmark": "contention",
         "machine": machine(),
+        "trained": wanted.export is not None,
         "cores": usable_cores(),
         "seconds": seconds,
         "rounds": rounds,
@@ -311,6 +321,7 @@ def main() -> int:
     parser.add_argument(
         "--beside", type=among(dict(BESIDE), ALONE), default=list(BESIDE), help=f"of {', '.join(BESIDE)}"
     )
+    parser.add_argument("--export", type=Path, help="export folder [default: a generator that was not trained]")
     parser.add_argument("--seconds", type=above_0, help="of each case in each place, all rounds [default: 9]")
     parser.add_argument("--rounds", type=whole(1), help="[default: 3; quick 2]")
     parser.add_argument("--quick", action="store_true", help="tiny networks, a tenth of a second: a try, no figures")
@@ -320,6 +331,7 @@ def main() -> int:
         neighbours = {"spin": spin, "suite": suite}
         role = wanted.process["role"]
         neighbours[role]() if role in neighbours else case(wanted.process)
+        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the neighbours are ended
     return run("bench_contention", lambda: measure(wanted), show)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,27 +167,44 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     assert "encoding, one thread" in tables
 
 
-def test_the_contention_benchmark_measures_each_case_beside_its_neighbours() -> None:
-    words = ["--quick", "--rounds", "1", "--seconds", "0.01", "--only", "training,torch"]
-    found, tables = run("bench_contention.py", *words, "--beside", "one busy,a training")
+def test_the_contention_benchmark_measures_each_case_beside_its_neighbours(tiny_export: Path) -> None:
+    words = ["--quick", "--rounds", "1", "--seconds", "0.01", "--export", str(tiny_export)]
+    found, tables = run("bench_contention.py", *words, "--only", "training,onnx", "--beside", "one busy")
     rows = {(row["case"], row["beside"]): row for row in found["rows"]}
-    assert list(rows) == [
-        ("training", "alone"),
-        ("training", "one busy"),
-        ("training", "a training"),
-        ("torch", "alone"),
-        ("torch", "one busy"),
-    ]
-    for (case, _), row in rows.items():
-        assert row["times_alone"] == pytest.approx(row["ms"] / rows[case, "alone"]["ms"])
+    assert list(rows) == [(case, place) for case in ("training", "onnx") for place in ("alone", "one busy")]
+    for (case, place), row in rows.items():
+        assert row["ms"] > 0
         assert row["ms_reason"] is None
-    for row in [row for row in rows.values() if row["beside"] != "alone"]:
-        assert row["holds"] is (row["times_alone"] <= row["most"])
-    each = rows["training", "a training"]["ms_each"]
-    assert len(each) == 2
-    assert rows["training", "a training"]["ms"] == max(each)
+        assert row["times_alone"] == pytest.approx(row["ms"] / rows[case, "alone"]["ms"])
+        assert row.get("holds") is (None if place == "alone" else row["times_alone"] <= 1.9)
     assert max(map(len, tables.splitlines())) <= 80
     assert "training, an iteration" in tables
+
+
+def test_what_counts_beside_a_second_training_and_a_suite(scripts: None) -> None:
+    import bench_contention as script
+    from benching import measured
+
+    times = {
+        "alone": [[100.0], [104.0], [96.0]],
+        "one busy": [[150.0], [151.0], [300.0]],
+        "a training": [[200.0, 220.0], [240.0, 210.0], [230.0, 230.0]],
+        "a suite": [[250.0], [240.0], [301.0]],
+    }
+    figures = {where: measured([max(each) for each in found]) for where, found in times.items()}
+    rows = {where: script.row_of("training", where, figures, times[where]) for where in times}
+    assert rows["alone"]["ms"] == 100
+    assert rows["one busy"]["ms"] is rows["one busy"]["times_alone"] is rows["one busy"]["holds"] is None
+    assert rows["one busy"]["ms_reason"] == "too noisy to measure (spread 50%)"
+    assert rows["a training"]["ms_each"] == [230, 220]
+    assert rows["a training"]["times_alone"] == 2.3  # of the slower one of each round
+    assert rows["a training"]["holds"] is True
+    assert rows["a suite"]["times_alone"] == 2.5
+    assert rows["a suite"]["holds"] is False  # 3.01 in one round
+    shown = script.show({"rows": list(rows.values()), "cores": 2}).splitlines()
+    assert max(map(len, shown)) <= 80
+    assert "training, an iteration, one busy: too noisy to measure (spread 50%)" in shown
+    assert [line.split()[-2:] for line in shown if "3.0 " in line] == [["NOT", "HOLD"]]
 
 
 def started(*words: str) -> subprocess.Popen[str]:
@@ -218,15 +236,22 @@ def test_a_neighbour_ends_when_its_parent_is_killed(role: str) -> None:
             raise
 
 
-def test_a_benchmark_that_is_asked_to_end_ends_its_neighbours() -> None:
-    words = ["--quick", "--only", "training", "--beside", "two busy", "--seconds", "600"]
+def test_a_benchmark_that_is_asked_to_end_ends_its_neighbours(tiny_export: Path) -> None:
+    words = ["--only", "onnx", "--beside", "two busy", "--seconds", "600", "--export", str(tiny_export)]
     with started(str(SCRIPTS / "bench_contention.py"), *words) as child:
         assert child.stderr is not None
         first = child.stderr.readline()
         child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=60)  # as above
-    assert first == "bench_contention: training, an iteration, alone, round 1 of 2\n"
+    assert first == "bench_contention: ONNX Runtime, 64 images, alone, round 1 of 3\n"
     assert (child.returncode, out, err) == (130, "", "")
+
+
+def test_a_generator_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_contention.py"), "--only", "onnx", "--export", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert re.fullmatch(r"bench_contention: .*generator\.onnx.*\n", refused.stderr)
 
 
 def test_an_unknown_case_or_neighbour_is_refused() -> None:
