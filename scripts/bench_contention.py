@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
-from benching import Figure, Row, machine, measured, ratio, run, say, shown, table, whole
+from benching import Figure, Row, cell, machine, measured, ratio, reasons, run, say, shown, table, whole
 
 from wgan.serve.cores import usable_cores
 from wgan.serve.errors import BackendError, WganError
@@ -214,7 +214,7 @@ def rows_of(name: str, beside: list[str], asked: Row, rounds: int, span: float) 
 def row_of(name: str, where: str, figures: dict[str, Figure], times: list[list[float]]) -> Row:
     """What is shown of one case in one place; of two trainings the slower one counts."""
     longer = ratio(figures[where], figures[ALONE])
-    row: Row = {"case": name, "beside": where, **figures[where].row("ms"), "times_alone": longer.value}
+    row: Row = {"case": name, "beside": where, **figures[where].row("ms"), **longer.row("times_alone")}
     if where == SECOND:
         row["ms_each"] = [measured(own).median for own in zip(*times, strict=True)]
     if where in MOST:
@@ -263,13 +263,10 @@ def show(result: Row) -> str:
     cases, beside = (list(dict.fromkeys(row[key] for row in result["rows"])) for key in ("case", "beside"))
     parts = []
     for key, title, form in (("ms", "ms", ",.1f"), ("times_alone", "times alone", ".2f")):
-        cells = [(CASES[case], *(cell(found.get((case, where)), key, form) for where in beside)) for case in cases]
+        rows = [[found.get((case, where), {key: None}) for where in beside] for case in cases]
+        cells = [(CASES[case], *(cell(row, key, form) for row in own)) for case, own in zip(cases, rows, strict=True)]
         parts.append(table(("beside", *beside), cells, title))
-    parts += [
-        f"{CASES[row['case']]}, {row['beside']}: {row['ms_reason']}"
-        for row in result["rows"]
-        if row["ms_reason"] is not None
-    ]
+    parts += reasons(result["rows"], ["ms"], lambda row: f"{CASES[row['case']]}, {row['beside']}")
     cells = []
     for row in result["rows"]:
         if "most" in row:
@@ -285,11 +282,6 @@ def show(result: Row) -> str:
     if any(row["beside"] == SECOND for row in result["rows"]):
         parts.append("a training: of the two the slower one counts")
     return "\n".join(parts)
-
-
-def cell(row: Row | None, key: str, form: str) -> str:
-    """A row's figure in a table."""
-    return shown(None) if row is None else "noisy" if row[key] is None else shown(row[key], form)
 
 
 def among(names: dict[str, object], first: str = "") -> Callable[[str], list[str]]:

@@ -19,6 +19,7 @@ from wgan.serve.benchmark import NOISY, middle_half
 from wgan.serve.errors import WganError
 
 Row = dict[str, Any]
+TOO_NOISY = "too noisy to measure"
 
 
 def say(text: str) -> None:
@@ -88,7 +89,7 @@ class Figure:
     @property
     def spread(self) -> float | None:
         """The error as a share of the number."""
-        return None if self.error is None else self.error / abs(self.median)
+        return None if self.error is None or self.median == 0 else self.error / abs(self.median)
 
     def times(self, factor: float) -> "Figure":
         """In another unit."""
@@ -101,15 +102,18 @@ class Figure:
 
     def row(self, name: str) -> Row:
         """For JSON: the number or null, its spread, and the reason of a null."""
-        spread = None if self.median == 0 else self.spread
-        return {name: self.value, f"{name}_spread": spread, f"{name}_reason": self.reason}
+        return {name: self.value, f"{name}_spread": self.spread, f"{name}_reason": self.reason}
+
+
+def too_noisy(spread: float | None) -> str | None:
+    """Why a number of this spread is not shown; None where it may be."""
+    return f"{TOO_NOISY} (spread {spread:.0%})" if spread is not None and spread > NOISY else None
 
 
 def measured(rounds: Sequence[float]) -> Figure:
     """Rounds of timings, all above 0, as their median; no number where they lie too far apart."""
     median, error = statistics.median(rounds), middle_half(rounds) if len(rounds) > 1 else None
-    noisy = error is not None and error / median > NOISY
-    return Figure(median, error, f"too noisy to measure (spread {error / median:.0%})" if noisy else None)
+    return Figure(median, error, too_noisy(None if error is None else error / median))
 
 
 def difference(a: Figure, b: Figure) -> Figure:
@@ -171,6 +175,22 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str = "
 def shown(value: float | None, form: str = ",.1f") -> str:
     """A figure, or a dash where there is none."""
     return "-" if value is None else format(value, form)
+
+
+def cell(row: Row, name: str, form: str = ",.1f") -> str:
+    """A figure of `Figure.row` in a table: its number, `noisy`, or a dash; `reasons` says why."""
+    return "noisy" if str(row.get(f"{name}_reason")).startswith(TOO_NOISY) else shown(row[name], form)
+
+
+def reasons(rows: Iterable[Row], names: Iterable[str], called: Callable[[Row], str]) -> list[str]:
+    """A line for each of these figures that has no number."""
+    wanted = list(names)
+    return [
+        f"{called(row)}, {name.replace('_', ' ')}: {row[f'{name}_reason']}"
+        for row in rows
+        for name in wanted
+        if row.get(f"{name}_reason")
+    ]
 
 
 def run(name: str, measure: Callable[[], Row], show: Callable[[Row], str]) -> int:

@@ -29,7 +29,8 @@ def measure_speed(backend: Backend, batch_size: int, seconds: float = 1.0) -> di
     """Images a second of pure generation, after a warm-up, and how long single batches took.
 
     Returns:
-        A row: backend, device, precision, batch, batches (timed), images_per_second, p50_ms, p95_ms.
+        A row: backend, device, precision, batch, batches (timed), images_per_second, p50_ms, p95_ms, and the `spread`
+        of the single batches.
     """
     z = latents(0, batch_size, backend.metadata.latent.dim)
     labels = labels_for(backend, 0, batch_size, None)
@@ -51,4 +52,5 @@ def measure_speed(backend: Backend, batch_size: int, seconds: float = 1.0) -> di
         "images_per_second": len(spans) * batch_size / (before - began),
         "p50_ms": float(p50) * 1e3,
         "p95_ms": float(p95) * 1e3,
+        "spread": spread(spans),
     }
