@@ -93,6 +93,9 @@ def suite() -> NoReturn:
     orders()
     import torch
 
+    from wgan.serve.torch_device import torch_device
+
+    torch_device("cpu")  # held to the cores that this process may use
     a = torch.randn(SIZE, SIZE)
     ready()
     while True:
@@ -296,14 +299,14 @@ def among(names: dict[str, object], first: str = "") -> Callable[[str], list[str
     return read
 
 
-def above_0(text: str) -> float:
+def some_seconds(text: str) -> float:
     """An argument's type: seconds."""
     try:
-        if (seconds := float(text)) > 0:
+        if 0 < (seconds := float(text)) <= 3600:
             return seconds
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds up to 3600")
 
 
 def main() -> int:
@@ -314,7 +317,7 @@ def main() -> int:
         "--beside", type=among(dict(BESIDE), ALONE), default=list(BESIDE), help=f"of {', '.join(BESIDE)}"
     )
     parser.add_argument("--export", type=Path, help="export folder [default: a generator that was not trained]")
-    parser.add_argument("--seconds", type=above_0, help="of each case in each place, all rounds [default: 9]")
+    parser.add_argument("--seconds", type=some_seconds, help="of each case in each place, all rounds [default: 9]")
     parser.add_argument("--rounds", type=whole(1), help="[default: 3; quick 2]")
     parser.add_argument("--quick", action="store_true", help="tiny networks, a tenth of a second: a try, no figures")
     parser.add_argument("--process", type=json.loads, help=argparse.SUPPRESS)

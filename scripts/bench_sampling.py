@@ -205,7 +205,8 @@ def show(result: Row) -> str:
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items() if value)
     found = [f"matrix product: {peak or 'not measured'}"]
     heads = ("artifact", "backend", "batch", "p50 ms", "spread", "images/s", "to 8 bits", "of peak", "first image s")
-    rows, failed = [], {}
+    rows: list[tuple[object, ...]] = []
+    failed: dict[str, str] = {}
     for row in result["generation"]:
         if "error" in row:
             failed[row["file"]] = row["error"]

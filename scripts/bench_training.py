@@ -307,7 +307,7 @@ def show(result: Row) -> str:
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items())
     parts = [f"matrix product: {peak}"]
     heads = ("case", "ms iteration", "spread", "ms critic step", "images/s", "GFLOP/s", "of peak", "× baseline", "MiB")
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             row["case"],
             cell(row, "ms_iteration"),
