@@ -1,7 +1,9 @@
 """Rows a second of the latent table on one core: a table, then one JSON line."""
 
-import json
+import sys
 import time
+
+from benching import Row, cell, measured, reasons, run, shown, table
 
 from wgan.serve.latents import latents
 
@@ -9,25 +11,33 @@ ROUNDS = 7
 VALUES = 4_000_000  # a round: long enough to time, small enough for any machine
 
 
-def rows_per_second(dim: int) -> float:
-    """The best of a few rounds, as other work on the machine only ever slows one down."""
-    rows = VALUES // dim
-    best = float("inf")
+def rows_per_second(dim: int) -> Row:
+    """The median of a few rounds."""
+    rows, spans = VALUES // dim, []
     for _ in range(ROUNDS):
         start = time.perf_counter()
         latents(0, rows, dim)
-        best = min(best, time.perf_counter() - start)
-    return rows / best
+        spans.append(time.perf_counter() - start)
+    return {"latent_dim": dim, **measured(spans).per(rows).row("rows_per_second")}
 
 
-def main() -> None:
-    """Print rows a second at three widths."""
-    rates = {dim: round(rows_per_second(dim)) for dim in (64, 128, 512)}
-    print(f"{'latent_dim':>10}  {'rows/s':>10}")
-    for dim, rate in rates.items():
-        print(f"{dim:>10}  {rate:>10,}")
-    print(json.dumps({"benchmark": "latents", "rows_per_second": rates}))
+def show(result: Row) -> str:
+    """The table."""
+    cells = [
+        (row["latent_dim"], cell(row, "rows_per_second", ",.0f"), shown(row["rows_per_second_spread"], ".0%"))
+        for row in result["rows"]
+    ]
+    lines = reasons(result["rows"], ["rows_per_second"], lambda row: f"latent_dim {row['latent_dim']}")
+    return "\n".join([table(("latent_dim", "rows/s", "spread"), cells), *lines])
+
+
+def main() -> int:
+    """Rows a second at three widths."""
+    widths = (64, 128, 512)
+    return run(
+        "bench_latents", lambda: {"benchmark": "latents", "rows": [rows_per_second(dim) for dim in widths]}, show
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

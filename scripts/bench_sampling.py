@@ -2,7 +2,8 @@
 
 Pure generation on each backend and precision; `wgan sample` as a process with its files written, beside generation,
 encoding and writing each alone; cold starts; and the peak of memory at rising numbers of images. Without --export it
-measures an untrained generator of the document's size, whose noisy images compress worse than a trained one's.
+measures an untrained generator of the document's size, whose noisy images compress worse than a trained one's. A figure
+is the median of its rounds (of pure generation: of its batches), and none where they lie too far apart.
 Stdout is tables and, as its last line, one JSON object.
 """
 
@@ -15,7 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from benching import Row, machine, run, say, shown, table, wgan, whole, wholes
+from benching import (
+    Figure,
+    Row,
+    cell,
+    machine,
+    measured,
+    reasons,
+    run,
+    say,
+    shown,
+    table,
+    too_noisy,
+    wgan,
+    whole,
+    wholes,
+)
 
 from wgan.serve import artifact
 from wgan.serve.backend import Backend
@@ -68,77 +84,96 @@ def generation(
     peaks, subjects = Peaks(MODULE), [Subject(*file) for file in files]
     with counter(quiet=0.0) as progress:
         rows = list(measure(MODULE, subjects, batches, device=device, seconds=seconds, peak=peaks, progress=progress))
-    return rows, peaks.found
+    return [without_noise(row) for row in rows], peaks.found
 
 
-def rate(work: Callable[[], object], count: int) -> float:
-    """Of ``count`` things a second."""
-    began = time.perf_counter()
-    work()
-    return count / (time.perf_counter() - began)
+def without_noise(row: Row) -> Row:
+    """A row of `wgan bench`, without its speeds where they are too noisy to be shown."""
+    reason = None if "error" in row else too_noisy(row["spread"])
+    return row | {"p50_ms_reason": reason} | (dict.fromkeys(SPEEDS) if reason else {})
 
 
-def parts(backend: Backend, count: int, batch: int, place: Path) -> Row:
+def rate(work: Callable[[Path], object], count: int, rounds: int) -> Figure:
+    """Of ``count`` things a second; each round has an empty folder."""
+    spans = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            work(Path(folder))
+            spans.append(time.perf_counter() - began)
+    return measured(spans).per(count)
+
+
+def parts(backend: Backend, count: int, batch: int, rounds: int) -> Row:
     """Images a second of each part of sampling alone, on the same images."""
 
     def pixels() -> Pixels:
         return np.concatenate([images for _, images, _ in sample(backend, 0, count, batch)])
 
-    def write(name: str) -> None:
-        with open_output(place / f"alone-{name}", count=count, first=0, text={}) as output:
+    def write(path: Path) -> None:
+        with open_output(path, count=count, first=0, text={}) as output:
             for start in range(0, count, batch):
                 output.write(start, images[start : start + batch])
 
-    def write_png() -> None:
-        folder = place / "alone-written"
-        folder.mkdir()
+    def write_png(folder: Path) -> None:
         for i, data in enumerate(encoded):
             (folder / f"{i:06d}.png").write_bytes(data)
 
-    speed = measure_speed(backend, batch, 1.0)
+    speeds = [measure_speed(backend, batch, 0.5)["images_per_second"] for _ in range(rounds)]
     images = pixels()
     floats = np.ascontiguousarray(images[:batch].transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
     encoded = [encode_png(image) for image in images]
+    rates = {
+        "generation": measured(speeds),
+        "to 8 bits": rate(lambda _: [to_uint8(floats) for _ in range(8)], 8 * len(floats), rounds),
+        "generation to 8 bits": rate(lambda _: pixels(), count, rounds),
+        "encoding, one thread": rate(lambda _: [encode_png(image) for image in images], count, rounds),
+        "writing encoded files": rate(write_png, count, rounds),
+        "encoding and writing, PNG folder": rate(lambda folder: write(folder / "images"), count, rounds),
+        "encoding and writing, npy": rate(lambda folder: write(folder / "images.npy"), count, rounds),
+        "encoding and writing, tar": rate(lambda folder: write(folder / "images.tar"), count, rounds),
+    }
     return {
         "count": count,
         "batch": batch,
-        "generation": speed["images_per_second"],
-        "to 8 bits": rate(lambda: [to_uint8(floats) for _ in range(8)], 8 * len(floats)),
-        "generation to 8 bits": rate(pixels, count),
-        "encoding, one thread": rate(lambda: [encode_png(image) for image in images], count),
-        "writing encoded files": rate(write_png, count),
-        "encoding and writing, PNG folder": rate(lambda: write("images"), count),
-        "encoding and writing, npy": rate(lambda: write("images.npy"), count),
-        "encoding and writing, tar": rate(lambda: write("images.tar"), count),
+        "rounds": rounds,
+        **{key: value for name, figure in rates.items() for key, value in figure.row(name).items()},
         "bytes_a_png": sum(map(len, encoded)) / count,
         "share_of_peak": None,
         "flops": backend.metadata.source.get("flops"),
     }
 
 
-def commands(path: Path, kind: str, count: int, batch: int, device: str, place: Path) -> list[Row]:
-    """`wgan sample` as a process, each kind of output."""
+def commands(path: Path, kind: str, count: int, batch: int, device: str, rounds: int) -> list[Row]:
+    """`wgan sample` as a process, each kind of output: wall and CPU seconds, and its highest peak of memory."""
     rows = []
     for name, out in OUTPUTS.items():
         say(f"bench_sampling: wgan sample, {path.name}, {name}")
         words = ["sample", "--backend", kind, "--model", str(path), "-n", str(count), "--batch-size", str(batch)]
-        spent = wgan(*words, "--device", device, "--out", str(place / f"{kind}-{out}"))
-        rows.append(
-            {"file": path.name, "out": name, "count": count, **spent, "images_per_second": count / spent["wall"]}
-        )
+        spent = []
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                spent.append(wgan(*words, "--device", device, "--out", str(Path(folder) / out)))
+        wall = measured([row["wall"] for row in spent])
+        row = {"file": path.name, "out": name, "count": count, "rounds": rounds, **wall.row("wall")}
+        row["cpu"] = statistics.median(row["cpu"] for row in spent)
+        row["peak_memory"] = max((row["peak_memory"] for row in spent if row["peak_memory"]), default=None)
+        rows.append(row | {"images_per_second": wall.per(count).value})
     return rows
 
 
 def overlap(rows: list[Row], found: Row, file: Path) -> list[Row]:
     """`wgan sample` of PNG files beside what its parts need where they share all cores and nothing is lost."""
-    cores = usable_cores()
-    bound = 1 / (1 / found["generation"] + 1 / (cores * found["encoding, one thread"]))
-    return [
-        {"out": row["out"], "images_per_second": row["images_per_second"], "bound": bound,
-         "share": row["images_per_second"] / bound}
-        for row in rows
-        if row["file"] == file.name and row["out"] in ("PNG folder", "tar")
-    ]  # fmt: skip
+    made, encoded, bound = found["generation"], found["encoding, one thread"], None
+    if made is not None and encoded is not None:
+        bound = 1 / (1 / made + 1 / (usable_cores() * encoded))
+    compared = []
+    for row in rows:
+        if row["file"] == file.name and row["out"] in ("PNG folder", "tar"):
+            rate = row["images_per_second"]
+            share = None if rate is None or bound is None else rate / bound
+            compared.append({"out": row["out"], "images_per_second": rate, "bound": bound, "share": share})
+    return compared
 
 
 def cold_starts(path: Path, repeats: int, place: Path) -> list[Row]:
@@ -148,8 +183,8 @@ def cold_starts(path: Path, repeats: int, place: Path) -> list[Row]:
     for name, words in {"wgan --help": ("--help",), "wgan sample --backend onnx -n 64 --out grid.png": onnx}.items():
         say(f"bench_sampling: cold starts of {name}")
         spent = [wgan(*words) for _ in range(repeats)]
-        medians = {key: statistics.median(row[key] for row in spent) for key in ("wall", "cpu")}
-        rows.append({"command": name, "repeats": repeats, **medians})
+        wall, cpu = (measured([row[key] for row in spent]) for key in ("wall", "cpu"))
+        rows.append({"command": name, "repeats": repeats, **wall.row("wall"), **cpu.row("cpu")})
     return rows
 
 
@@ -169,46 +204,54 @@ def show(result: Row) -> str:
     """All tables."""
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items() if value)
     found = [f"matrix product: {peak or 'not measured'}"]
-    heads = ("artifact", "backend", "batch", "p50 ms", "images/s", "to 8 bits", "of peak", "first image s")
-    rows, failed = [], {}
+    heads = ("artifact", "backend", "batch", "p50 ms", "spread", "images/s", "to 8 bits", "of peak", "first image s")
+    rows: list[tuple[object, ...]] = []
+    failed: dict[str, str] = {}
     for row in result["generation"]:
         if "error" in row:
             failed[row["file"]] = row["error"]
             continue
         rates = (shown(row[key], ",.0f") for key in ("images_per_second", "uint8_images_per_second"))
         share = shown(row["share_of_peak"], ".1%")
-        begin = (row["file"], row["backend"], row["batch"], shown(row["p50_ms"], ".2f"))
+        begin = (row["file"], row["backend"], row["batch"], cell(row, "p50_ms", ".2f"), shown(row["spread"], ".0%"))
         rows.append((*begin, *rates, share, shown(row["first_image_seconds"], ".2f")))
     found.append(table(heads, rows, "pure generation"))
+    found += reasons(result["generation"], ["p50_ms"], lambda row: f"{row['file']}, batch {row['batch']}")
     found += [f"{name}: {error}" for name, error in failed.items()]
     if result["parts"]:
-        split = [(name, shown(value, ",.0f")) for name, value in result["parts"].items() if name in PARTS]
-        found.append(table(("part", "images/s"), split, f"each part alone, {result['parts']['count']:,} images"))
-    heads = ("artifact", "out", "wall s", "CPU s", "images/s", "peak MiB")
+        own = result["parts"]
+        split = [(name, cell(own, name, ",.0f"), shown(own[f"{name}_spread"], ".0%")) for name in PARTS]
+        found.append(table(("part", "images/s", "spread"), split, f"each part alone, {own['count']:,} images"))
+        found += reasons([own], PARTS, lambda _: "a part alone")
+    heads = ("artifact", "out", "wall s", "spread", "CPU s", "images/s", "peak MiB")
     rows = [
         (
             row["file"],
             row["out"],
-            f"{row['wall']:.2f}",
+            cell(row, "wall", ".2f"),
+            shown(row["wall_spread"], ".0%"),
             f"{row['cpu']:.2f}",
-            f"{row['images_per_second']:,.0f}",
+            shown(row["images_per_second"], ",.0f"),
             mib(row),
         )
         for row in result["commands"]
     ]
     found.append(table(heads, rows, "the whole command"))
+    found += reasons(result["commands"], ["wall"], lambda row: f"{row['file']}, {row['out']}")
     rows = [
-        (r["out"], shown(r["images_per_second"], ",.0f"), shown(r["bound"], ",.0f"), f"{r['share']:.0%}")
+        (r["out"], shown(r["images_per_second"], ",.0f"), shown(r["bound"], ",.0f"), shown(r["share"], ".0%"))
         for r in result["overlap"]
     ]
     found.append(table(("out", "images/s", "generation and encoding", "share"), rows, "what overlapping leaves"))
-    rows = [(row["command"], f"{row['wall']:.3f}", f"{row['cpu']:.3f}") for row in result["cold"]]
+    rows = [(row["command"], cell(row, "wall", ".3f"), cell(row, "cpu", ".3f")) for row in result["cold"]]
     found.append(table(("cold start", "wall s", "CPU s"), rows, "medians"))
+    found += reasons(result["cold"], ("wall", "cpu"), lambda row: str(row["command"]))
     rows = [(f"{row['count']:,}", mib(row), f"{row['wall']:.1f}") for row in result["memory"]]
-    found.append(table(("images", "peak MiB", "wall s"), rows, "peak of memory, 8 px images into an .npy"))
+    found.append(table(("images", "peak MiB", "wall s, once"), rows, "peak of memory, 8 px images into an .npy"))
     return "\n".join(found)
 
 
+SPEEDS = ("p50_ms", "p95_ms", "images_per_second", "uint8_images_per_second", "share_of_peak")  # of `wgan bench`
 PARTS = (
     "generation", "to 8 bits", "generation to 8 bits", "encoding, one thread", "writing encoded files",
     "encoding and writing, PNG folder", "encoding and writing, npy", "encoding and writing, tar",
@@ -229,18 +272,19 @@ def main() -> int:
     parser.add_argument("--batches", type=wholes, help="[default: 1,16,64,256; quick 1,64]")
     parser.add_argument("--count", type=whole(1), help="images of a whole command [default: 10000; quick 256]")
     parser.add_argument("--repeats", type=whole(1), help="of the cold starts [default: 9; quick 3]")
+    parser.add_argument("--rounds", type=whole(1), help="of parts and whole commands [default: 3; quick 2]")
     parser.add_argument("--memory", type=wholes, help="numbers of images [default: 1000 to 1000000; quick 10000]")
     parser.add_argument("--seconds", type=float, help="of each timing [default: 2; quick 0.3]")
     wanted = parser.parse_args()
-    return run("bench_sampling", lambda: measured(wanted), show)
+    return run("bench_sampling", lambda: everything(wanted), show)
 
 
-def measured(wanted: argparse.Namespace) -> Row:
+def everything(wanted: argparse.Namespace) -> Row:
     """Everything."""
     check_name(wanted.device)
     quick = wanted.quick
     batches = wanted.batches or ([1, 64] if quick else [1, 16, 64, 256])
-    count = wanted.count or (256 if quick else 10_000)
+    count, rounds = wanted.count or (256 if quick else 10_000), wanted.rounds or (2 if quick else 3)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         size = {"image_size": 32, "base_channels": 8} if quick else {"image_size": 64, "base_channels": 64}
@@ -255,10 +299,11 @@ def measured(wanted: argparse.Namespace) -> Row:
         if ours is not None:
             say("bench_sampling: each part alone")
             with open_model(ours, "onnx", wanted.device) as backend:
-                found = parts(backend, count, batch_size_for(backend, None), place)
+                found = parts(backend, count, batch_size_for(backend, None), rounds)
                 on = "CPU fp32" if backend.device == "cpu" else "CUDA fp32"
-            found["share_of_peak"] = share_of_peak({**found, "images_per_second": found["generation"]}, peaks.get(on))
-        whole_rows = [row for path, kind in running for row in commands(path, kind, count, 64, wanted.device, place)]
+            speed = {**found, "images_per_second": found["generation"]}
+            found["share_of_peak"] = None if found["generation"] is None else share_of_peak(speed, peaks.get(on))
+        whole_rows = [row for path, kind in running for row in commands(path, kind, count, 64, wanted.device, rounds)]
         cold = cold_starts(ours, wanted.repeats or (3 if quick else 9), place) if ours is not None else []
         grown = memory(wanted.memory or ([1000, 10_000] if quick else [1000, 100_000, 1_000_000]), place)
     return {

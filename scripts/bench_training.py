@@ -1,14 +1,14 @@
 """Training beside the seed document's own loop: `python scripts/bench_training.py`.
 
 The baseline is the loop of its section 3.1 with the penalty of 4.2 as they read: eager, float32, generator graph and
-all. Both train the same networks on the same batches in one process, an iteration of each in turn. Peaks of memory are
-each from a process of its own. Stdout is tables and, as its last line, one JSON object.
+all. Both train the same networks on the same batches in one process, an iteration of each in turn. A figure is the
+median of its rounds, and none where they lie too far apart. Peaks of memory are each from a process of its own. Stdout
+is tables and, as its last line, one JSON object.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +16,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from benching import Row, device_named, exponent, machine, peaks, run, say, seconds, shown, table, whole, wholes
+from benching import (
+    Figure,
+    Row,
+    cell,
+    device_named,
+    difference,
+    exponent,
+    machine,
+    measured,
+    peaks,
+    ratio,
+    reasons,
+    run,
+    say,
+    seconds,
+    shown,
+    table,
+    whole,
+    wholes,
+)
 from torch import Tensor
 
 from wgan.serve.bench_case import peak_memory
@@ -142,11 +161,20 @@ class Case:
         """What of its settings the case could not have."""
         return [] if isinstance(self.trainer, Baseline) else self.trainer.fast.told()
 
+    def iteration(self) -> Figure:
+        """Its seconds."""
+        return measured(self.spans[self.config.n_critic])
+
+    def critic_step(self) -> Figure:
+        """Its milliseconds: what an iteration of many has beyond one of one, a step of it."""
+        more = self.config.n_critic - 1
+        if not more or 1 not in self.spans:
+            return Figure(0.0, None, "not measured")
+        return difference(self.iteration().times(1e3 / more), measured(self.spans[1]).times(1e3 / more))
+
     def row(self, peak: dict[str, float]) -> Row:
-        """The figures: medians of what was timed."""
-        config, medians = self.config, {n: statistics.median(spans) for n, spans in self.spans.items()}
-        whole_step = medians[config.n_critic]
-        critic = (whole_step - medians[1]) / (config.n_critic - 1) if config.n_critic > 1 and 1 in medians else None
+        """The figures."""
+        config, iteration = self.config, self.iteration()
         # what the algorithm needs: what a way of training computes twice or for nothing is no merit
         needed = step_flops(Passes(config.replace(activation_checkpointing=False, accumulate=1)))
         return {
@@ -156,12 +184,12 @@ class Case:
             "precision": config.precision,
             "notes": self.told(),
             "rounds": len(self.spans[config.n_critic]),
-            "ms_iteration": whole_step * 1e3,
-            "ms_critic_step": None if critic is None else critic * 1e3,
-            "images_per_second": config.n_critic * config.batch_size / whole_step,
+            **iteration.times(1e3).row("ms_iteration"),
+            **self.critic_step().row("ms_critic_step"),
+            "images_per_second": iteration.per(config.n_critic * config.batch_size).value,
             "flops_iteration": needed,
-            "flops_per_second": needed / whole_step,
-            "share_of_peak": needed / whole_step / peak[config.precision],
+            "flops_per_second": iteration.per(needed).value,
+            "share_of_peak": iteration.per(needed / peak[config.precision]).value,
             "peak_precision": config.precision,
         }
 
@@ -177,11 +205,11 @@ def compare(names: list[str], config: Config, device: torch.device, rounds: int,
         for case in cases:
             for n in {1, config.n_critic}:
                 case.time(n)
-    rows = [case.row(peak) for case in cases]
-    first = rows[0]["ms_iteration"]
-    for row in rows:
-        row["times_baseline"] = first / row["ms_iteration"] if names[0] == BASELINE else None
-    return rows
+    first = cases[0].iteration() if names[0] == BASELINE else None
+    return [
+        case.row(peak) | {"times_baseline": None if first is None else ratio(first, case.iteration()).value}
+        for case in cases
+    ]
 
 
 def memory_of(name: str, config: Config, device: torch.device) -> int | None:
@@ -212,7 +240,12 @@ def memory_apart(name: str, config: Config, device: torch.device) -> int | None:
 
 
 def sweep(
-    sizes: list[tuple[int, int]], config: Config, device: torch.device, peak: dict[str, float], most: float
+    sizes: list[tuple[int, int]],
+    config: Config,
+    device: torch.device,
+    peak: dict[str, float],
+    most: float,
+    rounds: int = 1,
 ) -> list[Row]:
     """A row a way and (base channels, batch); what would take longer than ``most`` seconds an iteration is left out."""
     rows: list[Row] = []
@@ -229,13 +262,13 @@ def sweep(
             try:
                 case = Case(name, here, device)
                 case.warm_up(1)
-                for _ in range(5 if device.type == "cuda" else 1):
+                for _ in range(rounds):
                     case.time(here.n_critic)
                 row = case.row(peak)
             except (RuntimeError, MemoryError) as error:  # torch's out of memory is one
                 rows.append(row | {"left_out": " ".join(str(error).split())[:100]})
                 continue
-            rate = row["flops_per_second"]
+            rate = row["flops_iteration"] / case.iteration().median
             rows.append(row)
     return rows
 
@@ -273,14 +306,15 @@ def show(result: Row) -> str:
     """All tables."""
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items())
     parts = [f"matrix product: {peak}"]
-    heads = ("case", "ms iteration", "ms critic step", "images/s", "GFLOP/s", "of peak", "× baseline", "peak MiB")
-    rows = [
+    heads = ("case", "ms iteration", "spread", "ms critic step", "images/s", "GFLOP/s", "of peak", "× baseline", "MiB")
+    rows: list[tuple[object, ...]] = [
         (
             row["case"],
-            shown(row["ms_iteration"]),
-            shown(row["ms_critic_step"]),
+            cell(row, "ms_iteration"),
+            shown(row["ms_iteration_spread"], ".0%"),
+            cell(row, "ms_critic_step"),
             shown(row["images_per_second"], ",.0f"),
-            shown(row["flops_per_second"] / 1e9, ",.0f"),
+            shown(None if row["flops_per_second"] is None else row["flops_per_second"] / 1e9, ",.0f"),
             shown(row["share_of_peak"], ".1%"),
             shown(row["times_baseline"], ".2f"),
             shown(None if row["peak_memory"] is None else row["peak_memory"] / 2**20, ",.0f"),
@@ -288,6 +322,7 @@ def show(result: Row) -> str:
         for row in result["cases"]
     ]
     parts.append(table(heads, rows, f"batch {result['batch']}, {result['base_channels']} channels"))
+    parts += reasons(result["cases"], ("ms_iteration", "ms_critic_step"), lambda row: str(row["case"]))
     parts += [f"{row['case']}: {line}" for row in result["cases"] for line in row["notes"]]
     if result["sweep"]:
         heads = ("case", "channels", "batch", "GFLOP", "ms iteration", "ms/GFLOP", "images/s", "of peak")
@@ -297,10 +332,11 @@ def show(result: Row) -> str:
             if "left_out" in row:
                 rows.append((*begin, "-", row["left_out"], "-", "-", "-"))
                 continue
-            giga = row["flops_iteration"] / 1e9
-            figures = (shown(giga), shown(row["ms_iteration"]), shown(row["ms_iteration"] / giga, ".2f"))
+            giga, ms = row["flops_iteration"] / 1e9, row["ms_iteration"]
+            figures = (shown(giga), cell(row, "ms_iteration"), shown(None if ms is None else ms / giga, ".2f"))
             rows.append((*begin, *figures, shown(row["images_per_second"], ",.0f"), shown(row["share_of_peak"], ".1%")))
         parts.append(table(heads, rows, "cost against size"))
+        parts += reasons(result["sweep"], ["ms_iteration"], size_of)
         grows = "time grows as FLOPs to the power of" if result["growth"] else ""
         parts += [f"{name}: {grows} {shown(power, '.2f')} (1: linear)" for name, power in result["growth"].items()]
     if result["track"]:
@@ -315,6 +351,11 @@ def show(result: Row) -> str:
     return "\n".join(parts)
 
 
+def size_of(row: Row) -> str:
+    """What a row of the sweep is called."""
+    return f"{row['case']}, {row['base_channels']} channels, batch {row['batch']}"
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -323,7 +364,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=whole(8), help="of the comparison [default: 64; quick 16]")
     parser.add_argument("--base-channels", type=whole(1), help="of the comparison [default: 64; quick 16]")
     parser.add_argument("--image-size", type=int, default=64, choices=(8, 16, 32, 64, 128, 256))
-    parser.add_argument("--rounds", type=whole(1), help="[default: 20 on a GPU, 2 on a CPU]")
+    parser.add_argument("--rounds", type=whole(1), help="[default: 20 on a GPU, 3 on a CPU]")
     parser.add_argument("--batches", type=wholes, help="of the sweep [default: 16 to 1024 in doublings; quick 8,16,32]")
     parser.add_argument("--sweep-channels", type=whole(1), help="base channels of the batches [as compared; CPU 16]")
     parser.add_argument("--widths", type=wholes, help="base channels of the sweep [default: 16,32,64,128; quick 8,16]")
@@ -355,6 +396,7 @@ def measure(wanted: argparse.Namespace) -> Row:
     if batch % CASES["accumulate=4"]["accumulate"]:
         raise WganError(f"--batch-size {batch} is no multiple of 4, the parts of the case accumulate=4")
     only = wanted.only or ("compare", "memory", "sweep", "track")
+    rounds = wanted.rounds or (20 if device.type == "cuda" else 3)
     say("bench_training: matrix products")
     peak = peaks(device, 512 if quick and device.type == "cpu" else None)
     result: Row = {
@@ -371,7 +413,6 @@ def measure(wanted: argparse.Namespace) -> Row:
     }
     names = [BASELINE, *CASES]
     if "compare" in only:
-        rounds = wanted.rounds or (20 if device.type == "cuda" else 2)
         result["cases"] = compare(names, config, device, rounds, peak)
         for row in result["cases"]:
             row["peak_memory"] = memory_apart(row["case"], config, device) if "memory" in only else None
@@ -382,10 +423,10 @@ def measure(wanted: argparse.Namespace) -> Row:
         swept = wanted.sweep_channels or (base if device.type == "cuda" else min(base, 16))
         pairs = [(swept, batch) for batch in batches]
         pairs += [(base, config.batch_size) for base in widths if (base, config.batch_size) not in pairs]
-        result["sweep"] = sweep(sorted(pairs, key=lambda p: p[0] ** 2 * p[1]), config, device, peak, wanted.longest)
-        measured = [row for row in result["sweep"] if "left_out" not in row]
+        pairs = sorted(pairs, key=lambda p: p[0] ** 2 * p[1])
+        result["sweep"] = sweep(pairs, config, device, peak, wanted.longest, min(rounds, 5))
         for name in SWEPT:
-            own = [row for row in measured if row["case"] == name]
+            own = [row for row in result["sweep"] if row["case"] == name and row.get("ms_iteration") is not None]
             result["growth"][name] = exponent([r["flops_iteration"] for r in own], [r["ms_iteration"] for r in own])
     if "track" in only:
         small = {"base_channels": 8 if quick else 16, "image_size": min(32 if quick else 64, config.image_size)}

@@ -10,13 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wgan.serve.bench_peak import torch_peak
+from wgan.serve.benchmark import NOISY, middle_half
 from wgan.serve.errors import WganError
 
 Row = dict[str, Any]
+TOO_NOISY = "too noisy to measure"
 
 
 def say(text: str) -> None:
@@ -66,6 +69,69 @@ def seconds(work: Callable[[], object], device: Any) -> float:
     return time.perf_counter() - began
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A measured number and its error, in one unit.
+
+    ``error`` is how far the middle half of the rounds lies apart; None of one round, which has none.
+    ``reason`` is why there is no number to show; None where there is.
+    """
+
+    median: float
+    error: float | None
+    reason: str | None = None
+
+    @property
+    def value(self) -> float | None:
+        """What may be shown."""
+        return self.median if self.reason is None else None
+
+    @property
+    def spread(self) -> float | None:
+        """The error as a share of the number."""
+        return None if self.error is None or self.median == 0 else self.error / abs(self.median)
+
+    def times(self, factor: float) -> "Figure":
+        """In another unit."""
+        return Figure(self.median * factor, None if self.error is None else self.error * abs(factor), self.reason)
+
+    def per(self, count: float) -> "Figure":
+        """Of a time that ``count`` things take: how many a unit of time."""
+        rate = count / self.median
+        return Figure(rate, None if self.spread is None else rate * self.spread, self.reason)
+
+    def row(self, name: str) -> Row:
+        """For JSON: the number or null, its spread, and the reason of a null."""
+        return {name: self.value, f"{name}_spread": self.spread, f"{name}_reason": self.reason}
+
+
+def too_noisy(spread: float | None) -> str | None:
+    """Why a number of this spread is not shown; None where it may be."""
+    return f"{TOO_NOISY} (spread {spread:.0%})" if spread is not None and spread > NOISY else None
+
+
+def measured(rounds: Sequence[float]) -> Figure:
+    """Rounds of timings, all above 0, as their median; no number where they lie too far apart."""
+    median, error = statistics.median(rounds), middle_half(rounds) if len(rounds) > 1 else None
+    return Figure(median, error, too_noisy(None if error is None else error / median))
+
+
+def difference(a: Figure, b: Figure) -> Figure:
+    """``a`` - ``b`` with the error of both; no number where that error is as large: it would be chance."""
+    median = a.median - b.median
+    if a.error is None or b.error is None:
+        return Figure(median, None, "not measured (one round has no error)")
+    error = math.hypot(a.error, b.error)
+    return Figure(median, error, None if median > error else f"not measured ({median:.3g} ± {error:.3g})")
+
+
+def ratio(a: Figure, b: Figure) -> Figure:
+    """``a`` / ``b``; no number where either has none."""
+    quotient = a.median / b.median
+    error = None if a.spread is None or b.spread is None else quotient * math.hypot(a.spread, b.spread)
+    return Figure(quotient, error, a.reason or b.reason)
+
+
 def peaks(device: Any, size: int | None = None) -> dict[str, float]:
     """FLOP/s of products of square matrices by torch: fp32 (no TF32) and bf16."""
     size = size or (8192 if device.type == "cuda" else 2048)
@@ -109,6 +175,22 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str = "
 def shown(value: float | None, form: str = ",.1f") -> str:
     """A figure, or a dash where there is none."""
     return "-" if value is None else format(value, form)
+
+
+def cell(row: Row, name: str, form: str = ",.1f") -> str:
+    """A figure of `Figure.row` in a table: its number, `noisy`, or a dash; `reasons` says why."""
+    return "noisy" if str(row.get(f"{name}_reason")).startswith(TOO_NOISY) else shown(row[name], form)
+
+
+def reasons(rows: Iterable[Row], names: Iterable[str], called: Callable[[Row], str]) -> list[str]:
+    """A line for each of these figures that has no number."""
+    wanted = list(names)
+    return [
+        f"{called(row)}, {name.replace('_', ' ')}: {row[f'{name}_reason']}"
+        for row in rows
+        for name in wanted
+        if row.get(f"{name}_reason")
+    ]
 
 
 def run(name: str, measure: Callable[[], Row], show: Callable[[Row], str]) -> int:

@@ -2,6 +2,7 @@
 
 from wgan.serve.bench import Bench, Row, named
 from wgan.serve.bench_text import of_another_precision, verdict
+from wgan.serve.benchmark import NOISY
 from wgan.serve.page.curves import Line, chart
 from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
 from wgan.serve.page.style import page
@@ -87,16 +88,18 @@ def _cases(bench: Bench) -> str:
         if "error" in case:
             lines.append(f'<tr><td>{words[0]}</td><td class="n">{case["batch"]}</td>')
             lines.append(
-                f'<td colspan="7" class="reason">{text(without_paths(case["error"], case["path"]))}</td></tr>\n'
+                f'<td colspan="8" class="reason">{text(without_paths(case["error"], case["path"]))}</td></tr>\n'
             )
             continue
         figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"], case["uint8_images_per_second"]]
+        noise = f"{case['spread']:.0%}" + " <b>noisy</b>" * (case["spread"] > NOISY)
         lines.append(
             row(
                 words,
                 [
                     str(case["batch"]),
                     *map(figure, figures),
+                    noise,
                     size(case["peak_memory"]),
                     size(case.get("device_memory")),
                     _share(case),
@@ -110,13 +113,16 @@ def _cases(bench: Bench) -> str:
         "p95, ms",
         "images/s",
         "from seeds to 8 bits",
+        "spread",
         "peak memory",
         "on the GPU",
         "of peak",
     )
     explain = (
         "Pure generation: latents in, float images out; and the way of `wgan sample` "
-        "but for its files. Each row is a process of its own; its "
+        "but for its files. The spread is how far the middle half of the batches lies apart, as a share of p50; beyond "
+        f"{NOISY:.0%} it is noisy: the figures say more of the machine's other work than of the file. "
+        "Each row is a process of its own; its "
         "peak of memory is the whole process's. The last column is what the networks' convolutions and matrix products "
         "come to, as a share of one large matrix product on the same device in the same precision, by numpy for "
         "float32 on a CPU and by torch for all else; where another precision is named the share is of that: ONNX "

@@ -1,6 +1,7 @@
 """A benchmark as text for a terminal of 80 columns."""
 
 from wgan.serve.bench import Bench, Row, named
+from wgan.serve.benchmark import NOISY
 
 MISSING = "-"
 
@@ -32,14 +33,17 @@ def to_text(bench: Bench) -> str:
         if "error" in row:
             lines.append(f"{begin}  {row['error']}")
             continue
+        rate = "~" * (row["spread"] > NOISY) + f"{row['images_per_second']:,.0f}"
         share = MISSING if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"
         other = row["share_of_peak"] is not None and of_another_precision(row)
         starred |= {row["peak"]} if other else set()
         lines.append(
-            f"{begin}  {row['p50_ms']:>8.2f}  {row['p95_ms']:>8.2f}  {row['images_per_second']:>9,.0f}  "
+            f"{begin}  {row['p50_ms']:>8.2f}  {row['p95_ms']:>8.2f}  {rate:>9}  "
             f"{_mib(row['peak_memory']):>6}  {share + '*' * other:>7}"
             + (f"  {_mib(row.get('device_memory')):>7}" if on_gpu else "")
         )
+    if any(row.get("spread", 0) > NOISY for row in bench.rows):
+        lines.append(f"~ too noisy to trust: the middle half of the batches spans over {NOISY:.0%} of p50")
     lines += [f"* of {name}'s matrix product" for name in sorted(starred)]
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wgan.serve import artifact, bench, bench_page, bench_peak, bench_text
+from wgan.serve import artifact, bench, bench_page, bench_peak, bench_text, benchmark
 from wgan.serve.bench_case import peak_memory, run_apart
 from wgan.serve.cli import main
 from wgan.serve.errors import BackendError
@@ -43,6 +43,7 @@ def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
         assert row["bytes"] == (tiny_export / "generator.onnx").stat().st_size
         assert row["flops"] == generator_flops(Config(image_size=32, base_channels=8, latent_dim=16))
         assert 0 < row["p50_ms"] <= row["p95_ms"]
+        assert row["spread"] >= 0
         assert row["first_image_seconds"] > row["load_seconds"] > 0
         assert row["peak_memory"] > 2**24
         peak = found["peaks"]["CPU fp32"]
@@ -91,6 +92,7 @@ def case(path: str, batch: int, rate: float | None) -> bench.Row:
         "uint8_images_per_second": rate,
         "p50_ms": 1.0,
         "p95_ms": 2.0,
+        "spread": 0.1,
         "load_seconds": 0.5,
         "first_image_seconds": 1.5,
     }
@@ -109,6 +111,25 @@ def test_rows_of_two_folders_stay_apart_and_their_best_batch_counts() -> None:
     page = bench_page.render(found)
     assert "&lt;b&gt;no&lt;/b&gt; runtime" in page
     assert "<b>no" not in page
+
+
+def test_a_row_that_is_too_noisy_is_marked() -> None:
+    rows = [case("a/generator.onnx", 1, 10.0), case("a/generator.onnx", 8, 4000.0) | {"spread": 0.3}]
+    found = bench.Bench({"name": "CPU", "threads": 2, "when": "now"}, {}, rows)
+    shown = bench_text.to_text(found).splitlines()
+    assert re.search(r" 8 +1\.00 +2\.00 +~4,000 ", shown[-2])
+    assert re.search(r" 1 +1\.00 +2\.00 +10 ", shown[-3])
+    assert shown[-1] == "~ too noisy to trust: the middle half of the batches spans over 25% of p50"
+    assert "~" not in bench_text.to_text(bench.Bench(found.machine, {}, rows[:1]))
+    page = bench_page.render(found)
+    assert page.count("<b>noisy</b>") == 1
+    assert "30% <b>noisy</b>" in page
+
+
+def test_the_spread_is_that_of_the_middle_half() -> None:
+    assert benchmark.middle_half([1.0, 2.0, 3.0, 4.0, 5.0]) == 2
+    assert benchmark.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 3)
+    assert benchmark.middle_half([1.0, 3.0]) == 1
 
 
 def test_the_share_is_flops_over_the_peak_and_unknown_where_either_is() -> None:

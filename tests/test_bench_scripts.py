@@ -1,6 +1,9 @@
 """The benchmarks of scripts/, at tiny sizes: what they count and how they end. Never a time."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,12 +148,14 @@ def test_the_data_benchmark_counts_what_it_drew() -> None:
 
 def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export: Path) -> None:
     (tmp_path / "generator.onnx").write_bytes((tiny_export / "generator.onnx").read_bytes())
-    small = ["--batches", "2", "--count", "5", "--repeats", "1", "--memory", "10,600", "--seconds", "0.01"]
+    small = ["--batches", "2", "--count", "5", "--memory", "10,600", "--seconds", "0.01"]
+    small += ["--repeats", "1", "--rounds", "1"]  # one round has no spread, and its number is shown
     found, tables = run("bench_sampling.py", "--export", str(tmp_path), "--device", "cpu", *small)
     assert found["trained"] is True
     assert [row["out"] for row in found["commands"]] == ["PNG folder", "npy", "tar"]
     assert all(row["images_per_second"] == pytest.approx(5 / row["wall"]) for row in found["commands"])
     assert [row["out"] for row in found["overlap"]] == ["PNG folder", "tar"]
+    assert {row["wall_spread"] for row in (*found["commands"], *found["cold"])} == {None}
     for row in found["overlap"]:
         assert row["share"] == pytest.approx(row["images_per_second"] / row["bound"])
         assert row["bound"] < found["parts"]["generation"]
@@ -164,6 +169,101 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     assert "encoding, one thread" in tables
 
 
+def test_the_contention_benchmark_measures_each_case_beside_its_neighbours(tiny_export: Path) -> None:
+    words = ["--quick", "--rounds", "1", "--seconds", "0.01", "--export", str(tiny_export)]
+    found, tables = run("bench_contention.py", *words, "--only", "training,onnx", "--beside", "one busy")
+    rows = {(row["case"], row["beside"]): row for row in found["rows"]}
+    assert list(rows) == [(case, place) for case in ("training", "onnx") for place in ("alone", "one busy")]
+    for (case, place), row in rows.items():
+        assert row["ms"] > 0
+        assert row["ms_reason"] is None
+        assert row["times_alone"] == pytest.approx(row["ms"] / rows[case, "alone"]["ms"])
+        assert row.get("holds") is (None if place == "alone" else row["times_alone"] <= 1.9)
+    assert max(map(len, tables.splitlines())) <= 80
+    assert "training, an iteration" in tables
+
+
+def test_what_counts_beside_a_second_training_and_a_suite(scripts: None) -> None:
+    import bench_contention as script
+    from benching import measured
+
+    times = {
+        "alone": [[100.0], [104.0], [96.0]],
+        "one busy": [[150.0], [151.0], [300.0]],
+        "a training": [[200.0, 220.0], [240.0, 210.0], [230.0, 230.0]],
+        "a suite": [[250.0], [240.0], [301.0]],
+    }
+    figures = {where: measured([max(each) for each in found]) for where, found in times.items()}
+    rows = {where: script.row_of("training", where, figures, times[where]) for where in times}
+    assert rows["alone"]["ms"] == 100
+    assert rows["one busy"]["ms"] is rows["one busy"]["times_alone"] is rows["one busy"]["holds"] is None
+    assert rows["one busy"]["ms_reason"] == "too noisy to measure (spread 50%)"
+    assert rows["a training"]["ms_each"] == [230, 220]
+    assert rows["a training"]["times_alone"] == 2.3  # of the slower one of each round
+    assert rows["a training"]["holds"] is True
+    assert rows["a suite"]["times_alone"] == 2.5
+    assert rows["a suite"]["holds"] is False  # 3.01 in one round
+    shown = script.show({"rows": list(rows.values()), "cores": 2}).splitlines()
+    assert max(map(len, shown)) <= 80
+    assert "training, an iteration, one busy, ms: too noisy to measure (spread 50%)" in shown
+    assert [line.split()[-2:] for line in shown if "3.0 " in line] == [["NOT", "HOLD"]]
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """Python with open pipes to it."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, *words], text=True, **pipes)
+
+
+STARTS_ONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import bench_contention
+with bench_contention.process(role=sys.argv[2]) as child:
+    print(child.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("role", ["spin", "suite"])
+def test_a_neighbour_ends_when_its_parent_is_killed(role: str) -> None:
+    with started("-c", STARTS_ONE, str(SCRIPTS), role) as parent:
+        assert parent.stdout is not None
+        neighbour = int(parent.stdout.readline())
+        parent.kill()
+        try:
+            parent.communicate(timeout=60)  # until nobody has its stderr: the neighbour has it too
+        except subprocess.TimeoutExpired:
+            os.killpg(neighbour, signal.SIGKILL)
+            raise
+
+
+def test_a_benchmark_that_is_asked_to_end_ends_its_neighbours(tiny_export: Path) -> None:
+    words = ["--only", "onnx", "--beside", "two busy", "--seconds", "600", "--export", str(tiny_export)]
+    with started(str(SCRIPTS / "bench_contention.py"), *words) as child:
+        assert child.stderr is not None
+        first = child.stderr.readline()
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)  # as above
+    assert first == "bench_contention: ONNX Runtime, 64 images, alone, round 1 of 3\n"
+    assert (child.returncode, out, err) == (130, "", "")
+
+
+def test_a_generator_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_contention.py"), "--only", "onnx", "--export", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert re.fullmatch(r"bench_contention: .*generator\.onnx.*\n", refused.stderr)
+
+
+def test_an_unknown_case_or_neighbour_is_refused() -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_contention.py")]
+    for option, word in (("--only", "trainning"), ("--beside", "a circus"), ("--seconds", "0")):
+        refused = subprocess.run([*command, option, word], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2
+        assert f"{option}: {word} is not " in refused.stderr
+
+
 @pytest.mark.parametrize("script", ["bench_training.py", "bench_data.py", "bench_sampling.py"])
 def test_help_says_what_it_measures_and_a_wrong_word_is_refused(script: str) -> None:
     command = [sys.executable, str(SCRIPTS / script)]
@@ -174,6 +274,132 @@ def test_help_says_what_it_measures_and_a_wrong_word_is_refused(script: str) -> 
     assert refused.returncode == 2
     assert "--device tpu is not one of auto, cpu, cuda" in refused.stderr
     assert refused.stdout == ""
+
+
+def test_rounds_become_a_median_with_its_spread(scripts: None) -> None:
+    from benching import measured
+
+    quiet = measured([1.0, 1.1, 0.9])
+    assert (quiet.median, quiet.value, quiet.reason) == (1.0, 1.0, None)
+    assert quiet.error == quiet.spread == pytest.approx(0.1)  # of three half the range
+    assert measured([2.0, 2.4]).error == pytest.approx(0.2)
+    assert measured([1.0] * 19 + [50.0]).spread == 0  # one bad round of many is no noise
+    assert quiet.times(1e3).row("ms") == {"ms": 1e3, "ms_spread": pytest.approx(0.1), "ms_reason": None}
+    assert quiet.per(64).value == 64
+    assert quiet.per(64).error == pytest.approx(6.4)
+    assert quiet.per(64).spread == pytest.approx(0.1)
+    once = measured([3.0])
+    assert (once.value, once.error, once.spread, once.reason) == (3.0, None, None, None)
+
+
+def test_rounds_too_far_apart_give_a_reason_in_place_of_a_number(scripts: None) -> None:
+    import benching
+
+    assert benching.NOISY == 0.25
+    assert benching.measured([2.0, 3.0, 2.1]).value == 2.1  # 0.5 of 2.1: 24%
+    noisy = benching.measured([1.0, 1.4, 2.0])
+    assert noisy.value is None
+    assert noisy.reason == "too noisy to measure (spread 36%)"
+    assert noisy.per(64).value is noisy.times(2).value is None
+    assert benching.ratio(noisy, benching.measured([1.0, 1.0])).reason == noisy.reason
+    assert benching.ratio(benching.measured([3.0, 3.0]), noisy).value is None
+    row = noisy.times(1e3).row("ms")
+    assert row == {"ms": None, "ms_spread": pytest.approx(0.5 / 1.4), "ms_reason": noisy.reason}
+    assert json.loads(json.dumps(row))["ms"] is None
+    assert benching.cell(row, "ms") == "noisy"
+    assert benching.reasons([row], ["ms"], lambda _: "a case") == [f"a case, ms: {noisy.reason}"]
+    fine = benching.measured([1.0, 1.0]).row("ms")
+    assert (benching.cell(fine, "ms"), benching.reasons([fine], ["ms"], str)) == ("1.0", [])
+
+
+def test_a_difference_has_the_error_of_both_and_is_never_chance(scripts: None) -> None:
+    from benching import Figure, difference, measured, ratio
+
+    apart = difference(Figure(10.0, 0.3), Figure(4.0, 0.4))
+    assert (apart.value, apart.error, apart.reason) == (6.0, 0.5, None)
+    # two noisy numbers, each without a number of its own, may still lie apart
+    assert difference(measured([80.0, 100.0, 140.0]), measured([10.0, 10.0, 10.0])).value == 90
+    lost = difference(Figure(100.0, 4.0), Figure(96.0, 3.0))
+    assert (lost.value, lost.error, lost.reason) == (None, 5.0, "not measured (4 ± 5)")
+    negative = difference(Figure(96.0, 0.0), Figure(100.0, 0.0))
+    assert (negative.value, negative.reason) == (None, "not measured (-4 ± 0)")
+    assert difference(Figure(1.0, 0.0), Figure(1.0, 0.0)).row("ms") == {
+        "ms": None,
+        "ms_spread": None,
+        "ms_reason": "not measured (0 ± 0)",
+    }
+    assert difference(measured([3.0]), measured([1.0])).reason == "not measured (one round has no error)"
+    quotient = ratio(Figure(30.0, 0.9), Figure(10.0, 0.4))
+    assert (quotient.value, quotient.error) == (3.0, pytest.approx(0.15))
+
+
+def test_a_critic_step_of_a_busy_machine_is_not_measured(scripts: None) -> None:
+    import bench_training
+
+    config = Config(image_size=8, base_channels=2, batch_size=4, n_critic=5)
+    case = bench_training.Case("ours fp32", config, torch.device("cpu"))
+    peak = {"fp32": 1e9}
+    case.spans = {5: [1.0, 1.0, 1.04], 1: [0.2, 0.2, 0.23]}
+    row = case.row(peak)
+    assert row["ms_iteration"] == 1000
+    assert row["images_per_second"] == 20
+    assert row["ms_critic_step"] == pytest.approx(200)  # 800 in four steps
+    assert row["ms_critic_step_spread"] == pytest.approx(0.025 / 0.8)
+    case.spans = {5: [0.5, 0.9, 1.6], 1: [0.9, 1.16, 1.4]}
+    row = case.row(peak) | {"times_baseline": None, "peak_memory": None}
+    assert row["ms_iteration"] is row["images_per_second"] is row["flops_per_second"] is row["share_of_peak"] is None
+    assert row["ms_critic_step"] is None
+    assert row["ms_critic_step_reason"].startswith("not measured (-65 ± ")
+    result = {"peaks": peak, "cases": [row], "sweep": [row], "growth": {}, "track": None}
+    shown = bench_training.show(result | {"batch": 4, "base_channels": 2})
+    assert "ours fp32, ms iteration: too noisy to measure (spread 61%)" in shown
+    assert "ours fp32, ms critic step: not measured (-65 ± " in shown
+
+
+def test_what_is_too_noisy_to_sample_is_shown_without_numbers(scripts: None, tmp_path: Path) -> None:
+    import bench_sampling
+
+    row = {"file": "generator.onnx", "backend": "onnx", "batch": 1, "first_image_seconds": 1.0, "spread": 0.4}
+    noisy = bench_sampling.without_noise(row | dict.fromkeys(bench_sampling.SPEEDS, 2.0))
+    assert [noisy[key] for key in bench_sampling.SPEEDS] == [None] * 5
+    part = {f"{name}{end}": None for name in bench_sampling.PARTS for end in ("", "_spread", "_reason")}
+    part |= {"count": 5, "generation_reason": "too noisy to measure (spread 40%)", "encoding, one thread": 2.0}
+    command = {"file": "generator.onnx", "out": "tar", "wall": None, "wall_spread": 0.5, "cpu": 1.0}
+    command |= {"wall_reason": "too noisy to measure (spread 50%)", "images_per_second": None, "peak_memory": None}
+    result = {"peaks": {}, "generation": [noisy], "parts": part, "commands": [command], "cold": [], "memory": []}
+    result["overlap"] = bench_sampling.overlap([command], part, Path("generator.onnx"))
+    assert [(row["bound"], row["share"]) for row in result["overlap"]] == [(None, None)]
+    shown = bench_sampling.show(result)
+    assert "generator.onnx, batch 1, p50 ms: too noisy to measure (spread 40%)" in shown
+    assert "a part alone, generation: too noisy to measure (spread 40%)" in shown
+    assert "generator.onnx, tar, wall: too noisy to measure (spread 50%)" in shown
+
+
+def test_data_too_noisy_to_measure_is_shown_without_numbers(scripts: None) -> None:
+    import bench_data
+
+    noisy = {"first_pass_seconds": None, "first_pass_seconds_spread": 0.3, "first_pass_seconds_reason": "too noisy"}
+    quiet = {"second_pass_seconds": 0.2, "second_pass_seconds_spread": 0.1, "second_pass_seconds_reason": None}
+    rates = {"images_per_second": None, "images_per_second_spread": 0.5, "images_per_second_reason": "too noisy"}
+    result = {"jpegs": {"count": 9, "side": 16, "bytes": 100}, "image_size": 8, "machine": {"device": "cpu"}}
+    shown = bench_data.show(result | noisy | quiet | {"batches": [{"batch": 64, "augmented": True, **rates}]})
+    assert "caching, first pass seconds: too noisy" in shown
+    assert "batch 64, augmented, images per second: too noisy" in shown
+    assert re.search(r"second +0\.20 +10%", shown)
+
+
+def test_the_latents_benchmark_has_a_row_a_width(
+    scripts: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import bench_latents
+
+    monkeypatch.setattr(bench_latents, "VALUES", 2048)
+    assert bench_latents.main() == 0
+    *shown, last = capsys.readouterr().out.splitlines()
+    found = json.loads(last)["rows"]
+    assert [row["latent_dim"] for row in found] == [64, 128, 512]
+    assert all((row["rows_per_second"] is None) == (row["rows_per_second_reason"] is not None) for row in found)
+    assert shown[0].split() == ["latent_dim", "rows/s", "spread"]
 
 
 def test_growth_as_the_size_is_an_exponent_of_one(scripts: None) -> None:

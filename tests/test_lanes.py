@@ -1,13 +1,16 @@
 """A batch in lanes: the same step as in one piece, to the bit whenever it is repeated, and no lane waits for ever."""
 
+import os
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from wgan.serve import cores
+from wgan.serve.torch_device import torch_device
 from wgan.training.config import Config
-from wgan.training.lanes import Lanes, lanes_for
+from wgan.training.lanes import Lanes, lanes_for, threads
 from wgan.training.networks.norm import BatchNorm1d, BatchNorm2d, InLanes
 from wgan.training.trainer import Trainer
 
@@ -125,6 +128,16 @@ def test_how_many_lanes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(2, minibatch="stddev", minibatch_group=64) == (1, 2)
     assert made(2, batch_size=4, base_channels=8, image_size=16) == (1, 1)  # Python's work
     assert lanes_for(Config(), CPU, possible=False).count == 1
+
+
+def test_a_quota_of_one_and_a_half_cores_is_two_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "_quota", lambda root: 1.5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    with threads(64):  # as torch starts there
+        assert torch_device("cpu") == "cpu"
+        lanes = lanes_for(Config(batch_size=64), CPU)
+    assert (lanes.count, lanes.threads) == (2, 1)
 
 
 def test_only_the_training_generators_norms_are_in_lanes() -> None:

@@ -34,6 +34,8 @@ RUN_BY: dict[str, str] = {
     "bash scripts/quickstart.sh": "tests/test_scripts.py::test_quickstart_ends_with_a_report",
     "bash scripts/test.sh": ".ci/run",
     'pip install ".[onnx-cpu]" -c constraints.txt': PACKAGING + "test_a_slim_install_is_small_and_has_no_torch",
+    "python scripts/bench_contention.py": SCRIPTS
+    + "test_the_contention_benchmark_measures_each_case_beside_its_neighbours",
     "python scripts/bench_data.py": SCRIPTS + "test_the_data_benchmark_counts_what_it_drew",
     "python scripts/bench_sampling.py": SCRIPTS + "test_the_sampling_benchmark_measures_every_part",
     "python scripts/bench_training.py": SCRIPTS + "test_the_training_benchmark_measures_every_case",
