@@ -19,6 +19,7 @@ from wgan.serve.latents import latents
 from wgan.serve.metadata import Metadata
 from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.tensorrt_build import OPTIMUM
+from wgan.serve.torch_pieces import Pieces
 
 ROWS = 2**42  # of the latent table, far from users' seeds
 
@@ -70,19 +71,24 @@ def probes(latent_dim: int, max_batch: int) -> Iterator[np.ndarray]:
 
 
 def reference_of(module: nn.Module) -> Reference:
-    """Runs a generator in eval mode on the CPU in float32, in batches of at most `OPTIMUM`.
+    """Runs a generator in eval mode on the CPU in float32, in pieces (`serve.torch_pieces`).
 
     What it returns raises BackendError where torch fails, BackendOutOfMemory for want of memory.
     """
 
+    @torch.no_grad()
+    def piece(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        images: torch.Tensor = module(torch.from_numpy(z), None if labels is None else torch.from_numpy(labels))
+        return images.numpy()
+
     def run(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        latent = torch.from_numpy(z).split(OPTIMUM)
-        label = [None] * len(latent) if labels is None else torch.from_numpy(labels).split(OPTIMUM)
+        pieces = Pieces(piece)
         try:
-            with torch.no_grad():
-                return torch.cat([module(*pair) for pair in zip(latent, label, strict=True)]).numpy()
+            return pieces.run(z, labels)
         except (RuntimeError, MemoryError) as error:
             raise runtime_failure("PyTorch", error, len(z)) from None
+        finally:
+            pieces.close()
 
     return run
 

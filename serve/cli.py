@@ -21,6 +21,7 @@ from wgan.serve.commands_export import export, verify
 from wgan.serve.commands_sample import sample
 from wgan.serve.commands_train import demo, train
 from wgan.serve.console import Stopped, say
+from wgan.serve.cores import spin_briefly
 from wgan.serve.errors import WganError
 
 INTERRUPTED = 130
@@ -43,6 +44,7 @@ app.command()(demo)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    spin_briefly()
     try:
         code = app(args=words, prog_name="wgan", standalone_mode=False)
         sys.stdout.flush()

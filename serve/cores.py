@@ -5,6 +5,7 @@ Runtimes ask the machine. Where that says 64 and the container's quota is 2, 64 
 
 import math
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 
 
@@ -32,6 +33,17 @@ def restricted() -> int | None:
     """`usable_cores` where they are fewer than the machine's: then a runtime must be told."""
     cores = usable_cores()
     return cores if cores < (os.cpu_count() or 1) else None
+
+
+def spin_briefly(environment: MutableMapping[str, str] | None = None) -> None:
+    """Lets OpenMP's threads spin for microseconds where they wait for each other, and then sleep.
+
+    Their default spins for milliseconds: beside another busy program that takes the time of the threads waited for.
+    Only before torch is loaded; what the user has set in the ``environment`` stays.
+    """
+    environment = os.environ if environment is None else environment
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & environment.keys():
+        environment["GOMP_SPINCOUNT"] = "2000"
 
 
 def _quota(root: Path) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wgan.serve.cores import physical_cores, usable_cores
+from wgan.serve.cores import physical_cores, spin_briefly, usable_cores
 
 
 def cgroups(root: Path, membership: str | None, files: dict[str, str]) -> Path:
@@ -62,6 +62,30 @@ def test_two_threads_of_a_core_are_one_physical_core(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2, reason="needs two cores")
+@pytest.mark.parametrize("mine", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
+def test_threads_spin_briefly_unless_the_user_has_set_how_they_wait(mine: str) -> None:
+    environment: dict[str, str] = {}
+    spin_briefly(environment)
+    assert environment == {"GOMP_SPINCOUNT": "2000"}
+    environment = {mine: "ACTIVE"}
+    spin_briefly(environment)
+    assert environment == {mine: "ACTIVE"}
+
+
+def test_every_command_has_its_threads_spin_briefly() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    code = (
+        "import ctypes, os, sys\n"
+        "from wgan.serve.cli import main\n"
+        "assert 'torch' not in sys.modules\n"
+        "main(['train', '--help'])\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.getenv.restype = ctypes.c_char_p\n"
+        "assert libc.getenv(b'GOMP_SPINCOUNT') == b'2000'\n"  # as a library sees it
+    )
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
 def test_runtimes_start_no_more_threads_than_there_are_cores(tiny_export: Path) -> None:
     program = """
 import os, sys

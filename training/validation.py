@@ -10,6 +10,7 @@ import torch
 
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
+from wgan.serve.torch_pieces import Pieces
 from wgan.training.config import Config
 from wgan.training.labels import labels_at
 from wgan.training.metrics import sliced_wasserstein
@@ -22,19 +23,26 @@ VALIDATION_ROWS = 2**41  # rows of the latent table that are compared with real 
 BATCH = 64
 
 
-@torch.no_grad()
 def generate(generator: Generator, z: np.ndarray, labels: np.ndarray | None, size: int) -> np.ndarray:
     """Images for latents (N, Z) and labels (N,), uint8 (N, size, size, C); enlarged while the generator grows."""
     device = next(generator.parameters()).device
-    parts = []
-    for start in range(0, len(z), BATCH):
-        here = slice(start, start + BATCH)
-        label = None if labels is None else torch.from_numpy(labels[here]).to(device)
-        images = generator(torch.from_numpy(z[here]).to(device), label).float()
+
+    @torch.no_grad()
+    def some(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        label = None if labels is None else torch.from_numpy(labels).to(device)
+        images = generator(torch.from_numpy(z).to(device), label).float()
         while images.shape[2] < size:
             images = doubled(images)
-        parts.append(to_uint8(images.cpu().numpy()))
-    return np.concatenate(parts)
+        return to_uint8(images.cpu().numpy())
+
+    if device.type == "cpu":
+        pieces = Pieces(some)
+        try:
+            return pieces.run(z, labels)
+        finally:
+            pieces.close()
+    batches = (slice(start, start + BATCH) for start in range(0, len(z), BATCH))
+    return np.concatenate([some(z[here], None if labels is None else labels[here]) for here in batches])
 
 
 def pick(total: int, count: int, seed: int) -> np.ndarray:
