@@ -37,8 +37,16 @@ CUDA = torch.cuda.is_available()
 BF16 = {"precision": "bf16"}
 COMPILED: dict[str, dict[str, Any]] = {
     "ours fp32 compiled": {"compile": "on"},
+    "ours bf16 graphs": {**BF16, "cuda_graphs": "auto"},
     "ours bf16 compiled": {**BF16, "compile": "on"},
     "ours bf16 compiled, graphs": {**BF16, "compile": "on", "cuda_graphs": "auto"},
+    "ours bf16 compiled, graphs, repeatable": {
+        **BF16,
+        "compile": "on",
+        "cuda_graphs": "auto",
+        "convolutions": "repeatable",
+    },
+    "ours fp16 compiled, graphs": {"precision": "fp16", "compile": "on", "cuda_graphs": "auto"},
 }
 CASES: dict[str, dict[str, Any]] = {
     "ours fp32": {},
