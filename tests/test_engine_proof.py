@@ -1,9 +1,11 @@
 """Engines are proven where they are made, whatever they may run on, and built anew where they cannot or may not run."""
 
-import importlib.util
+import io
+import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -166,15 +168,13 @@ def test_an_engine_that_cannot_be_read_stays_where_nothing_makes_up_for_it(besid
 
 
 @pytest.fixture
-def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`scripts/gpu_check.py`, on a machine whose builder takes every option."""
-    path = Path(__file__).parents[1] / "scripts" / "gpu_check.py"
-    spec = importlib.util.spec_from_file_location("gpu_check", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "require", lambda *_: None)
+def rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, dict[str, Any]]]:
+    """Runs the stage `engines` of `scripts/gpu`, on a machine whose builder takes every option; rows by name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "scripts"))
+    from gpu import engines
+    from gpu.rows import Here, Request
+
+    monkeypatch.setattr(engines, "load_tensorrt", lambda: None)
 
     def build(onnx_file: bytes, precision: str, optimum: int, max_batch: int, options: BuildOptions | None) -> Built:
         options = options or BuildOptions()
@@ -182,13 +182,20 @@ def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         return Built(b"x" * 200, {**rebuilt.description, "version_compatible": options.version_compatible})
 
     monkeypatch.setattr(exporter, "build_engine", build)
-    return module
+
+    def run() -> dict[str, dict[str, Any]]:
+        said = io.StringIO()
+        engines.run(Here(Request("engines", "cuda", False, "", 100.0), said))
+        return {row["row"]: row for row in map(json.loads, said.getvalue().splitlines())}
+
+    return run
 
 
-def test_the_gpu_check_of_engines_runs_through(gpu_check: ModuleType) -> None:
-    figures = gpu_check.CHECKS["engines"]()
-    assert list(figures) == [
+def test_the_gpu_check_of_engines_runs_through(rows: Callable[[], dict[str, dict[str, Any]]]) -> None:
+    found = rows()
+    assert list(found) == [
         "version-compatible",
+        "version-compatible, nobody trusts it",
         "version-compatible, read back from its file",
         "hardware-compatible",
         "rebuilt: an engine of another version",
@@ -196,17 +203,21 @@ def test_the_gpu_check_of_engines_runs_through(gpu_check: ModuleType) -> None:
         "rebuilt: an engine without its metadata",
         "rebuilt: an engine cut short",
         "rebuilt: an engine that is not there",
+        "an engine that fits stays",
     ]
-    assert max(figures.values()) <= 1e-3
+    assert {row["status"] for row in found.values()} == {"ok"}
+    assert max(row.get("max_abs", 0) for row in found.values()) <= 1e-3
     assert tensorrt_fit.TRUST not in os.environ
 
 
-def test_the_gpu_check_of_engines_can_fail(gpu_check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_check_of_engines_can_fail(
+    rows: Callable[[], dict[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # an engine that opens without trust, and one that --rebuild does not build
     with monkeypatch.context() as patched:
         patched.setattr(trt_backend, "check_fits", lambda *_, **__: None)
-        with pytest.raises(AssertionError, match="loaded though nobody said that it is trusted"):
-            gpu_check.CHECKS["engines"]()
+        opened = rows()["version-compatible, nobody trusts it"]
+    assert (opened["status"], opened["why"]) == ("FAILED", "it was loaded all the same")
     monkeypatch.setattr(tensorrt_fit, "rebuild_if_needed", lambda *_: False)
-    with pytest.raises(AssertionError, match="--rebuild of an engine of another version ended with 2"):
-        gpu_check.CHECKS["engines"]()
+    kept = rows()["rebuilt: an engine of another version"]
+    assert (kept["status"], kept["why"]) == ("FAILED", "wgan sample --rebuild ended with 2")

@@ -149,7 +149,7 @@ class Check:
         for i, name in enumerate(names):
             left, least = self._end - time.monotonic(), self._least(name)
             if left < least:
-                self._note(name, NO_TIME, 0.0, f"{max(left, 0):.0f} s left, it needs {least:.0f}")
+                self._note(name, NO_TIME, 0.0, f"{max(left, 0):.0f} s left, it needs {least:g}")
                 continue
             later = sum(map(self._least, names[i + 1 :]))
             self._stage(name, min(STAGES[name].limit, max(least, left - later)))
