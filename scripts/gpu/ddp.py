@@ -39,10 +39,11 @@ def run(here: Here) -> None:
         # on a CPU each process has BatchNorm statistics of its own: they are not the same run
         here.tell(way, ok=held if here.cuda else None, **figures)
     if here.cuda:
-        alone = torch.ones(4, device=here.device)
-        distributed.init_process_group("nccl", store=distributed.HashStore(), rank=0, world_size=1)
-        distributed.all_reduce(alone)
-        here.tell("NCCL, one process", ok=alone.tolist() == [1.0] * 4, version=list(torch.cuda.nccl.version()))
+        ones = torch.ones(4, device=here.device)
+        store = distributed.HashStore()  # type: ignore[attr-defined]
+        distributed.init_process_group("nccl", store=store, rank=0, world_size=1)
+        distributed.all_reduce(ones)
+        here.tell("NCCL, one process", ok=ones.tolist() == [1.0] * 4, version=list(torch.cuda.nccl.version()))
         distributed.destroy_process_group()
     else:
         here.not_run("NCCL, compiled", "for a GPU alone")

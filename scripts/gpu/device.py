@@ -5,7 +5,7 @@ import sys
 import torch
 from benching import machine, seconds
 
-from gpu.rows import Here
+from gpu.rows import Here, Row
 from wgan.serve.bench_peak import torch_peak
 from wgan.serve.gpu import query_driver
 from wgan.serve.requirements import installed
@@ -18,7 +18,7 @@ PACKAGES = (
 
 def run(here: Here) -> None:
     """What is here, TFLOP/s of products in each precision, and GB/s of a copy within the device's memory."""
-    versions = {name: version for name in PACKAGES if (version := installed(name)) is not None}
+    versions: Row = {name: version for name in PACKAGES if (version := installed(name)) is not None}
     here.tell("versions", python=sys.version.split()[0], **versions)
     here.tell("machine", **machine(here.device))
     if here.cuda:
@@ -35,7 +35,7 @@ def run(here: Here) -> None:
     else:
         here.not_run("GPU", "there is none: everything below ran on the CPU and is no figure of a GPU")
     size = 256 if here.tiny else 8192
-    peaks = {name: torch_peak(here.device, name, size) / 1e12 for name in ("fp32", "bf16", "fp16")}
+    peaks: Row = {name: torch_peak(here.device, name, size) / 1e12 for name in ("fp32", "bf16", "fp16")}
     if here.cuda:
         torch.backends.cuda.matmul.allow_tf32 = True
         peaks["tf32"] = torch_peak(here.device, "fp32", size) / 1e12

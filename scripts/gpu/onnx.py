@@ -6,7 +6,7 @@ from pathlib import Path
 import onnxruntime
 
 from gpu.models import exported, generator
-from gpu.rows import Here
+from gpu.rows import Here, Row
 from wgan.export import exporter
 from wgan.serve.backend import open_backend
 from wgan.serve.benchmark import measure_speed
@@ -22,11 +22,11 @@ def run(here: Here) -> None:
     """A row a provider, then one a file: of a plain generator, and of one with classes in float32."""
     if here.cuda:
         for name, gap in (("CUDA", cuda_gap), ("TensorRT", tensorrt_gap)):
-            found = gap(onnxruntime)
-            if found is None:
+            lacks = gap(onnxruntime)
+            if lacks is None:
                 here.tell(f"{name} provider", ok=True, onnxruntime=onnxruntime.__version__)
             else:
-                here.not_run(f"{name} provider", str(found))
+                here.not_run(f"{name} provider", str(lacks))
     else:
         here.not_run("CUDA provider", "for a GPU alone; the files below run on the CPU")
     files = TINY_FILES if here.tiny else FILES
@@ -52,7 +52,7 @@ def run(here: Here) -> None:
                     here.tell(what, ok=found.passed, **{key: report[key] for key in FIGURES}, **rates)
 
 
-def speeds(here: Here, path: Path) -> dict[str, float]:
+def speeds(here: Here, path: Path) -> Row:
     """Images a second by batch."""
     batches, seconds = ((1, 8), 0.02) if here.tiny else ((1, 64, 256), 1.0)
     with open_backend(path, device=here.device.type) as backend:

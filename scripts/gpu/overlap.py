@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gpu.models import exported, generator
-from gpu.rows import Here
+from gpu.rows import Here, Row
 from wgan.export import exporter
 from wgan.serve import artifact
 from wgan.serve.backend import Backend, open_backend
@@ -62,7 +62,7 @@ def opened(here: Here, path: Path) -> Iterator[tuple[str, Backend]]:
             yield "", backend
 
 
-def rates(backend: Backend, z: np.ndarray, count: int) -> dict[str, float]:
+def rates(backend: Backend, z: np.ndarray, count: int) -> Row:
     """Images a second: floats alone, pixels after each batch, pixels beside the next."""
     batches = [(z, None)]
     return {

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpu.rows import Here
+from gpu.rows import Here, Row
 from gpu.training import BATCHES, WAYS, Reals, apart, moved, settings
 from gpu.warm import ms_of, started
 from wgan.training.config import Config
@@ -25,7 +25,7 @@ WAYS_HERE = {True: ("graphs", "compiled", "compiled, graphs"), False: ("compiled
 def run(here: Here) -> None:
     """A row a precision and way."""
     if not here.cuda:  # generating a CPU's kernels takes a minute
-        torch.compile = partial(torch.compile, backend="eager")  # type: ignore[assignment]
+        torch.compile = partial(torch.compile, backend="eager")
     # what the stage speed will time is compiled meanwhile: nothing here is timed
     ahead = {size: started(here, size) for size in (BATCHES if here.cuda else BATCHES[:1])}
     base = settings(here.tiny, batch_size=8 if here.tiny else 16, n_critic=2)
@@ -51,7 +51,7 @@ def run(here: Here) -> None:
             distance = apart(found, plain)
             held = distance < most and had == {"notes": [], **asked}
             here.tell(name, ok=held, apart=distance, bound=most, loss=loss, **had)
-    found_ms = {f"batch {size}": ms_of(process, max(here.left() - 5, 1)) for size, process in ahead.items()}
+    found_ms: Row = {f"batch {size}": ms_of(process, max(here.left() - 5, 1)) for size, process in ahead.items()}
     here.tell("compiled ahead, ms an iteration", **found_ms)
     if not here.cuda:
         here.not_run("recorded and half", "a CPU records none; compiled here is fp32 alone, traced without kernels")

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gpu.rows import CUT_OFF, RESULTS, Here, row_of
+from gpu.rows import CUT_OFF, RESULTS, Here, Row, row_of
 from gpu.training import BATCHES, TINY
 from gpu.warm import BEST, ms_of, started
 
@@ -38,7 +38,7 @@ def run(here: Here) -> None:
         records = [json.loads(line) for line in (place / "metrics.jsonl").read_text("utf-8").splitlines()]
         swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation"}
         events = [record.get("message") for record in records if record["kind"] == "event"]
-        figures = {"ms_planned": ms, "steps": told.get("step"), "of": steps, "swd": swd, "events": events}
+        figures: Row = {"ms_planned": ms, "steps": told.get("step"), "of": steps, "swd": swd, "events": events}
         figures["images_per_second"] = told.get("images_per_second")
         if code == 0 and told.get("step") == steps:
             here.tell("wgan train", ok=True, **figures)
@@ -72,7 +72,7 @@ def trained(here: Here, words: list[str], place: Path) -> tuple[int, dict[str, A
     return process.returncode, json.loads(said.splitlines()[-1]) if said.strip() else {}
 
 
-def kept(out: Path, place: Path) -> dict[str, int]:
+def kept(out: Path, place: Path) -> Row:
     """Copies what is worth having into the folder of the check; bytes by name."""
     pictures = sorted((place / "samples").glob("*.png"))
     sources = {
@@ -82,7 +82,7 @@ def kept(out: Path, place: Path) -> dict[str, int]:
         "config.yaml": place / "config.yaml",
         **({"samples.png": pictures[-1]} if pictures else {}),
     }
-    found = {}
+    found: Row = {}
     for name, source in sources.items():
         if source.is_file() and source.stat().st_size < LARGEST:
             shutil.copy(source, out / name)

@@ -11,7 +11,7 @@ from wgan.training.config import Config
 from wgan.training.trainer import Trainer
 
 BATCHES = (64, 512)  # that steps are timed with
-TINY: dict[str, Any] = {"image_size": 16, "base_channels": 4, "batch_size": 8, "n_critic": 2}
+TINY: dict[str, Any] = {"image_size": 8, "base_channels": 2, "batch_size": 8, "n_critic": 2}
 WAYS: dict[str, dict[str, Any]] = {
     "eager": {"compile": "off", "cuda_graphs": "off"},
     "graphs": {"compile": "off", "cuda_graphs": "auto"},

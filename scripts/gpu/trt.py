@@ -13,7 +13,7 @@ from unittest.mock import patch
 import numpy as np
 
 from gpu.models import generator
-from gpu.rows import Here
+from gpu.rows import Here, Row
 from wgan.export import exporter
 from wgan.serve import artifact
 from wgan.serve.errors import BackendUnavailable, WganError
@@ -81,7 +81,7 @@ def engine(here: Here, what: str, made: TrainedGenerator, precision: str, option
             here.tell(what, ok=False, why=str(error))
             return
         description = found.metadata.engine or {}
-        figures = {"export_s": builds, **{key: description.get(key) for key in KEPT}}
+        figures: Row = {"export_s": builds, **{key: description.get(key) for key in KEPT}}
         report = found.metadata.parity or {}
         if found.passed is None:
             why = report.get("reason") if here.cuda else "an engine runs on a GPU alone"
