@@ -91,13 +91,15 @@ def test_a_check_that_cannot_be_run_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def staged(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Starts a check of its own stages: by name the limit and the body of `run(here)`."""
+    """Starts a check of its own stages: by name the limit and the body of `run(here)`, None for the real one."""
     for part in ("serve", "training", "export"):
         (tmp_path / part).symlink_to(ROOT / part)
     package = shutil.copytree(ROOT / "scripts" / "gpu", tmp_path / "scripts" / "gpu")
 
-    def start(*words: str, **stages: tuple[float, str]) -> "subprocess.Popen[str]":
+    def start(*words: str, **stages: tuple[float, str | None]) -> "subprocess.Popen[str]":
         for name, (_, body) in stages.items():
+            if body is None:
+                continue
             lines = ["import os, signal, subprocess, time", "def run(here):", *(f"    {x}" for x in body.split("; "))]
             (package / f"{name}.py").write_text("\n".join(lines))
         made = ", ".join(f"{name!r}: check.Stage({limit}, 1, 'a test')" for name, (limit, _) in stages.items())
@@ -114,6 +116,35 @@ def staged(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
 
 SLEEPER = "here.tell('child', pid=subprocess.Popen(['sleep', '300']).pid); time.sleep(300)"
 FINE = "here.tell('all is well', ok=True)"
+
+
+TEST_FILES = {
+    "test_a.py": "import a_package_that_nobody_has",
+    "test_b.py": "import pytest\n@pytest.mark.gpu\ndef test_it(): assert 1 == 2\ndef test_other(): assert False",
+    "test_c.py": "raise RuntimeError('not for here')\npytest.mark.gpu",
+    "test_d.py": "import pytest\n@pytest.mark.gpu\n@pytest.mark.parametrize('x', [1, 2])\ndef test_it(x): print(x)",
+}
+
+
+def test_a_test_file_that_does_not_import_stops_no_other(
+    staged: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    (tmp_path / "tests").mkdir()
+    for name, text in TEST_FILES.items():
+        (tmp_path / "tests" / name).write_text(f"{text}  # pytest.mark.gpu\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\nmarkers = ['gpu: needs a GPU']\n")
+    said, _ = staged(tests=(60.0, None)).communicate(timeout=60)
+    rows = {row["row"]: row for row in rows_of(said)}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "tests/test_a.py": "not run",
+        "tests/test_b.py": "FAILED",
+        "tests/test_c.py": "FAILED",
+        "tests/test_d.py": "ok",
+    }
+    assert rows["tests/test_a.py"]["why"] == "a_package_that_nobody_has is not installed"
+    assert rows["tests/test_b.py"]["failed"] == ["test_it: assert 1 == 2"]
+    assert rows["tests/test_c.py"]["why"] == "RuntimeError: not for here"
+    assert rows["tests/test_d.py"]["passed"] == 2
 
 
 def gone(pid: int) -> bool:
