@@ -11,7 +11,7 @@ from typing import Any
 
 from gpu.rows import CUT_OFF, RESULTS, Here, Row, row_of
 from gpu.training import BATCHES, TINY
-from gpu.warm import BEST, ms_of, started
+from gpu.warm import best, ms_of, started
 
 AROUND = 60.0  # seconds for faces, compiling, validations and the export
 SHARE = 0.85  # of the rest that steps are planned for
@@ -52,7 +52,7 @@ def run(here: Here) -> None:
 def ms_a_step(here: Here) -> float:
     """As the stage speed has found it in this run of the check; measured where it did not."""
     lines = (here.out / RESULTS).read_text("utf-8").splitlines()
-    wanted = f"{BEST}, batch {BATCHES[0]}"
+    wanted = f"{best(here)}, batch {BATCHES[0]}"
     for row in map(row_of, lines):
         if row is not None and row["stage"] == "speed" and row["row"] == wanted and "ms_iteration" in row:
             return float(row["ms_iteration"])
