@@ -194,6 +194,7 @@ def test_stages_that_crash_or_do_not_end_lose_no_row_and_stop_no_other(
         raising=(60.0, f"{FINE}; print('not a row'); raise ValueError('no such thing')"),
         killed=(60.0, f"{FINE}; os.kill(os.getpid(), signal.SIGSEGV)"),
         leaving=(60.0, f"{FINE}; here.tell('child', pid=subprocess.Popen(['sleep', '300']).pid)"),
+        lacking=(60.0, f"{FINE}; import a_package_that_nobody_has.part"),
         last=(60.0, "here.tell('odd', figure=float('nan')); here.not_run('this', 'it is not here')"),
     )
     said, progress = done.communicate(timeout=60)
@@ -210,13 +211,16 @@ def test_stages_that_crash_or_do_not_end_lose_no_row_and_stop_no_other(
         ("killed", "whole stage", "FAILED"),
         ("leaving", "all is well", "ok"),
         ("leaving", "child", "measured"),
+        ("lacking", "all is well", "ok"),
+        ("lacking", "whole stage", "not run"),
         ("last", "odd", "measured"),
         ("last", "this", "not run"),
     ]
     assert rows[1]["why"] == "not done within its 2 s"
     assert rows[5]["why"] == "ended with 1: ValueError: no such thing"
     assert rows[7]["why"].startswith("killed by SIGSEGV: ")
-    assert rows[10]["figure"] == "nan"
+    assert rows[11]["why"] == "a_package_that_nobody_has is not installed"
+    assert rows[12]["figure"] == "nan"
     assert all(gone(row["pid"]) for row in rows if "pid" in row)
     assert rows_of((tmp_path / "out" / "results.jsonl").read_text()) == rows
     assert "not a row" in (tmp_path / "out" / "log.txt").read_text()

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from gpu.rows import BAD, CUT_OFF, FAILED, NO_TIME, RESULTS, Request, Row, plain, row_of
+from gpu.rows import BAD, CUT_OFF, FAILED, NO_TIME, RESULTS, WHOLE, Request, Row, plain, row_of
 from gpu.table import table
 
 ROOT = Path(__file__).parents[2]
@@ -57,13 +57,6 @@ STAGES = {
 LEAST_TINY = 5.0
 
 
-class Stopped(BaseException):
-    """The check itself was told to end."""
-
-    def __init__(self, number: int):
-        self.number = number
-
-
 class Running:
     """A stage at work in a process group of its own, whose rows are read as they come."""
 
@@ -86,24 +79,23 @@ class Running:
         """Whether it is over. It is not waited for yet, so that its number still is its group's."""
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    def rows(self, end: float) -> Iterator[Row]:
-        """Rows until it is over or `time.monotonic()` has reached ``end``."""
-        while not self.ended and time.monotonic() < end:
-            yield from self._next(0.1)
+    def rows(self) -> Iterator[Row | None]:
+        """Rows until it is over, and None whenever there has been none for a while."""
+        while not self.ended:
+            yield self._next(0.1)
 
     def rest(self) -> Iterator[Row]:
         """Rows that were printed before `stop`."""
         self._reader.join(GRACE)
         while not self._lines.empty():
-            yield from self._next(0.0)
+            if (row := self._next(0.0)) is not None:
+                yield row
 
-    def _next(self, patience: float) -> Iterator[Row]:
+    def _next(self, patience: float) -> Row | None:
         try:
-            row = row_of(self._lines.get(timeout=patience))
+            return row_of(self._lines.get(timeout=patience))
         except queue.Empty:
-            return
-        if row is not None:
-            yield row
+            return None
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +126,7 @@ class Check:
         self._wanted, self._environment = wanted, environment
         self._end = time.monotonic() + wanted.seconds
         self.rows: list[Row] = []
+        self.signal: int | None = None  # that told the check to end
 
     def keep(self, row: Row) -> None:
         """Into the results, then onto stdout."""
@@ -141,12 +134,18 @@ class Check:
         line = json.dumps(row)
         with (self._wanted.out / RESULTS).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-        print(line, flush=True)
+        say(line)
+
+    def end(self, number: int, _: object) -> None:
+        """A signal's handler: the stage that runs is the last."""
+        self.signal = number
 
     def run(self) -> None:
-        """All stages that were asked for. Raises Stopped."""
+        """All stages that were asked for, or those until `end`."""
         names = self._wanted.stages
         for i, name in enumerate(names):
+            if self.signal is not None:
+                return
             left, least = self._end - time.monotonic(), self._least(name)
             if left < least:
                 self._note(name, NO_TIME, 0.0, f"{max(left, 0):.0f} s left, it needs {least:g}")
@@ -164,29 +163,34 @@ class Check:
         with path.open("a", encoding="utf-8") as log:
             print(f"== {name}", file=log, flush=True)
             said_from, code = log.tell(), None
-            stopped = None
             with Running(request, self._environment, log) as running:
-                try:
-                    for row in running.rows(began + most):
+                for row in running.rows():
+                    if row is not None:
                         self.keep(row)
-                except Stopped as error:
-                    stopped = error
-                finished = running.ended and stopped is None
+                    if self.signal is not None or time.monotonic() > began + most:
+                        break
+                finished = running.ended
                 code = running.stop()
                 for row in running.rest():
                     self.keep(row)
         spent = time.monotonic() - began
-        if stopped is not None:
-            self._note(name, CUT_OFF, spent, "the check was told to end")
-            raise stopped
         if not finished:
-            self._note(name, CUT_OFF, spent, f"not done within its {most:.0f} s")
+            why = f"not done within its {most:.0f} s" if self.signal is None else "the check was told to end"
+            self._note(name, CUT_OFF, spent, why)
         elif code != 0:
             ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
             self._note(name, FAILED, spent, f"{ended}: {last_line(path, said_from)}")
 
     def _note(self, name: str, status: str, seconds: float, why: str) -> None:
-        self.keep(plain({"stage": name, "row": "whole stage", "status": status, "seconds": seconds, "why": why}))
+        self.keep(plain({"stage": name, "row": WHOLE, "status": status, "seconds": seconds, "why": why}))
+
+
+def say(text: str) -> None:
+    """Onto stdout; where nobody reads it any more the check goes on, as rows are kept."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def last_line(path: Path, start: int) -> str:
@@ -256,13 +260,6 @@ def arguments() -> argparse.Namespace:
     return wanted
 
 
-def stop(number: int, _: Any) -> None:
-    """Ends the check, once."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped(number)
-
-
 def main() -> int:
     """Runs what is asked for; the exit code."""
     wanted = arguments()
@@ -275,17 +272,16 @@ def main() -> int:
     except OSError as error:
         print(f"gpu_check: --out {wanted.out} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    for each in SIGNALS:
-        signal.signal(each, stop)
     with tempfile.TemporaryDirectory() as links:
-        check, code = Check(wanted, environment(Path(links))), 0
-        try:
-            check.run()
-        except Stopped as stopped:
-            code = 128 + stopped.number
-        print(table(check.rows))
-        print(f"kept in {wanted.out}", flush=True)
-    return code or int(any(row["status"] in BAD for row in check.rows))
+        check = Check(wanted, environment(Path(links)))
+        for each in SIGNALS:
+            signal.signal(each, check.end)
+        check.run()
+        say(table(check.rows))
+        say(f"kept in {wanted.out}")
+    if check.signal is not None:
+        return 128 + check.signal
+    return int(any(row["status"] in BAD for row in check.rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Versions, and the peaks that every other figure is held against."""
 
-import sys
-
 import torch
 from benching import machine, seconds
 
@@ -19,7 +17,7 @@ PACKAGES = (
 def run(here: Here) -> None:
     """What is here, TFLOP/s of products in each precision, and GB/s of a copy within the device's memory."""
     versions: Row = {name: version for name in PACKAGES if (version := installed(name)) is not None}
-    here.tell("versions", python=sys.version.split()[0], **versions)
+    here.tell("versions", **versions)
     here.tell("machine", **machine(here.device))
     if here.cuda:
         found = torch.cuda.get_device_properties(here.device)

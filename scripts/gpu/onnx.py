@@ -3,15 +3,15 @@
 import tempfile
 from pathlib import Path
 
-import onnxruntime
-
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
 from wgan.export import exporter
+from wgan.serve import onnx_runtime
 from wgan.serve.backend import open_backend
 from wgan.serve.benchmark import measure_speed
 from wgan.serve.errors import BackendUnavailable, WganError
 from wgan.serve.onnx_providers import cuda_gap, tensorrt_gap
+from wgan.serve.requirements import installer
 
 FIGURES = ("device", "max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs")
 FILES = (("fp32", "float32"), ("fp16", "float32"), ("fp16", "uint8"))
@@ -20,14 +20,19 @@ TINY_FILES = (("fp32", "float32"), ("fp16", "uint8"))
 
 def run(here: Here) -> None:
     """A row a provider, then one a file: of a plain generator, and of one with classes in float32."""
-    if here.cuda:
+    try:
+        runtime = onnx_runtime.load()
+    except ImportError:
+        runtime = None
+        here.not_run("ONNX Runtime", f"it is not installed: {installer()} 'wgan[onnx]'")
+    if here.cuda and runtime is not None:
         for name, gap in (("CUDA", cuda_gap), ("TensorRT", tensorrt_gap)):
-            lacks = gap(onnxruntime)
+            lacks = gap(runtime)
             if lacks is None:
-                here.tell(f"{name} provider", ok=True, onnxruntime=onnxruntime.__version__)
+                here.tell(f"{name} provider", ok=True, onnxruntime=runtime.__version__)
             else:
                 here.not_run(f"{name} provider", str(lacks))
-    else:
+    elif not here.cuda:
         here.not_run("CUDA provider", "for a GPU alone; the files below run on the CPU")
     files = TINY_FILES if here.tiny else FILES
     for classes in (None, ("a", "b", "c")):

@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gpu.rows import CUT_OFF, RESULTS, Here, Row, row_of
+from gpu.rows import CUT_OFF, FAILED, RESULTS, Here, Row, row_of
 from gpu.training import BATCHES, TINY
 from gpu.warm import best, ms_of, started
+from wgan.training.history import read
 
 AROUND = 60.0  # seconds for faces, compiling, validations and the export
 SHARE = 0.85  # of the rest that steps are planned for
@@ -35,7 +36,7 @@ def run(here: Here) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         code, told = trained(here, words, place)
-        records = [json.loads(line) for line in (place / "metrics.jsonl").read_text("utf-8").splitlines()]
+        records = read(place / "metrics.jsonl")
         swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation"}
         events = [record.get("message") for record in records if record["kind"] == "event"]
         figures: Row = {"ms_planned": ms, "steps": told.get("step"), "of": steps, "swd": swd, "events": events}
@@ -43,7 +44,12 @@ def run(here: Here) -> None:
         if code == 0 and told.get("step") == steps:
             here.tell("wgan train", ok=True, **figures)
         else:
-            here.tell("wgan train", status=CUT_OFF, why=f"ended with {code} before its last step", **figures)
+            here.tell(
+                "wgan train",
+                status=CUT_OFF if code == 130 else FAILED,
+                why=f"ended with {code} before its last step",
+                **figures,
+            )
         command = [*WGAN, "export", "--run", str(place), "--format", "onnx", "--precision", "fp16", "--device", "cpu"]
         made = subprocess.run(command, check=False, timeout=max(here.left() - 2, 1))
         here.tell("wgan export, fp16", ok=made.returncode == 0, **kept(here.out, place))

@@ -13,6 +13,7 @@ OK, MEASURED, FAILED = "ok", "measured", "FAILED"  # it held; a figure without a
 CUT_OFF, NO_TIME, NOT_RUN = "cut off", "no time", "not run"  # ended at a limit; not begun for it; cannot be run here
 BAD = (FAILED, CUT_OFF, NO_TIME)
 RESULTS = "results.jsonl"
+WHOLE = "whole stage"  # the name of a row that is about all of it
 
 
 def plain(value: Any) -> Any:

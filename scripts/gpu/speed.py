@@ -1,5 +1,6 @@
 """ms an iteration beside the seed document's own loop, at batch 64 and 512."""
 
+import gc
 import time
 from typing import Any
 
@@ -59,6 +60,7 @@ def aim(here: Here, what: str, found: list[float], wanted: float) -> None:
 def measured(here: Here, name: str, config: Config, peak: dict[str, float]) -> dict[str, Any]:
     """The figures of one way, after a warm-up, and how long that took."""
     if here.cuda:
+        gc.collect()  # the way before is in circles of references
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     case, began = Case(name, config, here.device), time.monotonic()
