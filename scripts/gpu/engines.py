@@ -35,19 +35,19 @@ def run(here: Here) -> None:
     if not here.cuda:
         here.not_run("engines", "they are loaded and built anew on a GPU alone")
         return
-    generator = make_generator()
+    generator, most = make_generator(), 8 if here.tiny else 64
     with trust_as_it_was(), tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / exporter.file_name("trt", "fp32")
         for what, options in ELSEWHERE.items():
             try:
-                (made,) = exporter.export(generator, plan.parent, ["trt"], max_batch=64, engine_options=options)
+                (made,) = exporter.export(generator, plan.parent, ["trt"], max_batch=most, engine_options=options)
             except (BackendUnavailable, ConfigError) as error:  # TensorRT-RTX has neither
                 here.not_run(what, str(error))
                 continue
             proven(here, made, what)
             if options.version_compatible:
                 trusted(here, plan, what)
-        rebuilt(here, generator, plan)
+        rebuilt(here, generator, plan, most)
 
 
 @contextlib.contextmanager
@@ -102,14 +102,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def rebuilt(here: Here, generator: TrainedGenerator, plan: Path) -> None:
+def rebuilt(here: Here, generator: TrainedGenerator, plan: Path, most: int) -> None:
     """Each damage is made up for, and an engine that fits is left alone."""
-    list(exporter.export(generator, plan.parent, ["onnx", "trt"], max_batch=64))
+    list(exporter.export(generator, plan.parent, ["onnx", "trt"], max_batch=most))
     for what, damage in DAMAGES.items():
         damage(plan)
         name = f"rebuilt: an engine {what}"
         try:
-            if (code := sampled(plan, 100)) == 0:
+            if (code := sampled(plan, 3 * most // 2)) == 0:
                 proven(here, exporter.verify(plan, device="cuda"), name)
             else:
                 here.tell(name, ok=False, why=f"wgan sample --rebuild ended with {code}")

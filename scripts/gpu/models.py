@@ -5,6 +5,7 @@ from pathlib import Path
 from gpu.rows import Here
 from tests.make import make_generator
 from wgan.export import exporter
+from wgan.serve.tensorrt_build import BuildOptions
 from wgan.training.deploy import TrainedGenerator
 
 
@@ -15,9 +16,16 @@ def generator(here: Here, classes: tuple[str, ...] | None = None) -> TrainedGene
 
 
 def exported(
-    here: Here, made: TrainedGenerator, folder: Path, kind: str, precision: str = "fp32", output: str = "float32"
+    here: Here,
+    made: TrainedGenerator,
+    folder: Path,
+    kind: str,
+    precision: str = "fp32",
+    output: str = "float32",
+    options: BuildOptions | None = None,
 ) -> exporter.Exported:
     """One file, measured on the device that the check runs on. Raises WganError."""
-    batch, device = 8 if here.tiny else 256, here.device.type
-    (found,) = exporter.export(made, folder, [kind], precision=precision, output=output, max_batch=batch, device=device)
+    batch = 8 if here.tiny else 256
+    asked = {"precision": precision, "output": output, "max_batch": batch, "device": here.device.type}
+    (found,) = exporter.export(made, folder, [kind], engine_options=options, **asked)
     return found
