@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -281,8 +282,17 @@ def show(result: Row) -> str:
     """All tables."""
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items())
     parts = [f"matrix product: {peak}"]
-    heads = ("case", "ms iteration", "ms critic step", "images/s", "GFLOP/s", "of peak", "× baseline", "peak MiB")
-    rows = [
+    heads: tuple[str, ...] = (
+        "case",
+        "ms iteration",
+        "ms critic step",
+        "images/s",
+        "GFLOP/s",
+        "of peak",
+        "× baseline",
+        "peak MiB",
+    )
+    rows: list[Sequence[object]] = [
         (
             row["case"],
             shown(row["ms_iteration"]),
