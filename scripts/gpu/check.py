@@ -1,9 +1,11 @@
-"""The check: its stages one after another, each a process of its own with a limit, under one deadline.
+"""The check: stages one after another, each a process of its own with a limit.
 
-Stdout is a JSON line a row as soon as it is known, then a table. The folder of `--out` keeps the rows as
-`results.jsonl`, what stages printed as `log.txt`, and the files that the stage quality makes.
-Exit codes: 0 all held, 1 something did not or was cut off, 2 it cannot be run as asked, 130 or
-143 ended by a signal.
+Stdout is a JSON line a row as soon as it is known, then a table. The folder
+keeps the rows as `results.jsonl`, what stages printed as `log.txt`, and the
+files that the stage quality makes. See docs/gpu-check.md.
+
+Exit codes: 0 all held; 1 something did not, or was cut off; 2 it cannot be run
+as asked; 130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
 import argparse
