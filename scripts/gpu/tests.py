@@ -72,7 +72,7 @@ def run(here: Here) -> None:
     files = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if "mark.gpu" in path.read_text("utf-8")]
     if here.tiny:
         files = files[-4:]  # their imports take seconds
-    asked = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-m", "gpu", "-p", "no:cacheprovider"]
+    asked = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), "-m", "gpu", "-p", "no:cacheprovider"]
     rows = Rows(here)
     code = pytest.main([*asked, "--continue-on-collection-errors", *map(str, files)], plugins=[rows])
     rows.tell()
