@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,16 @@ CUDA = torch.cuda.is_available()
 BF16 = {"precision": "bf16"}
 COMPILED: dict[str, dict[str, Any]] = {
     "ours fp32 compiled": {"compile": "on"},
+    "ours bf16 graphs": {**BF16, "cuda_graphs": "auto"},
     "ours bf16 compiled": {**BF16, "compile": "on"},
     "ours bf16 compiled, graphs": {**BF16, "compile": "on", "cuda_graphs": "auto"},
+    "ours bf16 compiled, graphs, repeatable": {
+        **BF16,
+        "compile": "on",
+        "cuda_graphs": "auto",
+        "convolutions": "repeatable",
+    },
+    "ours fp16 compiled, graphs": {"precision": "fp16", "compile": "on", "cuda_graphs": "auto"},
 }
 CASES: dict[str, dict[str, Any]] = {
     "ours fp32": {},
@@ -306,8 +315,18 @@ def show(result: Row) -> str:
     """All tables."""
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items())
     parts = [f"matrix product: {peak}"]
-    heads = ("case", "ms iteration", "spread", "ms critic step", "images/s", "GFLOP/s", "of peak", "× baseline", "MiB")
-    rows: list[tuple[object, ...]] = [
+    heads: tuple[str, ...] = (
+        "case",
+        "ms iteration",
+        "spread",
+        "ms critic step",
+        "images/s",
+        "GFLOP/s",
+        "of peak",
+        "× baseline",
+        "MiB",
+    )
+    rows: list[Sequence[object]] = [
         (
             row["case"],
             cell(row, "ms_iteration"),

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Runs everything that needs an NVIDIA GPU: `bash scripts/gpu_check.sh [names of checks]`, one table, one JSON line.
+# What only an NVIDIA GPU can show, stage by stage: `bash scripts/gpu_check.sh [STAGE ...]`; `--help` names the stages.
 # Needs only Python 3.11 or newer with torch: no set-up, no network. PYTHON=... chooses another interpreter.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 python=python3
-if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
+if [ -x "$root/.venv/bin/python" ]; then python=$root/.venv/bin/python; fi
+python=${PYTHON:-$python}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  echo "gpu_check: $python is no Python 3.11 or newer: name one with PYTHON=/path/to/python" >&2
+  exit 2
+fi
 
-# Links rather than an install: it needs no build tools, and a second run cannot meet the first one's code.
-links=$(mktemp -d)
-trap 'rm -rf "$links"' EXIT
-mkdir "$links/wgan"
-ln -s "$PWD/serve" "$PWD/training" "$PWD/export" "$links/wgan/"
-
-PYTHONPATH="$links${PYTHONPATH:+:$PYTHONPATH}" "${PYTHON:-$python}" scripts/gpu_check.py "$@"
+PYTHONPATH="$root/scripts${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -P -m gpu.check "$@"

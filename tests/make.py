@@ -1,4 +1,4 @@
-"""A generator to test with. Without pytest, so that scripts/gpu_check.py can use it too."""
+"""A generator to test with. Without pytest, so that scripts/gpu can use it too."""
 
 from pathlib import Path
 from unittest.mock import patch

@@ -1,9 +1,12 @@
 """Engines are proven where they are made, whatever they may run on, and built anew where they cannot or may not run."""
 
-import importlib.util
+import io
+import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -165,30 +168,47 @@ def test_an_engine_that_cannot_be_read_stays_where_nothing_makes_up_for_it(besid
     assert beside.read_bytes() == b"an engine"
 
 
+Rows = dict[str, dict[str, Any]]
+
+
 @pytest.fixture
-def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`scripts/gpu_check.py`, on a machine whose builder takes every option."""
-    path = Path(__file__).parents[1] / "scripts" / "gpu_check.py"
-    spec = importlib.util.spec_from_file_location("gpu_check", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "require", lambda *_: None)
+def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rows]:
+    """Runs a stage of `scripts/gpu`, tiny, on a machine whose builder takes every option; its rows by name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "scripts"))
+    from gpu import engines, trt
+    from gpu.rows import Here, Request
+
+    api = tensorrt_fit.load_tensorrt()
+    monkeypatch.setattr(engines, "load_tensorrt", lambda: api)
+    monkeypatch.setattr(trt, "load_tensorrt", lambda name: api)
+    monkeypatch.setattr(trt, "first_gpu", lambda: GPU)
+    monkeypatch.setattr(trt, "unlisted", lambda *_: None)
+    for name in trt.MODULES:
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
 
     def build(onnx_file: bytes, precision: str, optimum: int, max_batch: int, options: BuildOptions | None) -> Built:
         options = options or BuildOptions()
         rebuilt = tensorrt_fit.build_engine(onnx_file, precision, optimum, max_batch, options)
-        return Built(b"x" * 200, {**rebuilt.description, "version_compatible": options.version_compatible})
+        described = {"types_from": "engine", "version_compatible": options.version_compatible}
+        return Built(b"x" * 200, {**rebuilt.description, **described})
 
     monkeypatch.setattr(exporter, "build_engine", build)
-    return module
+
+    def run(name: str) -> Rows:
+        said = io.StringIO()
+        {"engines": engines, "trt": trt}[name].run(Here(Request(name, "cuda", True, "", 100.0), said))
+        return {row["row"]: row for row in map(json.loads, said.getvalue().splitlines())}
+
+    return run
 
 
-def test_the_gpu_check_of_engines_runs_through(gpu_check: ModuleType) -> None:
-    figures = gpu_check.CHECKS["engines"]()
-    assert list(figures) == [
+def test_the_gpu_check_of_engines_runs_through(stage: Callable[[str], Rows]) -> None:
+    found = stage("engines")
+    assert list(found) == [
         "version-compatible",
+        "version-compatible, nobody trusts it",
         "version-compatible, read back from its file",
         "hardware-compatible",
         "rebuilt: an engine of another version",
@@ -196,17 +216,40 @@ def test_the_gpu_check_of_engines_runs_through(gpu_check: ModuleType) -> None:
         "rebuilt: an engine without its metadata",
         "rebuilt: an engine cut short",
         "rebuilt: an engine that is not there",
+        "an engine that fits stays",
     ]
-    assert max(figures.values()) <= 1e-3
+    assert {row["status"] for row in found.values()} == {"ok"}
+    assert max(row.get("max_abs", 0) for row in found.values()) <= 1e-3
     assert tensorrt_fit.TRUST not in os.environ
 
 
-def test_the_gpu_check_of_engines_can_fail(gpu_check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_check_of_engines_can_fail(stage: Callable[[str], Rows], monkeypatch: pytest.MonkeyPatch) -> None:
     # an engine that opens without trust, and one that --rebuild does not build
     with monkeypatch.context() as patched:
         patched.setattr(trt_backend, "check_fits", lambda *_, **__: None)
-        with pytest.raises(AssertionError, match="loaded though nobody said that it is trusted"):
-            gpu_check.CHECKS["engines"]()
+        opened = stage("engines")["version-compatible, nobody trusts it"]
+    assert (opened["status"], opened["why"]) == ("FAILED", "it was loaded all the same")
     monkeypatch.setattr(tensorrt_fit, "rebuild_if_needed", lambda *_: False)
-    with pytest.raises(AssertionError, match="--rebuild of an engine of another version ended with 2"):
-        gpu_check.CHECKS["engines"]()
+    kept = stage("engines")["rebuilt: an engine of another version"]
+    assert (kept["status"], kept["why"]) == ("FAILED", "wgan sample --rebuild ended with 2")
+
+
+def test_the_gpu_check_of_tensorrt_holds_its_runs_against_each_other(
+    stage: Callable[[str], Rows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [sys.modules["tensorrt"], sys.modules["tensorrt_rtx"]]
+    found = stage("trt")
+    assert {name: row["status"] for name, row in found.items()} == {"tensorrt fp16": "ok", "tensorrt_rtx fp16": "ok"}
+    assert found["tensorrt fp16"]["runs_differ_by"] <= 1e-5
+    assert [sys.modules["tensorrt"], sys.modules["tensorrt_rtx"]] == both
+    runs = list[None]()
+
+    class Drifting(trt_backend.TrtBackend):
+        def run(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+            runs.append(None)
+            return super().run(z, labels) + (1e-3 if len(runs) % 2 else 0)
+
+    monkeypatch.setattr("gpu.trt.TrtBackend", Drifting)
+    found = stage("trt")
+    assert {row["status"] for row in found.values()} == {"FAILED"}
+    assert found["tensorrt fp16"]["runs_differ_by"] == pytest.approx(1e-3, rel=0.1)

@@ -1,0 +1,64 @@
+"""Exported files on the device: does ONNX Runtime's CUDA start, do they equal PyTorch, and images a second."""
+
+import tempfile
+from pathlib import Path
+
+from gpu.models import exported, generator
+from gpu.rows import Here, Row
+from wgan.export import exporter
+from wgan.serve import onnx_runtime
+from wgan.serve.backend import open_backend
+from wgan.serve.benchmark import measure_speed
+from wgan.serve.errors import BackendUnavailable, WganError
+from wgan.serve.onnx_providers import cuda_gap, tensorrt_gap
+from wgan.serve.requirements import installer
+
+FIGURES = ("device", "max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs")
+FILES = (("fp32", "float32"), ("fp16", "float32"), ("fp16", "uint8"))
+TINY_FILES = (("fp32", "float32"), ("fp16", "uint8"))
+
+
+def run(here: Here) -> None:
+    """A row a provider, then one a file: of a plain generator, and of one with classes in float32."""
+    try:
+        runtime = onnx_runtime.load()
+    except ImportError:
+        runtime = None
+        here.not_run("ONNX Runtime", f"it is not installed: {installer()} 'wgan[onnx]'")
+    if here.cuda and runtime is not None:
+        for name, gap in (("CUDA", cuda_gap), ("TensorRT", tensorrt_gap)):
+            lacks = gap(runtime)
+            if lacks is None:
+                here.tell(f"{name} provider", ok=True, onnxruntime=runtime.__version__)
+            else:
+                here.not_run(f"{name} provider", str(lacks))
+    elif not here.cuda:
+        here.not_run("CUDA provider", "for a GPU alone; the files below run on the CPU")
+    files = TINY_FILES if here.tiny else FILES
+    for classes in (None, ("a", "b", "c")):
+        made = generator(here, classes)
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ("torchscript", "onnx"):
+                for precision, output in files[:1] if classes else files:
+                    name = exporter.file_name(kind, precision, output)
+                    what = f"{name}, {len(classes)} classes" if classes else name
+                    if here.short_of(what, 0 if here.tiny else 5):
+                        continue
+                    try:
+                        found = exported(here, made, Path(folder), kind, precision, output)
+                    except BackendUnavailable as error:
+                        here.not_run(what, str(error))
+                        continue
+                    except WganError as error:
+                        here.tell(what, ok=False, why=str(error))
+                        continue
+                    report = found.metadata.parity or {}
+                    rates = {} if classes else speeds(here, found.path)
+                    here.tell(what, ok=found.passed, **{key: report[key] for key in FIGURES}, **rates)
+
+
+def speeds(here: Here, path: Path) -> Row:
+    """Images a second by batch."""
+    batches, seconds = ((1, 8), 0.02) if here.tiny else ((1, 64, 256), 1.0)
+    with open_backend(path, device=here.device.type) as backend:
+        return {f"images/s at {size}": measure_speed(backend, size, seconds)["images_per_second"] for size in batches}

@@ -1,0 +1,96 @@
+"""`wgan train` as a user runs it, to the end of its cosine in the time that is left; then what it made."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gpu.rows import CUT_OFF, FAILED, RESULTS, Here, Row, row_of
+from gpu.training import BATCHES, TINY
+from gpu.warm import best, ms_of, started
+from wgan.training.history import read
+
+AROUND = 60.0  # seconds for faces, compiling, validations and the export
+SHARE = 0.85  # of the rest that steps are planned for
+LARGEST = 16 * 2**20
+WGAN = [sys.executable, "-P", "-c", "import sys; from wgan.serve.cli import main; sys.exit(main(sys.argv[1:]))"]
+
+
+def run(here: Here) -> None:
+    """Trains, exports, and keeps generator, ONNX file, records, settings and picture."""
+    ms = ms_a_step(here)
+    spare = max(10.0, here.left() - AROUND)
+    steps = 12 if here.tiny else max(500, min(40_000, int(spare * SHARE / (ms * 1e-3))))
+    part = max(1, steps // 8)
+    words = [f"steps={steps}", "precision=bf16", "lr_schedule=cosine", "keep_checkpoints=1"]
+    words += [f"sample_every={part}", f"validate_every={part}", f"checkpoint_every={max(1, steps // 2)}"]
+    if here.cuda:
+        words.append("cuda_graphs=auto")
+    if here.tiny:
+        words += [*(f"{key}={value}" for key, value in TINY.items()), "faces_count=64", "validate_images=16"]
+        words += [f"validate_every={steps}", f"sample_every={steps}"]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "run"
+        code, told = trained(here, words, place)
+        records = read(place / "metrics.jsonl")
+        swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation"}
+        events = [record.get("message") for record in records if record["kind"] == "event"]
+        figures: Row = {"ms_planned": ms, "steps": told.get("step"), "of": steps, "swd": swd, "events": events}
+        figures["images_per_second"] = told.get("images_per_second")
+        if code == 0 and told.get("step") == steps:
+            here.tell("wgan train", ok=True, **figures)
+        else:
+            here.tell(
+                "wgan train",
+                status=CUT_OFF if code == 130 else FAILED,
+                why=f"ended with {code} before its last step",
+                **figures,
+            )
+        command = [*WGAN, "export", "--run", str(place), "--format", "onnx", "--precision", "fp16", "--device", "cpu"]
+        made = subprocess.run(command, check=False, timeout=max(here.left() - 2, 1))
+        here.tell("wgan export, fp16", ok=made.returncode == 0, **kept(here.out, place))
+
+
+def ms_a_step(here: Here) -> float:
+    """As the stage speed has found it in this run of the check; measured where it did not."""
+    lines = (here.out / RESULTS).read_text("utf-8").splitlines()
+    wanted = f"{best(here)}, batch {BATCHES[0]}"
+    for row in map(row_of, lines):
+        if row is not None and row["stage"] == "speed" and row["row"] == wanted and "ms_iteration" in row:
+            return float(row["ms_iteration"])
+    found = ms_of(started(here, BATCHES[0]), max(here.left() / 3, 1))
+    return 50.0 if found is None else found
+
+
+def trained(here: Here, words: list[str], place: Path) -> tuple[int, dict[str, Any]]:
+    """`wgan train` with these settings, stopped as Ctrl-C does where time runs short; exit code and what it told."""
+    command = [*WGAN, "train", *words, "--run", str(place), "--device", here.device.type, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        said, _ = process.communicate(timeout=max(here.left() - 25, 5))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)  # the step is finished and saved
+        said, _ = process.communicate(timeout=max(here.left() - 10, 1))
+    return process.returncode, json.loads(said.splitlines()[-1]) if said.strip() else {}
+
+
+def kept(out: Path, place: Path) -> Row:
+    """Copies what is worth having into the folder of the check; bytes by name."""
+    pictures = sorted((place / "samples").glob("*.png"))
+    sources = {
+        "generator.pt": place / "export" / "generator.pt",
+        "generator.fp16.onnx": place / "export" / "generator.fp16.onnx",
+        "metrics.jsonl": place / "metrics.jsonl",
+        "config.yaml": place / "config.yaml",
+        **({"samples.png": pictures[-1]} if pictures else {}),
+    }
+    found: Row = {}
+    for name, source in sources.items():
+        if source.is_file() and source.stat().st_size < LARGEST:
+            shutil.copy(source, out / name)
+            found[name] = source.stat().st_size
+    return found
