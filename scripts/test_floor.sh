@@ -43,4 +43,5 @@ fi
 "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 # The quickstart makes an environment of its own, of the versions in constraints.txt.
-exec "$python" -m pytest --deselect tests/test_scripts.py::test_quickstart_ends_with_a_report "$@"
+exec "$python" -m pytest -n auto --maxprocesses 8 --dist loadfile \
+  --deselect tests/test_scripts.py::test_quickstart_ends_with_a_report "$@"
