@@ -60,7 +60,7 @@ def ms_a_step(here: Here) -> float:
     lines = (here.out / RESULTS).read_text("utf-8").splitlines()
     wanted = f"{best(here)}, batch {BATCHES[0]}"
     for row in map(row_of, lines):
-        if row is not None and row["stage"] == "speed" and row["row"] == wanted and "ms_iteration" in row:
+        if row is not None and row["stage"] == "speed" and row["row"] == wanted and row.get("ms_iteration"):
             return float(row["ms_iteration"])
     found = ms_of(started(here, BATCHES[0]), max(here.left() / 3, 1))
     return 50.0 if found is None else found
