@@ -17,7 +17,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-CHECK = ["bash", str(ROOT / "scripts" / "gpu_check.sh")]
+CHECK = ["env", f"PYTHON={sys.executable}", "bash", str(ROOT / "scripts" / "gpu_check.sh")]
 CPU = ["--device", "cpu", "--tiny"]
 Row = dict[str, Any]
 
