@@ -62,14 +62,16 @@ class Speeds:
         return f"{option}: fp32, as {short} has {_rounded(times)} times its speed here"
 
     def products(self) -> str:
-        """Of a matrix product: the rates, the ratios, and what is faster."""
+        """Of a matrix product: the rates, the ratios, and what to take."""
         assert self.flops is not None
         rates = {name: f"{self.flops / seconds / 1e9:,.0f}" for name, seconds in self.seconds.items()}
         others = ", ".join(
             f"in {NAMES[name]} {rates[name]} ({_rounded(self.times(name))} times)" for name in rates if name != "fp32"
         )
         per = " a core" if self.device == "cpu" else ""
-        return f"matrix products in float32 {rates['fp32']} GFLOP/s{per}, {others}: precision={self.choice}"
+        # convolutions and all else gain less than a product does
+        advice = "precision=fp32" if self.choice == "fp32" else "precision=auto times whether the work gains too"
+        return f"matrix products in float32 {rates['fp32']} GFLOP/s{per}, {others}: {advice}"
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""

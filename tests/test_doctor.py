@@ -370,6 +370,7 @@ def test_products_are_said_with_their_ratio(
     said = " ".join(capsys.readouterr().out.split())
     assert "speed CPU: matrix products" in said
     assert "CUDA: matrix products in float32 50,000 GFLOP/s, in bfloat16 500,000 (10.0 times), in float16" in said
+    assert said.count("precision=auto times whether the work gains too") == 1
 
 
 def test_products_that_cannot_be_timed_are_said_and_a_check_of_another_runtime_does_not_wait(
