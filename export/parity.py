@@ -19,7 +19,7 @@ from wgan.serve.latents import latents
 from wgan.serve.metadata import Metadata
 from wgan.serve.out_of_memory import runtime_failure
 from wgan.serve.tensorrt_build import OPTIMUM
-from wgan.serve.torch_pieces import Pieces
+from wgan.serve.torch_pieces import in_pieces
 
 ROWS = 2**42  # of the latent table, far from users' seeds
 
@@ -82,13 +82,10 @@ def reference_of(module: nn.Module) -> Reference:
         return images.numpy()
 
     def run(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        pieces = Pieces(piece)
         try:
-            return pieces.run(z, labels)
+            return in_pieces(piece, z, labels)
         except (RuntimeError, MemoryError) as error:
             raise runtime_failure("PyTorch", error, len(z)) from None
-        finally:
-            pieces.close()
 
     return run
 

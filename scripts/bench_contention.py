@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
-from benching import Figure, Row, cell, machine, measured, ratio, reasons, run, say, shown, table, whole
+from benching import Figure, Row, cell, machine, measured, noise, ratio, reasons, run, say, shown, table, whole
 
 from wgan.serve.cores import usable_cores
 from wgan.serve.errors import BackendError, WganError
@@ -115,19 +115,13 @@ def networks(asked: Row) -> "Config":
 
 def training(asked: Row) -> Callable[[], object]:
     """An iteration of `wgan train`."""
-    import numpy as np
     import torch
 
     from wgan.serve.torch_device import torch_device
-    from wgan.training.data import ImageSet
-    from wgan.training.data.stream import BatchStream
     from wgan.training.trainer import Trainer
 
     config, device = networks(asked), torch.device(torch_device("cpu"))
-    shape = (4 * config.batch_size, config.image_size, config.image_size, config.channels)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    reals = BatchStream(ImageSet(pixels, None, None, "noise", ""), config.batch_size, 0, device)
-    return partial(Trainer(config, device).iterate, reals)
+    return partial(Trainer(config, device).iterate, noise(config, device))
 
 
 def generation(asked: Row) -> Callable[[], object]:

@@ -26,6 +26,7 @@ from benching import (
     exponent,
     machine,
     measured,
+    noise,
     peaks,
     ratio,
     reasons,
@@ -42,7 +43,7 @@ from torch import Tensor
 from wgan.serve.bench_case import peak_memory
 from wgan.serve.errors import WganError
 from wgan.training.config import Config
-from wgan.training.data import ImageSet, open_images
+from wgan.training.data import open_images
 from wgan.training.data.augment import normalise
 from wgan.training.data.stream import BatchStream
 from wgan.training.fast import WARMUP
@@ -140,10 +141,7 @@ class Case:
             self.trainer: Baseline | Trainer = Baseline(self.config, device)
         else:
             self.trainer = Trainer(self.config, device)
-        shape = (4 * config.batch_size, config.image_size, config.image_size, config.channels)
-        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        images = ImageSet(pixels, None, None, "noise", "")
-        self.reals = BatchStream(images, config.batch_size, 0, device)
+        self.reals = noise(config, device)
         self.spans: dict[int, list[float]] = {}
 
     def time(self, n_critic: int) -> float:

@@ -132,6 +132,18 @@ def ratio(a: Figure, b: Figure) -> Figure:
     return Figure(quotient, error, a.reason or b.reason)
 
 
+def noise(config: Any, device: Any) -> Any:
+    """Endless batches of noise, as the data of a run with these settings would give them."""
+    import numpy as np
+
+    from wgan.training.data import ImageSet
+    from wgan.training.data.stream import BatchStream
+
+    shape = (4 * config.batch_size, config.image_size, config.image_size, config.channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return BatchStream(ImageSet(pixels, None, None, "noise", ""), config.batch_size, 0, device)
+
+
 def peaks(device: Any, size: int | None = None) -> dict[str, float]:
     """FLOP/s of products of square matrices by torch: fp32 (no TF32) and bf16."""
     size = size or (8192 if device.type == "cuda" else 2048)

@@ -11,23 +11,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from benching import Row, machine, run, say, shown, table, whole
+from benching import Row, machine, noise, run, say, shown, table, whole
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
-from wgan.serve.bench_peak import torch_peak
+from wgan.serve.bench_peak import best_rate, torch_peak
 from wgan.training import config as configs
-from wgan.training.data import ImageSet
-from wgan.training.data.stream import BatchStream
-from wgan.training.kernels import choose_kernels
 from wgan.training.lanes import Lanes
 from wgan.training.trainer import Trainer
 
-REPEATS = 5
 SHOWN = 12  # operators; the rest are one row
 
 
@@ -90,17 +85,6 @@ def _alone(func: Any, like: Any) -> Callable[[bool], Callable[[], object]]:
     return prepared
 
 
-def best(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Seconds of the quickest call, after one that warms up."""
-    work()
-    spans = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        spans.append(time.perf_counter() - began)
-    return min(spans)
-
-
 def profile(settings: configs.Config, rows: int, rounds: int, size: int) -> Row:
     """Times the operators of ``rounds`` iterations on ``rows`` images, then the products alone.
 
@@ -112,13 +96,9 @@ def profile(settings: configs.Config, rows: int, rounds: int, size: int) -> Row:
     """
     device = torch.device("cpu")
     torch.set_num_threads(1)
-    choose_kernels(settings)
-    trainer = Trainer(settings.replace(batch_size=rows), device)
+    settings = settings.replace(batch_size=rows)
+    trainer, reals = Trainer(settings, device), noise(settings, device)
     trainer.compute_in(Lanes(1, 1))
-    pixels = np.random.default_rng(0).integers(
-        0, 256, (4 * rows, settings.image_size, settings.image_size, settings.channels), np.uint8
-    )
-    reals = BatchStream(ImageSet(pixels, None, None, "noise", ""), rows, 0, device)
     peak = torch_peak(device, settings.precision, size)
     trainer.iterate(reals)
     timed, spans = Timed(), []
@@ -137,8 +117,8 @@ def profile(settings: configs.Config, rows: int, rounds: int, size: int) -> Row:
         row["ms"] += calls * min(call.spans) * 1e3
         row["flops"] += calls * call.flops
         if call.flops:
-            quickest = min(best(call.alone(channels_last)) for channels_last in (False, True))
-            row["ms_alone"] += calls * quickest * 1e3
+            rate = max(best_rate(call.alone(channels_last), call.flops) for channels_last in (False, True))
+            row["ms_alone"] += calls * call.flops / rate * 1e3
     peak = max(peak, torch_peak(device, settings.precision, size))
     found: list[Row] = []
     for name, row in sorted(operators.items(), key=lambda item: -item[1]["ms"]):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +12,7 @@ from wgan.serve.bench_case import run_apart
 from wgan.serve.errors import BackendError
 
 REPEATS = 5
+NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 LONG = 0.05  # seconds of a product that is not made larger
 
 
@@ -81,23 +83,28 @@ def torch_peak(device: Any, precision: str, size: int) -> float:
     """
     import torch
 
-    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-    on_gpu = torch.device(device).type == "cuda"
-
-    def product(size: int) -> Callable[[], None]:
-        # random numbers: on zeros a GPU draws less power and clocks higher
-        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        out = torch.empty_like(a)
-
-        def work() -> None:
-            torch.mm(a, b, out=out)
-            if on_gpu:
-                torch.cuda.synchronize(device)
-
-        return work
-
-    size = size if on_gpu else quick_size(lambda size: 2 * size**3 / best_rate(product(size), 2 * size**3, 1), size)
+    product = partial(torch_product, device, precision)
+    if torch.device(device).type != "cuda":
+        size = quick_size(lambda size: 2 * size**3 / best_rate(product(size), 2 * size**3, 1), size)
     return best_rate(product(size), 2 * size**3)
+
+
+def torch_product(device: Any, precision: str, size: int) -> Callable[[], None]:
+    """A product of square matrices by torch in fp32, bf16 or fp16; the call returns when the device has done it."""
+    import torch
+
+    # random numbers: on zeros a GPU draws less power and clocks higher; the global ones are the caller's
+    draw = torch.Generator(device).manual_seed(0)
+    dtype = getattr(torch, NAMES[precision])
+    a, b = (torch.randn(size, size, device=device, generator=draw).to(dtype) for _ in range(2))
+    out = torch.empty_like(a)
+
+    def work() -> None:
+        torch.mm(a, b, out=out)
+        if a.is_cuda:
+            torch.cuda.synchronize(device)
+
+    return work
 
 
 def quick_size(seconds: Callable[[int], float], most: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from wgan.serve.backend import Backend
 from wgan.serve.bench_case import run_apart
+from wgan.serve.bench_peak import NAMES, torch_product
 from wgan.serve.latents import latents
 from wgan.serve.sampler import batch_size_for, labels_for
 
@@ -20,7 +21,6 @@ BUDGET = 0.25  # seconds after which no further round begins
 LONG = 0.01  # seconds of a product that is not made larger
 SMALLEST = 128  # rows of a product: where bfloat16 is emulated, it takes some 10 ms
 LARGEST = {"cpu": 1024, "cuda": 8192}
-NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def product_speeds(device: str, shorts: Sequence[str] = ()) -> Speeds:
     size = SMALLEST
     with threads(1):
         while True:
-            works = {name: _product(device, name, size) for name in names}
+            works = {name: torch_product(device, name, size) for name in names}
             if size == LARGEST[device] or max(least_seconds(device, works, 2).values()) > LONG:
                 return Speeds(device, least_seconds(device, works), 2 * size**3)
             size *= 2
@@ -178,23 +178,6 @@ def products_apart(patience: float = 60.0) -> list[Speeds] | None:
         return None
     rows = run_apart(__name__, [], patience)["products"]
     return [Speeds(row["device"], row["seconds"], row["flops"]) for row in rows]
-
-
-def _product(device: str, precision: str, size: int) -> Callable[[], None]:
-    import torch
-
-    dtype = getattr(torch, NAMES[precision])
-    draw = torch.Generator(device).manual_seed(0)  # the global one is the caller's
-    # random numbers: on zeros a GPU draws less power and clocks higher
-    a, b = (torch.randn(size, size, device=device, generator=draw).to(dtype) for _ in range(2))
-    out = torch.empty_like(a)
-
-    def work() -> None:
-        torch.mm(a, b, out=out)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return work
 
 
 def _rounded(times: float) -> str:

@@ -19,6 +19,15 @@ PIECE = 16  # images: larger ones are no quicker each
 Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
+def in_pieces(generate: Generate, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Images by a generator that is called this once, as `Pieces`."""
+    pieces = Pieces(generate)
+    try:
+        return pieces.run(z, labels)
+    finally:
+        pieces.close()
+
+
 class Pieces:
     """A generator that is called with `PIECE` rows at a time.
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from wgan.training.config import Config
+from wgan.training.config import Config, load
 from wgan.training.data import ImageSet
 from wgan.training.data.stream import BatchStream
+from wgan.training.flops import Passes, step_flops
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -131,6 +132,18 @@ def test_what_would_take_too_long_is_left_out_of_the_sweep(scripts: None) -> Non
     rows = bench_training.sweep([(2, 4), (2, 8)], config, torch.device("cpu"), peak, most=1e-9)
     assert ["left_out" in row for row in rows] == [False, True] * len(bench_training.SWEPT)
     assert "s an iteration" in rows[1]["left_out"]
+
+
+def test_the_profile_of_an_iteration_counts_all_that_it_multiplies() -> None:
+    found, tables = run("profile_training.py", "--preset", "demo", "--rows", "2", "--rounds", "1", "--size", "64")
+    operators = {row["operator"]: row for row in found["operators"]}
+    assert sum(row["flops"] for row in operators.values()) == step_flops(Passes(load("demo").replace(batch_size=2)))
+    for row in operators.values():
+        assert (row["of_peak"] is None) is (row["of_peak_alone"] is None) is (row["flops"] == 0)
+    forward = operators["convolution"]
+    assert forward["of_peak"] == pytest.approx(forward["flops"] / forward["ms"] * 1e3 / found["peak"])
+    assert "convolution_backward" in tables
+    assert "the iteration with them at that rate" in tables
 
 
 def test_the_data_benchmark_counts_what_it_drew() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from wgan.serve.images import to_uint8
 from wgan.serve.latents import latents
-from wgan.serve.torch_pieces import Pieces
+from wgan.serve.torch_pieces import in_pieces
 from wgan.training.config import Config
 from wgan.training.labels import labels_at
 from wgan.training.metrics import sliced_wasserstein
@@ -36,11 +36,7 @@ def generate(generator: Generator, z: np.ndarray, labels: np.ndarray | None, siz
         return to_uint8(images.cpu().numpy())
 
     if device.type == "cpu":
-        pieces = Pieces(some)
-        try:
-            return pieces.run(z, labels)
-        finally:
-            pieces.close()
+        return in_pieces(some, z, labels)
     batches = (slice(start, start + BATCH) for start in range(0, len(z), BATCH))
     return np.concatenate([some(z[here], None if labels is None else labels[here]) for here in batches])
 
