@@ -85,7 +85,7 @@ def test_a_product_in_a_type_that_is_emulated_stays_small(monkeypatch: pytest.Mo
         size = sizes[-1]
         return {"fp32": size**3 / 1e12, "bf16": size**3 / 1e8}
 
-    monkeypatch.setattr(precision_speed, "_product", lambda device, precision, size: sizes.append(size))
+    monkeypatch.setattr(precision_speed, "torch_product", lambda device, precision, size: sizes.append(size))
     monkeypatch.setattr(precision_speed, "least_seconds", timed)
     found = product_speeds("cpu")
     assert max(sizes) == precision_speed.SMALLEST
