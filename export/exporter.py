@@ -11,20 +11,21 @@ import onnx
 import torch
 
 from wgan.export import parity
-from wgan.export.onnx import OPSETS, to_onnx
-from wgan.export.torchscript import names_folders, to_torchscript
-from wgan.serve import artifact
-from wgan.serve.artifact import Artifact
-from wgan.serve.backend import Backend, open_artifact, open_backend
-from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
-from wgan.serve.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
-from wgan.serve.precision_speed import backend_speeds, hopeless, short_type
-from wgan.serve.privacy import public_settings, public_source, without_paths
-from wgan.serve.tensorrt_build import OPTIMUM, BuildOptions, build_engine
+from wgan.export.formats.onnx import OPSETS, to_onnx
+from wgan.export.formats.torchscript import names_folders, to_torchscript
+from wgan.export.reference.fold import as_deployed, check_precision
+from wgan.export.reference.generator import TrainedGenerator, load_generator, save_generator
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.artifact import Artifact
+from wgan.serve.artifacts.metadata import OUTPUTS, PRECISIONS, ImageSpec, Latent, Metadata
+from wgan.serve.backends.base import Backend
+from wgan.serve.backends.open import open_artifact, open_backend
+from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
+from wgan.serve.base.privacy import public_settings, public_source, without_paths
+from wgan.serve.bench.precision import backend_speeds, hopeless, short_type
 from wgan.training.config import AUTO
-from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
-from wgan.training.flops import generator_flops
-from wgan.training.fold import as_deployed, check_precision
+from wgan.training.step.flops import generator_flops
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".ts", "trt": ".plan"}
 REFERENCE = "generator.pt"  # the generator that the folder's artifacts were made from

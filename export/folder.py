@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wgan.export import exporter
-from wgan.serve.artifact import list_folder
-from wgan.serve.errors import ArtifactError, WganError
+from wgan.serve.artifacts.artifact import list_folder
+from wgan.serve.base.errors import ArtifactError, WganError
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from benching import Figure, Row, cell, machine, measured, noise, ratio, reasons, run, say, shown, table, whole
 
-from wgan.serve.cores import usable_cores
-from wgan.serve.errors import BackendError, WganError
+from wgan.serve.base.errors import BackendError, WganError
+from wgan.serve.machine.cores import usable_cores
 
 if TYPE_CHECKING:
     from wgan.training.config import Config
@@ -93,7 +93,7 @@ def suite() -> NoReturn:
     orders()
     import torch
 
-    from wgan.serve.torch_device import torch_device
+    from wgan.serve.backends.pytorch.device import torch_device
 
     torch_device("cpu")  # held to the cores that this process may use
     a = torch.randn(SIZE, SIZE)
@@ -117,8 +117,8 @@ def training(asked: Row) -> Callable[[], object]:
     """An iteration of `wgan train`."""
     import torch
 
-    from wgan.serve.torch_device import torch_device
-    from wgan.training.trainer import Trainer
+    from wgan.serve.backends.pytorch.device import torch_device
+    from wgan.training.step.trainer import Trainer
 
     config, device = networks(asked), torch.device(torch_device("cpu"))
     return partial(Trainer(config, device).iterate, noise(config, device))
@@ -126,8 +126,8 @@ def training(asked: Row) -> Callable[[], object]:
 
 def generation(asked: Row) -> Callable[[], object]:
     """A batch of `wgan sample`, before it becomes files."""
-    from wgan.serve.commands_sample import open_model
-    from wgan.serve.latents import latents
+    from wgan.commands.sample import open_model
+    from wgan.serve.latents.table import latents
 
     kind = asked["role"]
     backend = open_model(Path(asked["folder"]) / FILES[kind][0], kind, "cpu")

@@ -29,8 +29,7 @@ from benching import (
 )
 from PIL import Image
 
-from wgan.training import faces
-from wgan.training.data import ImageSet, open_images
+from wgan.training.data import ImageSet, faces, open_images
 from wgan.training.data.augment import OFF, Augmentation, prepare
 from wgan.training.data.stream import BatchStream
 

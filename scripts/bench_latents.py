@@ -5,7 +5,7 @@ import time
 
 from benching import Row, cell, measured, reasons, run, shown, table
 
-from wgan.serve.latents import latents
+from wgan.serve.latents.table import latents
 
 ROUNDS = 7
 VALUES = 4_000_000  # a round: long enough to time, small enough for any machine

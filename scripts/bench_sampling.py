@@ -33,21 +33,21 @@ from benching import (
     wholes,
 )
 
-from wgan.serve import artifact
-from wgan.serve.backend import Backend
-from wgan.serve.bench import Subject, describe, measure, share_of_peak
-from wgan.serve.bench_peak import Peaks
-from wgan.serve.benchmark import measure_speed
-from wgan.serve.commands_sample import open_model
-from wgan.serve.cores import usable_cores
-from wgan.serve.errors import ConfigError, WganError
-from wgan.serve.images import Pixels, encode_png, to_uint8
-from wgan.serve.outputs import open_output
-from wgan.serve.progress import counter
-from wgan.serve.sampler import batch_size_for, sample
-from wgan.serve.torch_device import check_name
+from wgan.commands.sample import open_model
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.base import Backend
+from wgan.serve.backends.pytorch.device import check_name
+from wgan.serve.base.errors import ConfigError, WganError
+from wgan.serve.base.progress import counter
+from wgan.serve.bench.peak import Peaks
+from wgan.serve.bench.side_by_side import Subject, describe, measure, share_of_peak
+from wgan.serve.bench.speed import measure_speed
+from wgan.serve.machine.cores import usable_cores
+from wgan.serve.outputs.open import open_output
+from wgan.serve.outputs.pixels import Pixels, encode_png, to_uint8
+from wgan.serve.sampling.sampler import batch_size_for, sample
 
-MODULE = "wgan.serve.commands_bench"
+MODULE = "wgan.commands.bench"
 OUTPUTS = {"PNG folder": "images", "npy": "images.npy", "tar": "images.tar"}
 
 

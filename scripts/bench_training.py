@@ -40,17 +40,17 @@ from benching import (
 )
 from torch import Tensor
 
-from wgan.serve.bench_case import peak_memory
-from wgan.serve.errors import WganError
+from wgan.serve.base.errors import WganError
+from wgan.serve.bench.process import peak_memory
 from wgan.training.config import Config
 from wgan.training.data import open_images
 from wgan.training.data.augment import normalise
 from wgan.training.data.stream import BatchStream
-from wgan.training.fast import WARMUP
-from wgan.training.flops import Passes, step_flops
-from wgan.training.kernels import choose_kernels
 from wgan.training.networks import Critic, Generator
-from wgan.training.trainer import Trainer
+from wgan.training.step.fast import WARMUP
+from wgan.training.step.flops import Passes, step_flops
+from wgan.training.step.kernels import choose_kernels
+from wgan.training.step.trainer import Trainer
 
 BASELINE = "baseline"
 # on a CPU convolutions bound the step: compiling takes minutes and brings nothing

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan.serve.bench_peak import torch_peak
-from wgan.serve.benchmark import NOISY, middle_half
-from wgan.serve.errors import WganError
+from wgan.serve.base.errors import WganError
+from wgan.serve.bench.peak import torch_peak
+from wgan.serve.bench.speed import NOISY, middle_half
 
 Row = dict[str, Any]
 TOO_NOISY = "too noisy to measure"
@@ -47,7 +47,7 @@ def device_named(name: str) -> Any:
     """The torch device, as asked or the GPU where there is one. Raises WganError."""
     import torch
 
-    from wgan.serve.torch_device import torch_device
+    from wgan.serve.backends.pytorch.device import torch_device
 
     return torch.device(torch_device(name))
 
@@ -152,7 +152,7 @@ def peaks(device: Any, size: int | None = None) -> dict[str, float]:
 
 def machine(device: Any = None) -> Row:
     """What the figures were measured on."""
-    from wgan.serve.machine import cpu
+    from wgan.serve.machine.hardware import cpu
 
     processor = cpu()
     row: Row = {"cpu": processor.name, "threads": processor.threads, "python": sys.version.split()[0]}
@@ -221,10 +221,10 @@ def run(name: str, measure: Callable[[], Row], show: Callable[[Row], str]) -> in
 
 _WATCHED = """
 import json, os, sys, time
-from wgan.serve.cli import main
+from wgan.cli import main
 code = main(json.loads(sys.argv[1]))
 sys.stdout.flush()
-from wgan.serve.bench_case import peak_memory
+from wgan.serve.bench.process import peak_memory
 with open(sys.argv[2], "w") as file:
     json.dump({"code": code, "peak_memory": peak_memory()}, file)
 os._exit(code)

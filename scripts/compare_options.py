@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from wgan.serve.errors import WganError
+from wgan.serve.base.errors import WganError
 from wgan.training import config as settings
-from wgan.training import run as runs
-from wgan.training.history import read
-from wgan.training.loop import train
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run.loop import train
 
 # the option, and what is changed for it; the demo preset's seed 0 to 2 show how far chance alone goes
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
-from wgan.serve.bench_peak import best_rate, torch_peak
+from wgan.serve.bench.peak import best_rate, torch_peak
 from wgan.training import config as configs
-from wgan.training.lanes import Lanes
-from wgan.training.trainer import Trainer
+from wgan.training.step.lanes import Lanes
+from wgan.training.step.trainer import Trainer
 
 SHOWN = 12  # operators; the rest are one row
 

@@ -8,6 +8,7 @@ from wgan.training.config import FIELDS
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {
+    "wgan": "the face: the command line",
     "serve": "the only part that a deployed machine needs; never loads torch by itself",
     "training": "images into a checkpoint",
     "export": "a checkpoint into artifacts, each proven",

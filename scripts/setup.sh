@@ -9,7 +9,6 @@ extras=${1:?usage: setup.sh EXTRAS}
 venv=.venv
 python=$venv/bin/python
 installed=$venv/.wgan-installed     # a line for each set of extras: checksum of what decided it, extras
-linked=$venv/.wgan-linked           # the source files that the editable install has links to
 unfinished=$venv/.wgan-unfinished   # there while an installer is at work
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -51,8 +50,7 @@ make_venv() {
 install() {
   [ -e "$unfinished" ] || echo old > "$unfinished"
   if command -v uv >/dev/null; then
-    # A cached editable build would miss new files.
-    uv pip install ${quiet:+"$quiet"} --python "$python" --reinstall-package wgan "$@"
+    uv pip install ${quiet:+"$quiet"} --python "$python" "$@"
   else
     "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null
     # Compiling what is never imported costs more than a third of the time.
@@ -61,10 +59,8 @@ install() {
   rm -f "$unfinished"
 }
 
-# The folder counts too: the links hold its full path.
-fingerprint() { { pwd; cat pyproject.toml setup.cfg constraints.txt; } | cksum | tr ' ' -; }
-
-sources() { find serve training export -type f ! -name '*.pyc' | LC_ALL=C sort; }
+# The folder counts too: the install holds its full path.
+fingerprint() { { pwd; cat pyproject.toml setup.py constraints.txt; } | cksum | tr ' ' -; }
 
 quiet=-qq   # errors alone
 if [ -t 2 ]; then quiet=; fi
@@ -84,14 +80,7 @@ if ! grep -qxF "$state" "$installed" 2>/dev/null || [ -e "$unfinished" ]; then
   with=pip
   if command -v uv >/dev/null; then with=uv; fi
   say "installing wgan[$extras] into $venv with $with (from nothing: 6 GB, one to two minutes)"
-  rm -f "$linked"
-  # setuptools: so that new links (below) need neither network nor a build environment.
-  install ${again:+"$again"} -c constraints.txt setuptools -e ".[$extras]"
+  install ${again:+"$again"} -c constraints.txt -e ".[$extras]"
   { grep "^${state%% *} " "$installed" 2>/dev/null || true; echo "$state"; } > "$installed.new"
   mv "$installed.new" "$installed"
-  sources > "$linked"
-elif ! sources | cmp -s - "$linked" || ! "$python" -c 'import wgan.serve' 2>/dev/null; then
-  say "linking new source files into $venv"
-  install --no-deps --no-build-isolation -e .
-  sources > "$linked"
 fi

@@ -1,5 +1,5 @@
 """What a deployed machine needs: artifacts, latents, backends and the command line. Never needs torch."""
 
-from wgan.serve.onnx_runtime import be_silent
+from wgan.serve.backends.onnxrt.runtime import be_silent
 
 be_silent()

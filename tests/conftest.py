@@ -7,7 +7,7 @@ import torch
 
 from tests.make import make_generator, save_inception_weights
 from wgan.export import exporter
-from wgan.training.deploy import TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan.serve.backend import Backend
-from wgan.serve.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.backends.base import Backend
 
 
 class FakeGenerator(Backend):

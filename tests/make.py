@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 import torch
 
+from wgan.export.reference.generator import TrainedGenerator
 from wgan.training.config import Config
-from wgan.training.deploy import TrainedGenerator
 from wgan.training.networks import Generator, calibrate
 
 

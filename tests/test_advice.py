@@ -14,16 +14,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wgan.serve.progress import duration
-from wgan.training import run as runs
+from wgan.serve.base.progress import duration
 from wgan.training.advice import Adviser
 from wgan.training.advice.remedies import recommended
 from wgan.training.advice.rules import RULES
 from wgan.training.config import FIELDS, Config, from_dict, parse_overrides
-from wgan.training.history import read
-from wgan.training.loop import train
 from wgan.training.networks import Generator
-from wgan.training.trainer import Trainer
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run.loop import train
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import torch
-from wgan.training.allocator import keep_freed_memory
+from wgan.training.step.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 for _ in range(20):  # the heap grows until what is freed fits what is asked for
@@ -33,9 +33,9 @@ def test_memory_that_was_freed_is_used_again() -> None:
 def test_a_trainer_on_a_cpu_keeps_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from wgan.training import fast
     from wgan.training.config import Config
     from wgan.training.distributed import World
+    from wgan.training.step import fast
 
     called: list[bool] = []
     monkeypatch.setattr(fast, "keep_freed_memory", lambda: called.append(True))

@@ -1,6 +1,7 @@
-"""The rooms depend in one direction, export → training → serve, and serve needs the base install alone."""
+"""The folders depend in one direction, wgan → export → training → serve, and serve needs the base install alone."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -11,20 +12,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("serve", "training", "export")
+FOLDERS = ("serve", "training", "export", "wgan")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ABOVE = {"serve": ("wgan.training", "wgan.export"), "training": ("wgan.export",), "export": ()}
+FACE = ("wgan.api", "wgan.cli", "wgan.commands", "wgan.demo")  # composes; nothing imports it
+ABOVE = {"serve": ("wgan.training", "wgan.export", *FACE), "training": ("wgan.export", *FACE), "export": FACE}
 
 IMPORT_NAME = {"pillow": "PIL"}  # where it differs from the package's
 BASE = {re.split(r"[ <>=!~;\[]", line)[0] for line in PROJECT["project"]["dependencies"]}
-SERVE_MAY_IMPORT = {IMPORT_NAME.get(name, name) for name in BASE} | set(sys.stdlib_module_names) | {"wgan"}
+BASE_HAS = {IMPORT_NAME.get(name, name) for name in BASE} | set(sys.stdlib_module_names) | {"wgan"}
 
-SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+_spec = importlib.util.spec_from_file_location("rooms", ROOT / "scripts" / "rooms.py")
+assert _spec is not None
+assert _spec.loader is not None
+rooms = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(rooms)
+
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 
 def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(("wgan", *parts)).removesuffix(".__init__")
+    name: str = rooms.module_of(path)
+    return name
 
 
 def imports(node: ast.AST, package: str, where: str = "module") -> Iterator[tuple[int, str, str]]:
@@ -60,19 +68,21 @@ def within(name: str, package: str) -> bool:
 
 def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
     """What in this module's imports breaks the architecture, a line each."""
-    room = module.split(".")[1]
-    composes = re.match(r"wgan\.serve\.(cli$|commands)", module) is not None
+    folder = [*module.split("."), ""][1]
+    face = folder not in ABOVE
     package = module if is_package else module.rpartition(".")[0]
     found = []
     for line, name, where in imports(ast.parse(source), package):
-        upward = any(within(name, above) for above in ABOVE[room])
-        if upward and not (composes and where != "module"):
-            found.append(f"{module}:{line} imports {name}: {room} stands below it")
-        if within(name, "onnxruntime") and module != "wgan.serve.onnx_runtime":
-            found.append(f"{module}:{line} imports {name}: onnx_runtime.load does, with its telemetry off")
-        elif room == "serve" and where == "module" and name.split(".")[0] not in SERVE_MAY_IMPORT:
-            found.append(f"{module}:{line} imports {name} at module level: it is not in the base install")
-        if within(name, "wgan.serve.cli") and module != "wgan.serve.__main__":
+        above = ABOVE.get(folder, ())
+        if any(within(name, other) for other in above):
+            found.append(f"{module}:{line} imports {name}: {folder} stands below it")
+        if within(name, "onnxruntime") and module != "wgan.serve.backends.onnxrt.runtime":
+            found.append(f"{module}:{line} imports {name}: onnxrt.runtime.load does, with its telemetry off")
+        elif where == "module" and module != "wgan.demo" and (face or folder == "serve"):
+            heavy = face and (within(name, "wgan.training") or within(name, "wgan.export"))
+            if heavy or name.split(".")[0] not in BASE_HAS:
+                found.append(f"{module}:{line} imports {name} at module level: it is not in the base install")
+        if face and within(name, "wgan.cli") and module != "wgan.__main__":
             found.append(f"{module}:{line} imports {name}: nothing may")
     return found
 
@@ -85,47 +95,56 @@ def test_a_module_imports_only_what_its_room_may(path: Path):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("wgan.serve.latents", "import torch"),
-        ("wgan.serve.latents", "try:\n    from torch.nn import Module\nexcept ImportError:\n    pass"),
-        ("wgan.serve.images", "class A:\n    import torchvision"),
-        ("wgan.serve.artifact", "import onnx"),
-        ("wgan.serve.artifact", "from yaml import safe_load"),
-        ("wgan.serve.onnx_backend", "import onnxruntime as ort"),
-        ("wgan.serve.onnx_backend", "class A:\n    def f(self):\n        import onnxruntime"),
-        ("wgan.export.onnx", "from onnxruntime.quantization import quantize_dynamic"),
-        ("wgan.training.deploy", "def f():\n    importlib.import_module('onnxruntime')"),
-        ("wgan.serve.trt_backend", "import tensorrt_rtx"),
-        ("wgan.serve.trt_backend", "from cuda.bindings import runtime"),
-        ("wgan.serve.trt_backend", "if True:\n    trt = importlib.import_module('tensorrt')"),
-        ("wgan.serve.sampler", "def f():\n    from wgan.training.config import Config"),
-        ("wgan.serve.sampler", "if TYPE_CHECKING:\n    import wgan.export"),
-        ("wgan.serve.sampler", "from ..training import config"),
-        ("wgan.serve.sampler", "def f():\n    from .. import export"),
-        ("wgan.serve.sampler", "def f():\n    import_module('wgan.training')"),
-        ("wgan.serve.sampler", "from wgan.serve import cli"),
-        ("wgan.serve.cli", "from wgan import training"),
-        ("wgan.serve.commands_train", "import wgan.training.loop"),
-        ("wgan.training.loop", "from wgan.export.parity import check"),
-        ("wgan.training.loop", "def f():\n    from wgan.export import parity"),
+        ("wgan.serve.latents.table", "import torch"),
+        ("wgan.serve.latents.table", "try:\n    from torch.nn import Module\nexcept ImportError:\n    pass"),
+        ("wgan.serve.outputs.pixels", "class A:\n    import torchvision"),
+        ("wgan.serve.artifacts.artifact", "import onnx"),
+        ("wgan.serve.artifacts.artifact", "from yaml import safe_load"),
+        ("wgan.serve.backends.onnxrt.backend", "import onnxruntime as ort"),
+        ("wgan.serve.backends.onnxrt.backend", "class A:\n    def f(self):\n        import onnxruntime"),
+        ("wgan.export.formats.onnx", "from onnxruntime.quantization import quantize_dynamic"),
+        ("wgan.export.reference.generator", "def f():\n    importlib.import_module('onnxruntime')"),
+        ("wgan.serve.backends.trt.backend", "import tensorrt_rtx"),
+        ("wgan.serve.backends.trt.backend", "from cuda.bindings import runtime"),
+        ("wgan.serve.backends.trt.backend", "if True:\n    trt = importlib.import_module('tensorrt')"),
+        ("wgan.serve.sampling.sampler", "def f():\n    from wgan.training.config import Config"),
+        ("wgan.serve.sampling.sampler", "if TYPE_CHECKING:\n    import wgan.export"),
+        ("wgan.serve.sampling.sampler", "from ...training import config"),
+        ("wgan.serve.sampling.sampler", "def f():\n    from ... import export"),
+        ("wgan.serve.sampling.sampler", "def f():\n    import_module('wgan.training')"),
+        ("wgan.serve.sampling.sampler", "from wgan.commands import console"),
+        ("wgan.training.run.loop", "from wgan.commands.console import Stopped"),
+        ("wgan.export.exporter", "def f():\n    from wgan import demo"),
+        ("wgan.cli", "from wgan import training"),
+        ("wgan.commands.train", "from wgan.cli import app"),
+        ("wgan.commands.bench", "import torch"),
+        ("wgan", "import torch"),
+        ("wgan.commands.train", "import wgan.training.run.loop"),
+        ("wgan.training.run.loop", "from wgan.export.parity import check"),
+        ("wgan.training.run.loop", "def f():\n    from wgan.export import parity"),
         ("wgan.training.presets", "from ...export import parity"),
-        ("wgan.export.onnx", "from wgan.serve.cli import app"),
+        ("wgan.export.formats.onnx", "from wgan.cli import app"),
     ],
 )
 def test_the_checker_finds_a_breach(module: str, source: str):
-    assert len(breaches(source, module, module == "wgan.training.presets")) == 1
+    assert len(breaches(source, module, module in ("wgan", "wgan.training.presets"))) == 1
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("wgan.serve.torch_backend", "def f():\n    import torch"),
-        ("wgan.serve.torch_backend", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
-        ("wgan.serve.onnx_runtime", "class A:\n    def f(self):\n        import onnxruntime"),
-        ("wgan.serve.images", "import json\nimport numpy as np\nfrom PIL import Image\nfrom . import errors"),
-        ("wgan.serve.cli", "def train():\n    from wgan.training.loop import train"),
-        ("wgan.serve.commands_export", "async def f():\n    import wgan.export"),
-        ("wgan.training.loop", "import torch\nfrom wgan.serve import latents"),
-        ("wgan.export.onnx", "import onnx\nfrom wgan.training import networks\nfrom ..serve import artifact"),
+        ("wgan.serve.backends.pytorch.device", "def f():\n    import torch"),
+        ("wgan.serve.backends.pytorch.device", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
+        ("wgan.serve.backends.onnxrt.runtime", "class A:\n    def f(self):\n        import onnxruntime"),
+        (
+            "wgan.serve.outputs.pixels",
+            "import json\nimport numpy\nfrom PIL import Image\nfrom ..base import errors",
+        ),
+        ("wgan.cli", "def train():\n    from wgan.training.run.loop import train"),
+        ("wgan.commands.export", "async def f():\n    import wgan.export"),
+        ("wgan.__main__", "from wgan.cli import main"),
+        ("wgan.training.run.loop", "import torch\nfrom wgan.serve.latents import table as latents"),
+        ("wgan.export.formats.onnx", "import onnx\nfrom wgan.training import networks\nfrom ...serve import artifacts"),
     ],
 )
 def test_the_checker_allows_what_the_rooms_may_do(module: str, source: str):
@@ -137,7 +156,7 @@ def test_no_script_imports_onnx_runtime_itself(path: Path):
     assert [name for _, name, _ in imports(ast.parse(path.read_text("utf-8")), "") if within(name, "onnxruntime")] == []
 
 
-def test_serve_imports_where_nothing_but_the_base_is_installed():
+def test_serve_and_the_face_import_where_nothing_but_the_base_is_installed():
     script = """
 import importlib, sys
 class Absent:
@@ -149,15 +168,35 @@ for name in {modules}:
     importlib.import_module(name)
 """
     absent = {"torch", "torchvision", "onnx", "yaml", "scipy", "onnxruntime", "tensorrt", "tensorrt_rtx"}
-    modules = [module_name(path) for path in SOURCES if path.is_relative_to(ROOT / "serve")]
-    modules = [name for name in modules if not name.endswith("__main__")]
+    light = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in ("serve", "wgan")]
+    modules = [name for name in map(module_name, light) if name not in ("wgan.__main__", "wgan.demo")]
     script = script.replace("{absent}", repr(absent)).replace("{modules}", repr(modules))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_every_folder_with_code_is_a_listed_package():
+def test_every_folder_with_code_is_a_package():
     folders = {path.parent for path in SOURCES}
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
-    listed = PROJECT["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted(module_name(folder / "__init__.py") for folder in folders)
+
+
+def test_no_files_and_no_rooms_import_each_other_in_a_circle():
+    arrows = rooms.graph()
+    assert rooms.circles(arrows) == []
+    assert rooms.circles(rooms.by_room(arrows)) == []
+
+
+def test_a_circle_is_found():
+    assert rooms.circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+@pytest.mark.parametrize("words", [["-c", "import wgan.serve"], ["-m", "wgan", "--help"]])
+def test_a_checkouts_folder_wgan_hides_none_of_the_others(words: list[str]):
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_checkout_runs_without_being_installed():
+    # -S: none of the installed packages, our own included
+    words = [sys.executable, "-S", "-c", "import wgan.serve.base.errors, wgan.training, wgan.export"]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0

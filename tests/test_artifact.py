@@ -11,10 +11,10 @@ import onnx
 import pytest
 import torch
 
-from wgan.serve import artifact, metadata
-from wgan.serve.backend import open_backend
-from wgan.serve.errors import ArtifactError
-from wgan.serve.metadata import parse
+from wgan.serve.artifacts import artifact, metadata
+from wgan.serve.artifacts.metadata import parse
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import ArtifactError
 
 FILES = ("generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx")
 

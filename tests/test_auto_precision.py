@@ -8,19 +8,21 @@ import pytest
 import torch
 
 from tests.test_training import TINY, assert_same_state
-from wgan.export import exporter, parity, reduced
-from wgan.serve import precision_speed
-from wgan.serve.cli import main
-from wgan.serve.errors import BackendUnavailable, ConfigError
-from wgan.serve.precision_speed import Speeds, hopeless, least_seconds, product_speeds
-from wgan.training import auto_precision, checkpoint
-from wgan.training import run as runs
+from wgan.cli import main
+from wgan.export import exporter, parity
+from wgan.export.reference import reduced
+from wgan.export.reference.generator import TrainedGenerator, save_generator
+from wgan.serve.base.errors import BackendUnavailable, ConfigError
+from wgan.serve.bench import precision as precision_speed
+from wgan.serve.bench.precision import Speeds, hopeless, least_seconds, product_speeds
 from wgan.training.config import Config, load
-from wgan.training.deploy import TrainedGenerator, save_generator
 from wgan.training.distributed import World
-from wgan.training.history import read
-from wgan.training.loop import train
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run import auto_precision
+from wgan.training.run.loop import train
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 FAST = Speeds("cpu", {"fp32": 1.7, "bf16": 1.0})
@@ -189,8 +191,8 @@ def test_the_cost_of_a_run_is_that_of_what_it_would_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wgan.training.estimate.step_speeds", lambda *_: FAST)
-    monkeypatch.setattr("wgan.training.estimate.torch_peak", lambda *_: 1e11)
+    monkeypatch.setattr("wgan.training.run.estimate.step_speeds", lambda *_: FAST)
+    monkeypatch.setattr("wgan.training.run.estimate.torch_peak", lambda *_: 1e11)
 
     def planned(*words: str) -> dict[str, Any]:
         assert main(["train", "--dry-run", "--json", "--device", "cpu", "batch_size=8", *words]) == 0

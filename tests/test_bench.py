@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 
-from wgan.serve import artifact, bench, bench_page, bench_peak, bench_text, benchmark
-from wgan.serve.bench_case import peak_memory, run_apart
-from wgan.serve.cli import main
-from wgan.serve.errors import BackendError
+from wgan.cli import main
+from wgan.serve.artifacts import artifact
+from wgan.serve.base.errors import BackendError
+from wgan.serve.bench import page as bench_page
+from wgan.serve.bench import peak as bench_peak
+from wgan.serve.bench import side_by_side as bench
+from wgan.serve.bench import speed as benchmark
+from wgan.serve.bench import text as bench_text
+from wgan.serve.bench.process import peak_memory, run_apart
 from wgan.training.config import Config
-from wgan.training.flops import Passes, count_flops, generator_flops, step_flops
+from wgan.training.step.flops import Passes, count_flops, generator_flops, step_flops
 
-MODULE = "wgan.serve.commands_bench"
+MODULE = "wgan.commands.bench"
 
 
 @pytest.fixture
@@ -289,7 +294,7 @@ def test_a_process_that_dies_says_how(here: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_peak_of_memory_is_the_process_s_own() -> None:
     ballast = bytearray(300 * 2**20)
     ballast[::4096] = b"x" * len(ballast[::4096])
-    code = "from wgan.serve.bench_case import peak_memory; print(peak_memory())"
+    code = "from wgan.serve.bench.process import peak_memory; print(peak_memory())"
     child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert child < 200 * 2**20 < 300 * 2**20 < (peak_memory() or 0)
     del ballast
@@ -324,7 +329,7 @@ def test_sampling_onnx_loads_no_more_than_it_needs(here: Path, tiny_export: Path
         "--model",
         str(tiny_export / "generator.onnx"),
     ]
-    code = "import sys; from wgan.serve.cli import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+    code = "import sys; from wgan.cli import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     modules = set(done.stdout.splitlines()[-1].split())
     heavy = {

@@ -17,7 +17,7 @@ import torch
 from wgan.training.config import Config, load
 from wgan.training.data import ImageSet
 from wgan.training.data.stream import BatchStream
-from wgan.training.flops import Passes, step_flops
+from wgan.training.step.flops import Passes, step_flops
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 

@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from wgan.serve import artifact, console
-from wgan.serve.cli import main
-from wgan.serve.progress import counter
+from wgan.cli import main
+from wgan.commands import console
+from wgan.serve.artifacts import artifact
+from wgan.serve.base.progress import counter
 
 TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
         "validate_images=32"]  # fmt: skip
@@ -315,7 +316,7 @@ def test_the_very_last_seed_can_be_had(run: Path, here: Path) -> None:
 def test_an_artifact_that_was_not_measured_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import onnx
 
-    from wgan.serve import artifact
+    from wgan.serve.artifacts import artifact
 
     path = run / "export" / "generator.onnx"
     metadata = artifact.read(path).metadata.replace(parity=None)
@@ -333,7 +334,7 @@ def test_without_any_run_the_line_says_how_to_make_one(here: Path, capsys: pytes
 
 
 def test_asking_for_cuda_where_there_is_none_never_falls_back(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from wgan.serve.gpu import gpu_count
+    from wgan.serve.machine.gpu import gpu_count
 
     if gpu_count():
         pytest.skip("this machine has a GPU")
@@ -370,7 +371,7 @@ def test_dry_run_shows_the_cost_and_makes_nothing(here: Path, capsys: pytest.Cap
 
 
 def test_ctrl_c_saves_first_and_the_run_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-m", "wgan.serve.cli", "train", "--run", "runs/a", "steps=100000", "log_every=1", *TINY]
+    command = [sys.executable, "-m", "wgan", "train", "--run", "runs/a", "steps=100000", "log_every=1", *TINY]
     for number in (signal.SIGINT, signal.SIGTERM):
         resume = [*command[:6], "--resume"] if number == signal.SIGTERM else command
         child = subprocess.Popen(resume, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
@@ -402,7 +403,7 @@ def test_train_without_options_is_the_documents_preset_on_faces(here: Path, caps
 
 
 def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from wgan.training import checkpoint
+    from wgan.training.records import checkpoint
 
     run = here / "runs" / "one"
     state = checkpoint.load(tiny_export / "generator.pt")
@@ -420,7 +421,7 @@ def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pyt
 
 
 def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None:
-    command = [sys.executable, "-m", "wgan.serve.cli", "train", "--run", "runs/a", "faces_count=1000000"]
+    command = [sys.executable, "-m", "wgan", "train", "--run", "runs/a", "faces_count=1000000"]
     # a program that was started in the background has Ctrl-C turned off, and hands that on
     listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listening)

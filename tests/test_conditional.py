@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from wgan.serve.cli import main
-from wgan.serve.torch_device import threads
-from wgan.training import run as runs
+from wgan.cli import main
+from wgan.serve.backends.pytorch.device import threads
 from wgan.training.config import Config
-from wgan.training.faces import CLASSES, classify_hair, draw_face
-from wgan.training.loop import train
+from wgan.training.data.faces import CLASSES, classify_hair, draw_face
+from wgan.training.records import folder as runs
+from wgan.training.run.loop import train
 
 # half a minute on one core. Of seeds 0 to 3, 98.0 to 100% of the samples had the colour, of no class fewer than 84%;
 # half as many steps, or rates that stay high, left now and then a class at one in five.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from wgan.serve.cli import main
-from wgan.serve.errors import ConfigError
+from wgan.cli import main
+from wgan.serve.base.errors import ConfigError
 from wgan.training import config
 from wgan.training.config import Config, from_dict, load, parse_overrides
 

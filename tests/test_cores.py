@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wgan.serve.cores import physical_cores, spin_briefly, usable_cores
+from wgan.serve.machine.cores import physical_cores, spin_briefly, usable_cores
 
 
 def cgroups(root: Path, membership: str | None, files: dict[str, str]) -> Path:
@@ -76,7 +76,7 @@ def test_every_command_has_its_threads_spin_briefly() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     code = (
         "import ctypes, os, sys\n"
-        "from wgan.serve.cli import main\n"
+        "from wgan.cli import main\n"
         "assert 'torch' not in sys.modules\n"
         "main(['train', '--help'])\n"
         "libc = ctypes.CDLL(None)\n"
@@ -92,7 +92,7 @@ import os, sys
 from pathlib import Path
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 os.environ.pop("OMP_NUM_THREADS", None)
-from wgan.serve.backend import open_backend
+from wgan.serve.backends.open import open_backend
 def threads():
     return len(os.listdir("/proc/self/task"))
 import onnxruntime

@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from tests.full_disk import disk_full_after
-from wgan.serve.errors import DatasetError
-from wgan.training import faces
-from wgan.training.data import ImageSet, archive, held_out, open_images
+from wgan.serve.base.errors import DatasetError
+from wgan.training.data import ImageSet, archive, faces, held_out, open_images
 
 
 def png(value: int, size: int = 16) -> bytes:

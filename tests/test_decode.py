@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, Resize
 
-from wgan.training import faces
+from wgan.training.data import faces
 from wgan.training.data.decode import MAX_PIXELS, Shape, Unreadable, decode
 
 RAMP = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))  # (32, 32), dark to light

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 import torch
 
-from wgan.serve.cli import main
-from wgan.serve.errors import ConfigError, TrainingError
-from wgan.training import checkpoint
-from wgan.training import run as runs
+from wgan.cli import main
+from wgan.serve.base.errors import ConfigError, TrainingError
 from wgan.training.config import Config
 from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.distributed import World, join, own_device, restarted
-from wgan.training.growth import at_stage
-from wgan.training.history import read
-from wgan.training.loop import train
-from wgan.training.session import Session
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run.loop import train
+from wgan.training.run.session import Session
+from wgan.training.step.growth import at_stage
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 TINY = Config(image_size=16, base_channels=4, latent_dim=8, faces_count=64, batch_size=8, n_critic=2, steps=6,
@@ -279,7 +279,7 @@ def test_torchrun_starts_a_lost_run_again_from_its_last_checkpoint(tmp_path: Pat
     settings = ["image_size=16", "base_channels=4", "faces_count=64", "batch_size=8", "n_critic=2", "log_every=2"]
     settings += ["steps=4000", "checkpoint_every=5", "validate_every=4000", "validate_images=16", "sample_every=4000"]
     run = tmp_path / "run"
-    words = ["-m", "wgan.serve.cli", "--", "train", "--run", str(run), "--device", "cpu", *settings]
+    words = ["-m", "wgan", "--", "train", "--run", str(run), "--device", "cpu", *settings]
     started = torchrun("--max-restarts", "1", *words)
     try:
         deadline = time.monotonic() + 100

@@ -15,11 +15,20 @@ from typing import Any
 
 import pytest
 
-from wgan.serve import doctor, doctor_text, gpu, machine, onnx_providers, requirements, verdicts
-from wgan.serve.backend import open_backend
-from wgan.serve.cli import main
-from wgan.serve.errors import BackendError
-from wgan.serve.precision_speed import Speeds
+from wgan.cli import main
+from wgan.serve.backends import gaps
+from wgan.serve.backends.onnxrt import providers as onnx_providers
+from wgan.serve.backends.onnxrt import verdict as onnx_verdict
+from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.pytorch import verdict as torch_verdict
+from wgan.serve.backends.trt import verdict as trt_verdict
+from wgan.serve.base.errors import BackendError
+from wgan.serve.bench.precision import Speeds
+from wgan.serve.doctor import diagnosis as doctor
+from wgan.serve.doctor import text as doctor_text
+from wgan.serve.doctor import verdicts
+from wgan.serve.machine import gpu, requirements
+from wgan.serve.machine import hardware as machine
 
 SLIM = {"wgan": "0.1.0", "numpy": "2.4.6", "packaging": "26.3", "pillow": "13.0.0", "rich": "15.0", "typer": "0.29.2"}
 FULL = SLIM | {"onnxruntime-gpu": "1.31.1", "torch": "2.15.0", "torchvision": "0.29.2", "onnx": "1.23.2",
@@ -83,12 +92,12 @@ class FakeRuntime(SimpleNamespace):
     """The module onnxruntime, whose CUDA provider starts or is dropped in silence."""
 
     def __init__(self, cuda: bool = True, starts: bool = True):
-        provider = [verdicts.CUDA] if cuda else []
+        provider = [onnx_providers.CUDA] if cuda else []
         got = provider if starts else []
 
         class Session:
             def __init__(self, model: bytes, providers: list[str]):
-                assert providers == [verdicts.CUDA]
+                assert providers == [onnx_providers.CUDA]
 
             def get_providers(self) -> list[str]:
                 return [*got, "CPUExecutionProvider"]
@@ -152,13 +161,13 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
         monkeypatch.setattr(importlib.metadata, "version", version)
         monkeypatch.setattr(importlib.metadata, "requires", requires)
         monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-        monkeypatch.setattr(verdicts, "find_spec", find_spec)
-        monkeypatch.setattr(requirements, "find_spec", find_spec)
+        for module in (onnx_verdict, torch_verdict, trt_verdict, requirements):
+            monkeypatch.setattr(module, "find_spec", find_spec)
         monkeypatch.setattr(ctypes, "CDLL", library)
         monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: False)
         monkeypatch.setattr(doctor, "products_apart", lambda: None)
         monkeypatch.setitem(sys.modules, "onnxruntime", runtime or FakeRuntime())
-        monkeypatch.setattr(verdicts, "Cuda", FakeCuda)
+        monkeypatch.setattr(gaps, "Cuda", FakeCuda)
         listed = SimpleNamespace(__members__=dict.fromkeys(RTX_LISTS))
         api = SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7.1", ComputeCapability=listed)
         monkeypatch.setitem(sys.modules, "tensorrt_rtx", api)
@@ -220,9 +229,9 @@ def test_a_gpu_that_tensorrt_rtx_does_not_list_is_to_be_tried(
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        ("cudaErrorCallRequiresNewerDriver", verdicts.GET_DRIVER),
-        ("cudaErrorDevicesUnavailable", verdicts.SEE_GPU),
-        ("cudaErrorMemoryAllocation", verdicts.SEE_GPU),
+        ("cudaErrorCallRequiresNewerDriver", gaps.GET_DRIVER),
+        ("cudaErrorDevicesUnavailable", gaps.SEE_GPU),
+        ("cudaErrorMemoryAllocation", gaps.SEE_GPU),
     ],
 )
 def test_cuda_that_does_not_start_runs_nothing(
@@ -410,7 +419,7 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_wrong(
 
 
 def test_the_doctor_is_quick_and_loads_no_torch() -> None:
-    script = "import sys; from wgan.serve.cli import main; code = main(['doctor', '--json']); \
+    script = "import sys; from wgan.cli import main; code = main(['doctor', '--json']); \
 assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

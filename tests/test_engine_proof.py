@@ -17,14 +17,16 @@ import torch
 
 from tests.fake_cuda import FakeRuntime
 from tests.fake_tensorrt import FakeTensorrt, TensorIOMode
+from wgan.cli import main
 from wgan.export import exporter
-from wgan.serve import artifact, tensorrt_fit, trt_backend
-from wgan.serve.cli import main
-from wgan.serve.errors import ArtifactError, ParityError
-from wgan.serve.gpu import Gpu
-from wgan.serve.tensorrt_build import BuildOptions, Built
-from wgan.serve.tensorrt_fit import rebuild_if_needed
-from wgan.training.deploy import TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.trt import backend as trt_backend
+from wgan.serve.backends.trt import fit as tensorrt_fit
+from wgan.serve.backends.trt.build import BuildOptions, Built
+from wgan.serve.backends.trt.fit import rebuild_if_needed
+from wgan.serve.base.errors import ArtifactError, ParityError
+from wgan.serve.machine.gpu import Gpu
 
 GPU, DIM, MOST = Gpu("Some GPU", (8, 6), 2**33), 16, 8
 TENSORS = {

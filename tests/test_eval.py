@@ -12,12 +12,12 @@ from PIL import Image
 from torch_fidelity import feature_extractor_inceptionv3 as library
 
 from tests.make import make_generator
+from wgan.cli import main
 from wgan.export import exporter
-from wgan.serve import artifact
-from wgan.serve.cli import main
-from wgan.serve.latents import latents
+from wgan.serve.artifacts import artifact
+from wgan.serve.latents.table import latents
 from wgan.training.data import held_out
-from wgan.training.validation import generate, level_distances
+from wgan.training.measures.validation import generate, level_distances
 
 CPU = torch.device("cpu")
 

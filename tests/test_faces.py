@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from wgan.training import faces
-from wgan.training.faces.look import HAIR
+from wgan.training.data import faces
+from wgan.training.data.faces.look import HAIR
 
 
 def some(first: int, count: int, size: int = 64) -> tuple[np.ndarray, np.ndarray]:

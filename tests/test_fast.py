@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from tests.fake_graph import FakeRecorder
-from wgan.serve.errors import ConfigError
-from wgan.training import fast, losses
-from wgan.training import run as runs
+from wgan.serve.base.errors import ConfigError
 from wgan.training.config import Config, from_dict, parse_overrides
 from wgan.training.distributed import World
-from wgan.training.fast import WARMUP, Fast, Graphs
-from wgan.training.history import read
-from wgan.training.loop import train
-from wgan.training.losses import gradient_penalty
 from wgan.training.networks import Critic, LiveStage
-from wgan.training.precision import MixedPrecision
-from wgan.training.trainer import Trainer
+from wgan.training.networks.precision import MixedPrecision
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run.loop import train
+from wgan.training.step import fast, losses
+from wgan.training.step.fast import WARMUP, Fast, Graphs
+from wgan.training.step.losses import gradient_penalty
+from wgan.training.step.trainer import Trainer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 SMALL = Config(image_size=16, base_channels=4, latent_dim=6, batch_size=8, n_critic=2, steps=20, lr_warmup=4,

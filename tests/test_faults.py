@@ -14,19 +14,19 @@ import torch
 
 from tests.full_disk import disk_full_after
 from tests.test_training import CPU, TINY, whole_run
-from wgan.serve.cli import main
-from wgan.serve.errors import CheckpointError, ConfigError, OutputError
-from wgan.serve.privacy import without_paths
-from wgan.training import checkpoint
-from wgan.training import run as runs
+from wgan.cli import main
+from wgan.export.reference.generator import load_generator
+from wgan.serve.base.errors import CheckpointError, ConfigError, OutputError
+from wgan.serve.base.privacy import without_paths
 from wgan.training.config import Config
-from wgan.training.deploy import load_generator
-from wgan.training.history import read
-from wgan.training.loop import train
-from wgan.training.run import RunFolder
-from wgan.training.session import Session
-from wgan.training.tensorboard import TensorBoard
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.records.folder import RunFolder
+from wgan.training.records.history import read
+from wgan.training.records.tensorboard import TensorBoard
+from wgan.training.run.loop import train
+from wgan.training.run.session import Session
+from wgan.training.step.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -345,8 +345,8 @@ def test_a_checkpoint_of_another_configuration_is_named_by_the_weight_that_diffe
 SHORT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
-from wgan.serve.errors import CheckpointError
-from wgan.training import checkpoint
+from wgan.serve.base.errors import CheckpointError
+from wgan.training.records import checkpoint
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, resource.RLIM_INFINITY))
 try:
@@ -372,7 +372,7 @@ FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-from wgan.serve.cli import main
+from wgan.cli import main
 sys.exit(main(sys.argv[2:]))
 """
 

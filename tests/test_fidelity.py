@@ -12,18 +12,20 @@ import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
 
-from wgan.serve.cli import main
-from wgan.serve.errors import ConfigError, DatasetError
-from wgan.training import checkpoint, fidelity, inception, scoring
-from wgan.training import run as runs
-from wgan.training.best import Best
+from wgan.cli import main
+from wgan.serve.base.errors import ConfigError, DatasetError
 from wgan.training.config import Config
 from wgan.training.data import ImageSet
-from wgan.training.fidelity import Fidelity, real_side, summarise
-from wgan.training.history import read
-from wgan.training.inception import OFFICIAL, Inception
-from wgan.training.loop import train
+from wgan.training.measures import fidelity, inception
+from wgan.training.measures.fidelity import Fidelity, real_side, summarise
+from wgan.training.measures.inception import OFFICIAL, Inception
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
 from wgan.training.report import write_report
+from wgan.training.run import scoring
+from wgan.training.run.best import Best
+from wgan.training.run.loop import train
 
 CPU = torch.device("cpu")
 TINY = Config(image_size=32, base_channels=4, latent_dim=8, faces_count=64, batch_size=8, n_critic=1, steps=6,

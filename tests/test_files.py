@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.full_disk import disk_full_after
-from wgan.serve import temporary
-from wgan.serve.errors import OutputError
-from wgan.serve.files import Replacement, atomic_create, atomic_path, atomic_write
+from wgan.serve.base import temporary
+from wgan.serve.base.errors import OutputError
+from wgan.serve.base.files import Replacement, atomic_create, atomic_path, atomic_write
 
 
 def test_the_file_appears_whole_when_the_block_ends(tmp_path):
@@ -98,7 +98,7 @@ def test_the_mode_is_that_of_any_new_file(tmp_path):
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from wgan.serve.files import atomic_path
+from wgan.serve.base.files import atomic_path
 with atomic_path(Path(sys.argv[1])) as tmp:
     tmp.write_bytes(b"half")
     print(tmp, flush=True)
@@ -126,7 +126,7 @@ def test_what_a_killed_process_left_goes_with_the_next_write_and_what_a_living_o
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     assert writer.tmp.exists()
-    code = "import sys; from pathlib import Path; from wgan.serve.files import atomic_write; \
+    code = "import sys; from pathlib import Path; from wgan.serve.base.files import atomic_write; \
 atomic_write(Path(sys.argv[1]), b'two')"
     subprocess.run([sys.executable, "-c", code, tmp_path / "x"], check=True)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]

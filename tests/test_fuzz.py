@@ -15,13 +15,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from wgan.serve import artifact, bench, bench_peak, doctor
-from wgan.serve.backend import open_backend
-from wgan.serve.cli import main
-from wgan.serve.commands_bench import case
-from wgan.serve.containers import join
-from wgan.serve.errors import ArtifactError, BackendError
-from wgan.serve.metadata import Metadata, _checksum, parse
+from wgan.cli import main
+from wgan.commands.bench import case
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.containers import join
+from wgan.serve.artifacts.metadata import Metadata, _checksum, parse
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import ArtifactError, BackendError
+from wgan.serve.bench import peak as bench_peak
+from wgan.serve.bench import side_by_side as bench
+from wgan.serve.doctor import diagnosis as doctor
 
 # the same examples on every run, and none kept on disk
 bounded = settings(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from wgan.serve import gpu
-from wgan.serve.bench_case import device_memory
+from wgan.serve.bench.process import device_memory
+from wgan.serve.machine import gpu
 
 
 def test_the_first_gpu_is_named_with_its_compute_capability(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from wgan.serve.errors import CheckpointError, ConfigError
-from wgan.training import checkpoint
-from wgan.training import run as runs
+from wgan.export.reference.generator import load_generator
+from wgan.serve.base.errors import CheckpointError, ConfigError
 from wgan.training.config import Config
-from wgan.training.deploy import load_generator
-from wgan.training.growth import at_stage, grown_after, stage_at
-from wgan.training.loop import train
 from wgan.training.networks import Critic, Generator, Stage
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.run.loop import train
+from wgan.training.step.growth import at_stage, grown_after, stage_at
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 GROWING = Config(image_size=32, base_channels=4, latent_dim=6, faces_count=64, batch_size=8, n_critic=2, steps=12,

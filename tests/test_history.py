@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from wgan.serve.errors import BackendUnavailable
-from wgan.training.history import History, read
-from wgan.training.tensorboard import TensorBoard
+from wgan.serve.base.errors import BackendUnavailable
+from wgan.training.records.history import History, read
+from wgan.training.records.tensorboard import TensorBoard
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.test_two_at_once import TINY
-from wgan.serve.cli import main
-from wgan.serve.errors import ConfigError
-from wgan.serve.foreign_json import DEEPEST, parse_json
-from wgan.serve.shards import Shard, ShardSet
+from wgan.cli import main
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.foreign_json import DEEPEST, parse_json
+from wgan.serve.outputs.shards import Shard, ShardSet
 from wgan.training.config import from_dict, parse_overrides
-from wgan.training.history import read, seconds
+from wgan.training.records.history import read, seconds
 
 ROOT = Path(__file__).parents[1]
 # each level nine times the one before: a few hundred bytes, and gigabytes once walked
@@ -152,7 +152,7 @@ def test_a_run_with_anything_in_its_files_is_gone_on_with_and_reported(
 def test_a_demo_with_anything_in_its_timings_goes_on(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wgan.export.demo.exporter.ENDINGS", {"onnx": ".onnx"})
+    monkeypatch.setattr("wgan.demo.exporter.ENDINGS", {"onnx": ".onnx"})
     run = Path(shutil.copytree(made, tmp_path / "run"))
     (run / "timings.json").write_bytes(BAD_JSON["brackets"])
     assert main(["demo", "--run", str(run), "--device", "cpu"]) == 0
@@ -220,7 +220,7 @@ def spoil_data(state: dict[str, object], value: object) -> None:
 def test_a_checkpoint_of_anything_is_one_line(
     made: Path, tmp_path: Path, spoil: Callable[[dict[str, object], object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from wgan.training import checkpoint
+    from wgan.training.records import checkpoint
 
     run = Path(shutil.copytree(made, tmp_path / "run"))
     path = checkpoint.list_steps(run / "checkpoints")[-1]
@@ -241,8 +241,15 @@ def test_a_checkpoint_of_anything_is_one_line(
             assert "Traceback" not in err
 
 
-READERS = {"json.loads": {"serve/foreign_json.py"}, "json.load": set(), "yaml.safe_load": set(), "yaml.load": set(),
-           "yaml.parse": {"training/flat_yaml.py"}, "pickle.load": set(), "ast.literal_eval": set()}  # fmt: skip
+READERS = {
+    "json.loads": {"serve/base/foreign_json.py"},
+    "json.load": set(),
+    "yaml.safe_load": set(),
+    "yaml.load": set(),
+    "yaml.parse": {"training/config/flat_yaml.py"},
+    "pickle.load": set(),
+    "ast.literal_eval": set(),
+}
 
 
 def test_foreign_text_is_read_in_one_place_a_kind() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wgan.serve.errors import BackendError
-from wgan.serve.images import BACKGROUND, encode_png, grid, to_pil, to_uint8
+from wgan.serve.base.errors import BackendError
+from wgan.serve.outputs.pixels import BACKGROUND, encode_png, grid, to_pil, to_uint8
 
 
 def noise(*shape):

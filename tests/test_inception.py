@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch_fidelity import feature_extractor_inceptionv3 as library
 
-from wgan.serve.errors import BackendUnavailable, ConfigError
-from wgan.training import inception as module
-from wgan.training.inception import Inception, inception_or_reason, open_inception
+from wgan.serve.base.errors import BackendUnavailable, ConfigError
+from wgan.training.measures import inception as module
+from wgan.training.measures.inception import Inception, inception_or_reason, open_inception
 
 CPU = torch.device("cpu")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wgan.serve import cores
-from wgan.serve.torch_device import torch_device
+from wgan.serve.backends.pytorch.device import torch_device
+from wgan.serve.machine import cores
 from wgan.training.config import Config
-from wgan.training.lanes import Lanes, lanes_for, threads
 from wgan.training.networks.norm import BatchNorm1d, BatchNorm2d, InLanes
-from wgan.training.trainer import Trainer
+from wgan.training.step.lanes import Lanes, lanes_for, threads
+from wgan.training.step.trainer import Trainer
 
 SMALL = Config(image_size=16, base_channels=4, batch_size=16, latent_dim=8, n_critic=2)
 CPU = torch.device("cpu")

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wgan.serve.errors import ConfigError
-from wgan.serve.latents import SEEDS, box_muller, latents
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.latents.table import SEEDS, box_muller, latents
 
 GOLDEN = "98205d1098e949e1a5af4e77b7ca1ffb99b59d563375b450d5fbb64986e5ed23"
 DIGEST = """
 import hashlib
 import numpy as np
-from wgan.serve.latents import latents
+from wgan.serve.latents.table import latents
 rows = [latents(0, 1000, 128), latents(2**63 - 10, 10, 128), latents(123456789, 100, 100)]
 print(hashlib.sha256(b"".join(r.astype("<f4").tobytes() for r in rows)).hexdigest())
 """

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from wgan.training.config import Config
-from wgan.training.losses import critic_loss, generator_loss, gradient_penalty, interpolate, sample_norms
 from wgan.training.networks import Critic
+from wgan.training.step.losses import critic_loss, generator_loss, gradient_penalty, interpolate, sample_norms
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import scipy.ndimage
 import scipy.stats
 import torch
 
-from wgan.training.metrics import _quantiles, laplacian_pyramid, resolutions, sliced_wasserstein
+from wgan.training.measures.sliced_wasserstein import _quantiles, laplacian_pyramid, resolutions, sliced_wasserstein
 
 COUNT, SIZE = 64, 64
 

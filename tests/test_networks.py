@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from wgan.training.config import Config
-from wgan.training.ema import Ema
 from wgan.training.networks import Critic, Generator, calibrate, parameter_count, widths
+from wgan.training.step.ema import Ema
 
 GENERATOR_64 = [
     ("Linear", (2, 8192)),

@@ -13,17 +13,24 @@ import onnxruntime as ort
 import pytest
 
 from tests.make import make_generator
+from wgan.cli import main
 from wgan.export import exporter
-from wgan.serve import artifact, engine_cache, onnx_backend, onnx_providers, verdicts
-from wgan.serve.backend import OnnxOptions, open_backend
-from wgan.serve.cli import main
-from wgan.serve.engine_cache import EngineCache
-from wgan.serve.errors import BackendError, BackendUnavailable, ConfigError
-from wgan.serve.gpu import Driver, Gpu, gpu_count
-from wgan.serve.latents import latents
-from wgan.serve.onnx_backend import CPU, CUDA, MOST, PROVIDERS, OnnxBackend
-from wgan.serve.onnx_binding import KEPT, BoundSession
-from wgan.serve.onnx_cpu import CpuSession
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends import gaps
+from wgan.serve.backends.base import OnnxOptions
+from wgan.serve.backends.onnxrt import backend as onnx_backend
+from wgan.serve.backends.onnxrt import engine_cache
+from wgan.serve.backends.onnxrt import providers as onnx_providers
+from wgan.serve.backends.onnxrt import verdict as onnx_verdict
+from wgan.serve.backends.onnxrt.backend import CPU, CUDA, MOST, PROVIDERS, OnnxBackend
+from wgan.serve.backends.onnxrt.binding import KEPT, BoundSession
+from wgan.serve.backends.onnxrt.cpu import CpuSession
+from wgan.serve.backends.onnxrt.engine_cache import EngineCache
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import BackendError, BackendUnavailable, ConfigError
+from wgan.serve.latents.table import latents
+from wgan.serve.machine import requirements
+from wgan.serve.machine.gpu import Driver, Gpu, gpu_count
 
 H100 = Gpu("NVIDIA H100", (9, 0), 80 * 2**30)
 SIZES = (3, 8, 3, 1, 5, 7, 3, 8, 1)
@@ -135,7 +142,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
         monkeypatch.setattr(onnx_backend, "gpu_count", lambda: 1)
         monkeypatch.setattr(onnx_backend, "first_gpu", lambda: H100)
         monkeypatch.setattr(onnx_backend, "tensorrt_version", lambda ort: "101303")
-        monkeypatch.setattr(verdicts, "query_driver", lambda: Driver("580.82.07", (13, 0), (H100,)))
+        monkeypatch.setattr(onnx_verdict, "query_driver", lambda: Driver("580.82.07", (13, 0), (H100,)))
         return log
 
     return make
@@ -280,11 +287,12 @@ def test_a_cuda_that_does_not_start_is_an_error_by_name_and_the_cpu_by_auto(
 ) -> None:
     pretend((CPU,))  # dropped in silence
     monkeypatch.setattr(onnx_providers, "_lacks", lambda ort: "libcurand.so.10")
-    monkeypatch.setattr(verdicts, "installed", lambda package: None)  # no cuda-bindings: they would tell of no GPU
-    gap = verdicts.onnx_gap("cuda")
+    monkeypatch.setattr(gaps, "installed", lambda package: None)  # no cuda-bindings: they would tell of no GPU
+    gap = onnx_verdict.provider_gap("cuda")
     assert gap is not None
     assert str(gap) == (
-        f"ONNX Runtime's CUDA lacks libcurand.so.10; to mend it: {verdicts.installer()} 'onnxruntime-gpu[cuda,cudnn]'"
+        "ONNX Runtime's CUDA lacks libcurand.so.10; "
+        f"to mend it: {requirements.installer()} 'onnxruntime-gpu[cuda,cudnn]'"
     )
     for device, options, option in (("cuda", None, "--device cuda"), ("auto", OnnxOptions("cuda"), "--provider cuda")):
         with pytest.raises(BackendUnavailable) as caught:
@@ -316,7 +324,7 @@ def test_tensorrts_provider_asks_for_the_tensorrt_that_it_is_linked_with(
         open_backend(conditional, options=OnnxOptions("tensorrt"))
     assert str(caught.value) == (
         "--provider tensorrt: ONNX Runtime 1.31.1 runs with TensorRT 10 alone, and libnvinfer.so.10 is not here; "
-        f"to mend it: {verdicts.installer()} 'tensorrt-cu13==10.*'"
+        f"to mend it: {requirements.installer()} 'tensorrt-cu13==10.*'"
     )
 
 

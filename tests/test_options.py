@@ -8,12 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wgan.serve.errors import CheckpointError, ConfigError, DatasetError
-from wgan.training import checkpoint
-from wgan.training import run as runs
+from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError
 from wgan.training.config import Config
-from wgan.training.labels import labels_at, shares_of
-from wgan.training.loop import train
+from wgan.training.data.labels import labels_at, shares_of
 from wgan.training.networks import Critic, Generator, Stage
 from wgan.training.networks.layers import (
     ConditionalBatchNorm,
@@ -22,8 +19,11 @@ from wgan.training.networks.layers import (
     SelfAttention,
     Weighted,
 )
-from wgan.training.session import open_data
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.run.loop import train
+from wgan.training.run.session import open_data
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 SMALL = Config(image_size=16, base_channels=4, latent_dim=6, batch_size=8, n_critic=2)
@@ -348,7 +348,7 @@ def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_p
     ],
 )
 def test_weights_that_do_not_fit_are_refused(earlier: Path, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    from wgan.training.deploy import load_generator, save_generator
+    from wgan.export.reference.generator import load_generator, save_generator
 
     save_generator(tmp_path / "generator.pt", load_generator(checkpoint.find(earlier, "best", print)))
     places = {"EARLIER": str(earlier), "ALONE": str(tmp_path / "generator.pt")}

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from wgan.serve import onnx_backend, sampler
-from wgan.serve.backend import Backend, open_backend
-from wgan.serve.cli import main
-from wgan.serve.cuda import Cuda
-from wgan.serve.errors import BackendError, BackendOutOfMemory
-from wgan.serve.latent_sources import from_table
-from wgan.serve.out_of_memory import runtime_failure
-from wgan.serve.sample_run import Run
-from wgan.serve.sampler import sample
-from wgan.serve.shards import Part, ShardSet
-from wgan.training.deploy import TorchBackend
+from wgan.cli import main
+from wgan.export.reference.generator import TorchBackend
+from wgan.serve.backends.base import Backend
+from wgan.serve.backends.cuda import Cuda
+from wgan.serve.backends.memory import runtime_failure
+from wgan.serve.backends.onnxrt import backend as onnx_backend
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import BackendError, BackendOutOfMemory
+from wgan.serve.latents.sources import from_table
+from wgan.serve.outputs.shards import Part, ShardSet
+from wgan.serve.sampling import sampler
+from wgan.serve.sampling.run import Run
+from wgan.serve.sampling.sampler import sample
 
 
 class Cramped(Backend):
@@ -52,7 +54,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_no_bit_changes(
     path = tiny_export / name
     if not path.is_file():
         from wgan.export import exporter
-        from wgan.training.deploy import load_generator
+        from wgan.export.reference.generator import load_generator
 
         generator = load_generator(tiny_export / "generator.pt")
         (made,) = exporter.export(generator, tmp_path, ["onnx"], output="uint8", max_batch=4)
@@ -172,9 +174,9 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from wgan.serve.backend import open_backend
-from wgan.serve.errors import BackendOutOfMemory
-from wgan.serve.sampler import sample
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import BackendOutOfMemory
+from wgan.serve.sampling.sampler import sample
 
 path, room, count = Path(sys.argv[1]), int(sys.argv[2]), 4096
 backend = open_backend(path, device="cpu")

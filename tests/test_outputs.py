@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from tests.full_disk import disk_full_after
-from wgan.serve.errors import OutputError
-from wgan.serve.images import grid
-from wgan.serve.outputs import open_output
-from wgan.serve.pipeline import Pipeline
+from wgan.serve.base.errors import OutputError
+from wgan.serve.base.pipeline import Pipeline
+from wgan.serve.outputs.open import open_output
+from wgan.serve.outputs.pixels import grid
 
 TEXT = {"model": "ab" * 32}
 KINDS = ["folder", "page.png", "a.npy", "a.npz", "a.tar"]
@@ -258,7 +258,7 @@ def test_an_error_in_a_pipeline_comes_out_in_its_turn():
 
 INTERRUPTED = """
 import random, signal, sys, time
-from wgan.serve.pipeline import Pipeline
+from wgan.serve.base.pipeline import Pipeline
 
 def interrupt(number, frame):
     raise KeyboardInterrupt

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from wgan.serve import owner
-from wgan.serve.errors import FolderInUse, OutputError
-from wgan.serve.owner import FILE, FOREVER, own
-from wgan.training import run as runs
+from wgan.serve.base import owner
+from wgan.serve.base.errors import FolderInUse, OutputError
+from wgan.serve.base.owner import FILE, FOREVER, own
+from wgan.training.records import folder as runs
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from wgan.serve.owner import own
+from wgan.serve.base.owner import own
 with own(Path(sys.argv[1]), print, shared=len(sys.argv) > 2):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,12 +10,16 @@ import pytest
 import torch
 
 from tests.make import make_generator
+from wgan.cli import main
 from wgan.export import exporter, parity
-from wgan.export.figures import Figures
-from wgan.serve import artifact
-from wgan.serve.backend import Backend, open_backend
-from wgan.serve.cli import main
-from wgan.serve.errors import (
+from wgan.export.parity.figures import Figures
+from wgan.export.reference.generator import TorchBackend, TrainedGenerator
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.base import Backend
+from wgan.serve.backends.memory import runtime_failure
+from wgan.serve.backends.onnxrt.backend import OnnxBackend
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import (
     ArtifactError,
     BackendError,
     BackendOutOfMemory,
@@ -24,11 +28,8 @@ from wgan.serve.errors import (
     ExportError,
     ParityError,
 )
-from wgan.serve.images import to_uint8
-from wgan.serve.latents import latents
-from wgan.serve.onnx_backend import OnnxBackend
-from wgan.serve.out_of_memory import runtime_failure
-from wgan.training.deploy import TorchBackend, TrainedGenerator
+from wgan.serve.latents.table import latents
+from wgan.serve.outputs.pixels import to_uint8
 
 MEASURED = ("generator.onnx", "generator.ts", "generator.fp16.onnx")
 
@@ -295,7 +296,7 @@ def test_what_cannot_be_exported_is_said(generator: TrainedGenerator, tmp_path: 
 
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.pt"])
 def test_the_same_seed_is_the_same_image_on_every_backend(tiny_export: Path, name: str) -> None:
-    from wgan.serve.sampler import sample
+    from wgan.serve.sampling.sampler import sample
 
     def pixels(path: Path) -> np.ndarray:
         with TorchBackend(path) if path.suffix == ".pt" else open_backend(path) as backend:
@@ -308,7 +309,7 @@ def test_the_same_seed_is_the_same_image_on_every_backend(tiny_export: Path, nam
 
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.pt", "generator.fp16.onnx"])
 def test_an_images_bits_do_not_depend_on_its_batch(tiny_export: Path, name: str) -> None:
-    from wgan.serve.sampler import sample
+    from wgan.serve.sampling.sampler import sample
 
     path = tiny_export / name
     with TorchBackend(path) if path.suffix == ".pt" else open_backend(path) as backend:

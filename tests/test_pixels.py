@@ -10,18 +10,19 @@ import torch
 from torch import nn
 
 from tests.make import make_generator
-from wgan.export import exporter, parity, triton
-from wgan.export.onnx import to_onnx
-from wgan.serve import artifact
-from wgan.serve.backend import open_backend
-from wgan.serve.benchmark import measure_speed
-from wgan.serve.cli import main
-from wgan.serve.errors import ArtifactError, ConfigError, ParityError
-from wgan.serve.images import to_uint8
-from wgan.serve.metadata import ImageSpec, Latent, Metadata, parse
-from wgan.serve.sampler import sample
-from wgan.training.deploy import TorchBackend, TrainedGenerator
-from wgan.training.fold import EightBit
+from wgan.cli import main
+from wgan.export import exporter, parity
+from wgan.export.formats import triton
+from wgan.export.formats.onnx import to_onnx
+from wgan.export.reference.fold import EightBit
+from wgan.export.reference.generator import TorchBackend, TrainedGenerator
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import ArtifactError, ConfigError, ParityError
+from wgan.serve.bench.speed import measure_speed
+from wgan.serve.outputs.pixels import to_uint8
+from wgan.serve.sampling.sampler import sample
 
 NAMES = ("generator.uint8.onnx", "generator.uint8.ts", "generator.fp16.uint8.onnx")
 
@@ -156,7 +157,7 @@ FLOAT, BYTES = {"layout": "NCHW", "range": [-1.0, 1.0]}, {"layout": "NHWC", "ran
     ],
 )
 def test_metadata_takes_the_two_kinds_of_image_and_no_mixture(image: dict[str, object], field: str | None) -> None:
-    from wgan.serve.metadata import _checksum
+    from wgan.serve.artifacts.metadata import _checksum
 
     values = json.loads(Metadata("onnx", "fp32", Latent(4), ImageSpec(8, 8, 3), "0" * 64).to_json())
     del values["checksum"]

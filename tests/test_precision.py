@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from wgan.training import run as runs
 from wgan.training.config import Config
-from wgan.training.loop import train
-from wgan.training.losses import critic_loss, gradient_penalty
 from wgan.training.networks import Critic
-from wgan.training.precision import FIRST_SCALE, MixedPrecision
-from wgan.training.trainer import Trainer
+from wgan.training.networks.precision import FIRST_SCALE, MixedPrecision
+from wgan.training.records import folder as runs
+from wgan.training.run.loop import train
+from wgan.training.step.losses import critic_loss, gradient_penalty
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 # of the gradient's norm: about ten units in the last place of each type

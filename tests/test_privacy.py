@@ -10,16 +10,18 @@ import pytest
 from PIL import Image
 
 from tests.make import make_generator
-from wgan.export import exporter, parity, torchscript
-from wgan.serve import artifact
-from wgan.serve.backend import open_backend
-from wgan.serve.cli import main
-from wgan.serve.privacy import last_name, without_paths
-from wgan.training import checkpoint, deploy
+from wgan.cli import main
+from wgan.export import exporter, parity
+from wgan.export.formats import torchscript
+from wgan.export.reference import generator as deploy
+from wgan.export.reference.generator import load_generator
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.privacy import last_name, without_paths
 from wgan.training.config import from_dict
-from wgan.training.deploy import load_generator
+from wgan.training.records import checkpoint
+from wgan.training.records.folder import RunFolder, name_for
 from wgan.training.report import write_report
-from wgan.training.run import RunFolder, name_for
 
 WORD = "krokodil-archive"
 PHOTOS = "marmalade"  # the folder of images

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from wgan.serve import progress as base
-from wgan.serve.progress import counter, duration
-from wgan.training.progress import Progress
+from wgan.serve.base import progress as base
+from wgan.serve.base.progress import counter, duration
+from wgan.training.run.progress import Progress
 
 VALUES = {
     "wasserstein": 12.3456,
@@ -196,7 +196,7 @@ def test_nothing_reaches_stdout(capsys):
 
 
 def test_rich_is_not_imported_before_it_is_needed():
-    code = "import sys, wgan.serve.progress; sys.exit('rich' in sys.modules)"
+    code = "import sys, wgan.serve.base.progress; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -83,7 +83,7 @@ RUN_BY: dict[str, str] = {
     "wgan train conditional=true": HAIR,
     "wgan sample --label blue -n 64": HAIR,
     "wgan train --config demo progressive=true attention=16 phase_images=5000": CLI + "test_options_are_words",
-    "torchrun --nproc-per-node 8 -m wgan.serve.cli -- train --data photos --run runs/photos": (
+    "torchrun --nproc-per-node 8 -m wgan -- train --data photos --run runs/photos": (
         "tests/test_distributed.py::test_torchrun_starts_a_lost_run_again_from_its_last_checkpoint"
     ),
     "wgan train": CLI + "test_train_without_options_is_the_documents_preset_on_faces",
@@ -133,7 +133,7 @@ def problem_with(command: str, run_by: dict[str, str]) -> str | None:
 def help_of(subcommand: str) -> str:
     # Wide and plain, so that no option is cut or coloured in two.
     env = {**os.environ, "COLUMNS": "300", "TERM": "dumb", "NO_COLOR": "1"}
-    main = "from wgan.serve.cli import main; main()"
+    main = "from wgan.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", main, subcommand, "--help"],
         env=env,
@@ -156,8 +156,8 @@ def test_every_command_of_the_readme_is_run_by_a_test_or_by_ci():
 
 
 def test_the_options_of_every_wgan_command_in_the_readme_exist():
-    if importlib.util.find_spec("wgan.serve.cli") is None:
-        pytest.skip("wgan.serve.cli is not there yet")
+    if importlib.util.find_spec("wgan.cli") is None:
+        pytest.skip("wgan.cli is not there yet")
     for line in commands(README):
         for command in re.split(r"\s(?:\|\|?|&&|;|>)\s", line):
             words = shlex.split(command)

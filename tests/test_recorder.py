@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from wgan.training import fast
-from wgan.training.fast import CudaRecorder
+from wgan.training.step import fast
+from wgan.training.step.fast import CudaRecorder
 
 POOL = (0, 1)
 

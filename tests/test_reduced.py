@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from tests.make import make_generator
-from wgan.export import exporter, parity, reduced
-from wgan.serve import artifact
-from wgan.serve.backend import open_backend
-from wgan.serve.cli import main
-from wgan.serve.errors import ArtifactError, ConfigError, ParityError
-from wgan.serve.latents import latents
-from wgan.serve.metadata import ImageSpec, Latent, Metadata, parse
-from wgan.serve.sampler import sample
-from wgan.training.deploy import TorchBackend, TrainedGenerator, save_generator
+from wgan.cli import main
+from wgan.export import exporter, parity
+from wgan.export.reference import reduced
+from wgan.export.reference.generator import TorchBackend, TrainedGenerator, save_generator
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import ArtifactError, ConfigError, ParityError
+from wgan.serve.latents.table import latents
+from wgan.serve.sampling.sampler import sample
 
 
 @pytest.fixture(scope="module")

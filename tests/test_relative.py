@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wgan.training.relative import MOST, Relative
+from wgan.training.measures.diversity import MOST, Relative
 
 DICE = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wgan.serve.cli import main
+from wgan.cli import main
 
 
 @pytest.fixture(scope="module")

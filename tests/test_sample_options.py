@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from tests.make import make_generator
+from wgan.cli import main
 from wgan.export import exporter
-from wgan.serve import progress
-from wgan.serve.cli import main
-from wgan.serve.latent_sources import between, slerp
-from wgan.serve.latents import latents
-from wgan.serve.truncation import Truncation
+from wgan.serve.base import progress
+from wgan.serve.latents.sources import between, slerp
+from wgan.serve.latents.table import latents
+from wgan.serve.latents.truncation import Truncation
 
 COLOURS = ("red", "green", "blue")
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.test_training import TINY, Reals
-from wgan.training.schedule import rate_factor
-from wgan.training.trainer import Trainer
+from wgan.training.config.schedule import rate_factor
+from wgan.training.step.trainer import Trainer
 
 
 @pytest.mark.parametrize(

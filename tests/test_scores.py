@@ -9,7 +9,13 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from wgan.training.scores import ClassifierScore, Gaussian, Moments, frechet_distance, kernel_distance
+from wgan.training.measures.feature_distances import (
+    ClassifierScore,
+    Gaussian,
+    Moments,
+    frechet_distance,
+    kernel_distance,
+)
 
 
 def normal(seed: int, count: int, width: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:

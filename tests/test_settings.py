@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from wgan.serve.errors import DatasetError
+from wgan.serve.base.errors import DatasetError
 from wgan.training.config import FIELDS, Config
-from wgan.training.growth import stage_at
-from wgan.training.session import open_data
-from wgan.training.trainer import Trainer
+from wgan.training.run.session import open_data
+from wgan.training.step.growth import stage_at
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 TINY = Config(

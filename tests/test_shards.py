@@ -13,12 +13,12 @@ import pytest
 
 from tests.fake_generator import FakeGenerator
 from tests.full_disk import disk_full_after
-from wgan.serve import shards
-from wgan.serve.errors import ConfigError, OutputError
-from wgan.serve.latent_sources import from_table
-from wgan.serve.sample_run import Run
-from wgan.serve.shards import Part, ShardSet
-from wgan.serve.truncation import Truncation
+from wgan.serve.base.errors import ConfigError, OutputError
+from wgan.serve.latents.sources import from_table
+from wgan.serve.latents.truncation import Truncation
+from wgan.serve.outputs import shards
+from wgan.serve.outputs.shards import Part, ShardSet
+from wgan.serve.sampling.run import Run
 
 
 def make(out, count=50, size=8, part=None, batch=5, truncation=None, label=None, said=None, first=3, **fake):
@@ -60,7 +60,7 @@ def test_a_killed_run_continued_gives_the_same_bytes(tmp_path):
 import os, signal
 from pathlib import Path
 from tests.test_shards import make
-from wgan.serve.output import Output
+from wgan.serve.outputs.base import Output
 written = Output.write
 count = 0
 def write(self, *rest):

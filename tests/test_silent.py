@@ -24,7 +24,7 @@ NAMELESS = 54_321  # a user's number that no passwd knows
 EVERYBODYS = ("/tmp", "/var/tmp", "/dev/shm")
 COMMANDS = """
 import sys
-from wgan.serve.cli import main
+from wgan.cli import main
 for words in {commands}:
     code = main(words)
     print(code, *words)
@@ -78,7 +78,7 @@ def test_telemetry_is_the_users_to_turn_on(recorder: Path, tmp_path: Path) -> No
 
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 29):
         pytest.skip("this ONNX Runtime has no telemetry on Linux")
-    script = "from wgan.serve import onnx_runtime; onnx_runtime.load()"
+    script = "from wgan.serve.backends.onnxrt import runtime as onnx_runtime; onnx_runtime.load()"
     (tmp_path / "off").mkdir()
     assert Watched(recorder, tmp_path / "off", script).left == []
     (tmp_path / "on").mkdir()
@@ -144,13 +144,16 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
         return found
 
     before = strewn()
-    line = said("from wgan.serve.cli import main; main('sample -n 2 --model ../generator.onnx --out a.npy'.split())")
+    line = said("from wgan.cli import main; main('sample -n 2 --model ../generator.onnx --out a.npy'.split())")
     assert re.fullmatch(r"2 images \(seeds 0 to 1\) with onnx on cpu, [\d,.]+ images/s: a\.npy\n", line), line
     assert {path.name for path in place.rglob("*") if path.is_file()} == {"a.npy", "generator.onnx"}
     assert list((place / "tmp").iterdir()) == []
     assert strewn() == before
     # where a cache would lie is no error either
-    assert said("from wgan.serve.timing_cache import cache_folder; print(cache_folder())") == "None\n" or not user
+    assert (
+        said("from wgan.serve.backends.trt.timing_cache import cache_folder; print(cache_folder())") == "None\n"
+        or not user
+    )
     import onnxruntime
 
     if user and tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 29):
@@ -191,8 +194,8 @@ def test_an_evaluation_fetches_the_inception_weights_where_it_has_none(
     words = ["eval", "--model", str(tiny_export / "generator.onnx"), "-n", "2", "--device", "cpu"]
     script = f"""
 import os
-from wgan.serve.cli import main
-from wgan.training import fidelity
+from wgan.cli import main
+from wgan.training.measures import fidelity
 fidelity.frechet_distance = lambda *sides: 0.0  # a quarter of a minute of algebra, which asks for no host
 assert main({[*words, "--inception-weights", str(inception_weights)]}) == 0
 assert not os.path.exists(os.environ["RECORD_NETWORK"])

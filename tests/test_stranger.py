@@ -10,13 +10,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from wgan.serve.artifact import read
-from wgan.serve.cli import main
-from wgan.serve.errors import ArtifactError
-from wgan.serve.external_data import external_files
-from wgan.serve.images import to_uint8
-from wgan.serve.latents import latents
-from wgan.serve.stranger import Stranger, open_any
+from wgan.cli import main
+from wgan.serve.artifacts.artifact import read
+from wgan.serve.artifacts.external_data import external_files
+from wgan.serve.backends.onnxrt.stranger import Stranger, open_any
+from wgan.serve.base.errors import ArtifactError
+from wgan.serve.latents.table import latents
+from wgan.serve.outputs.pixels import to_uint8
 
 Z, SIDE = 6, 8
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wgan.serve.errors import CheckpointError
+from wgan.serve.base.errors import CheckpointError
 from wgan.training.data import ImageSet
 from wgan.training.data.stream import BatchStream, permutation
 

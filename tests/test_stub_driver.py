@@ -19,7 +19,7 @@ MARK = "\x1e"
 # runs each list of words as a command; a mark ends what it has said, and on stdout its exit code follows
 RUN_ALL = """
 import json, sys
-from wgan.serve.cli import main
+from wgan.cli import main
 for words in json.loads(sys.argv[1]):
     code = main(words)
     print("\\x1e%d" % code, end="\\x1e", flush=True)
@@ -90,7 +90,7 @@ def test_a_library_that_onnx_runtime_lacks_is_named_without_its_noise(
     model = ["sample", "-n", "1", "--model", str(tiny_export / "generator.onnx"), "--out", "a.npy"]
     # as if the packages were not there; and cuda-bindings, which would tell of the driver first
     before = "import onnxruntime; onnxruntime.preload_dlls = lambda: print('noise')\n"
-    before += "from unittest.mock import Mock; from wgan.serve import verdicts; verdicts.Cuda = Mock()\n"
+    before += "from unittest.mock import Mock; from wgan.serve.backends import gaps; gaps.Cuda = Mock()\n"
     taken, asked, doctor = run(
         driver, tmp_path, model, [*model, "--provider", "cuda"], ["doctor", "--json"], before=before
     )

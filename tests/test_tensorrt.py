@@ -19,21 +19,26 @@ from torch import nn
 
 from tests.fake_cuda import FakeRuntime
 from tests.make import make_generator
+from wgan.cli import main
 from wgan.export import exporter
-from wgan.export.onnx import to_onnx
-from wgan.serve import artifact, tensorrt_api, tensorrt_build, tensorrt_fit, tensorrt_readback, timing_cache
-from wgan.serve.artifact import Artifact
-from wgan.serve.backend import open_backend
-from wgan.serve.cli import main
-from wgan.serve.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError
-from wgan.serve.gpu import Gpu, first_gpu
-from wgan.serve.metadata import PRECISIONS
-from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt, naming_tensorrt, progress_monitor, started
-from wgan.serve.tensorrt_build import RTX_TARGETS, BuildOptions, Built, build_engine, parse_capabilities
-from wgan.serve.tensorrt_fit import rebuild_if_needed
-from wgan.serve.tensorrt_readback import half_layers, read_back
-from wgan.training.deploy import TrainedGenerator
-from wgan.training.fold import as_deployed
+from wgan.export.formats.onnx import to_onnx
+from wgan.export.reference.fold import as_deployed
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.artifact import Artifact
+from wgan.serve.artifacts.metadata import PRECISIONS
+from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.trt import api as tensorrt_api
+from wgan.serve.backends.trt import build as tensorrt_build
+from wgan.serve.backends.trt import fit as tensorrt_fit
+from wgan.serve.backends.trt import readback as tensorrt_readback
+from wgan.serve.backends.trt import timing_cache
+from wgan.serve.backends.trt.api import collecting_logger, load_tensorrt, naming_tensorrt, progress_monitor, started
+from wgan.serve.backends.trt.build import RTX_TARGETS, BuildOptions, Built, build_engine, parse_capabilities
+from wgan.serve.backends.trt.fit import rebuild_if_needed
+from wgan.serve.backends.trt.readback import half_layers, read_back
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, ConfigError, ExportError
+from wgan.serve.machine.gpu import Gpu, first_gpu
 
 GPU = Gpu("NVIDIA GeForce RTX 3060", (8, 6), 2**33)
 needs_no_gpu = pytest.mark.skipif(first_gpu() is not None, reason="shows what happens where there is no GPU")
@@ -286,8 +291,8 @@ def test_a_build_asks_whether_cuda_and_tensorrt_start(monkeypatch: pytest.Monkey
 
 REAL = """
 import tensorrt_lean_bindings as api
-from wgan.serve.errors import BackendUnavailable
-from wgan.serve.tensorrt_api import collecting_logger, open_engine
+from wgan.serve.base.errors import BackendUnavailable
+from wgan.serve.backends.trt.api import collecting_logger, open_engine
 
 try:
     open_engine(api, collecting_logger(api), b"x" * 100, False)

@@ -12,10 +12,10 @@ import onnx
 import pytest
 
 from wgan.export import exporter
-from wgan.serve.backend import open_backend
-from wgan.serve.latents import latents
-from wgan.serve.tensorrt_api import collecting_logger, load_tensorrt
-from wgan.training.deploy import TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.trt.api import collecting_logger, load_tensorrt
+from wgan.serve.latents.table import latents
 
 ONNX = ("generator.onnx", "generator.fp16.onnx")
 TORCHSCRIPT = ("generator.ts", "generator.fp16.ts")

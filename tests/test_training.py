@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from wgan.serve.errors import CheckpointError, ConfigError, DatasetError, OutputError, TrainingError
-from wgan.training import checkpoint
-from wgan.training import run as runs
-from wgan.training import session as training_session
+from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError, OutputError, TrainingError
 from wgan.training.config import Config
-from wgan.training.history import read
-from wgan.training.loop import train
-from wgan.training.session import Session
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run import session as training_session
+from wgan.training.run.loop import train
+from wgan.training.run.session import Session
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 TINY = Config(

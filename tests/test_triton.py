@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from wgan.export import exporter, triton
-from wgan.serve import artifact
-from wgan.serve.cli import main
-from wgan.serve.errors import ConfigError, ExportError
-from wgan.serve.metadata import Metadata
+from wgan.cli import main
+from wgan.export import exporter
+from wgan.export.formats import triton
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.metadata import Metadata
+from wgan.serve.base.errors import ConfigError, ExportError
 
 Parse = Callable[[str], Any]
 

@@ -14,16 +14,19 @@ import pytest
 from tests import fake_tensorrt
 from tests.fake_cuda import FakeRuntime
 from tests.fake_tensorrt import EngineInvalidityDiagnostics, EngineValidity, FakeRtx, FakeTensorrt, TensorIOMode
-from wgan.serve import artifact, tensorrt_fit, trt_backend
-from wgan.serve.backend import Backend, Batch, open_backend
-from wgan.serve.errors import ArtifactError, BackendError, BackendUnavailable
-from wgan.serve.gpu import Gpu, first_gpu
-from wgan.serve.images import to_uint8
-from wgan.serve.latents import latents
-from wgan.serve.metadata import ImageSpec, Latent, Metadata
-from wgan.serve.sampler import sample
-from wgan.serve.trt_backend import TrtBackend
-from wgan.serve.trt_engine import GRAPHS
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.backends.base import Backend, Batch
+from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.trt import backend as trt_backend
+from wgan.serve.backends.trt import fit as tensorrt_fit
+from wgan.serve.backends.trt.backend import TrtBackend
+from wgan.serve.backends.trt.engine import GRAPHS
+from wgan.serve.base.errors import ArtifactError, BackendError, BackendUnavailable
+from wgan.serve.latents.table import latents
+from wgan.serve.machine.gpu import Gpu, first_gpu
+from wgan.serve.outputs.pixels import to_uint8
+from wgan.serve.sampling.sampler import sample
 
 DIM, MOST, SHAPE = 6, 8, (3, 4, 5)
 MIX = np.random.default_rng(0).standard_normal((DIM, 60)).astype(np.float32)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from wgan.serve.errors import ConfigError
-from wgan.serve.latents import latents
-from wgan.serve.truncation import KINDS, Truncation
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.latents.table import latents
+from wgan.serve.latents.truncation import KINDS, Truncation
 
 GOLDEN = "1983152fa928df19615d732d8ef79c3a8b2fee96bdb57dae4fbd6e7ad581225c"
 DIGEST = """
 import hashlib
-from wgan.serve.latents import latents
-from wgan.serve.truncation import Truncation
+from wgan.serve.latents.table import latents
+from wgan.serve.latents.truncation import Truncation
 parts = [Truncation(t)(latents(0, 500, 100)).astype("<f4").tobytes() for t in (0.5, 2.0, 5.0)]
 print(hashlib.sha256(b"".join(parts)).hexdigest())
 """

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.test_owner import end, start, who
+from wgan.cli import main
+from wgan.commands import export as commands_export
 from wgan.export import exporter
-from wgan.serve import artifact, commands_export
-from wgan.serve.cli import main
-from wgan.serve.owner import FILE
-from wgan.training import checkpoint
-from wgan.training.deploy import TrainedGenerator, load_generator, save_generator
+from wgan.export.reference.generator import TrainedGenerator, load_generator, save_generator
+from wgan.serve.artifacts import artifact
+from wgan.serve.base.owner import FILE
+from wgan.training.records import checkpoint
 
 TINY = ["image_size=8", "base_channels=1", "latent_dim=2", "faces_count=64", "batch_size=8", "n_critic=1",
         "validate_images=16", "log_every=1", "checkpoint_every=1"]  # fmt: skip
@@ -68,7 +69,7 @@ def test_a_start_that_is_refused_leaves_no_folder(tmp_path: Path, capsys: pytest
 
 
 def wgan(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "wgan.serve.cli", *words]
+    command = [sys.executable, "-m", "wgan", *words]
     return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -11,16 +11,16 @@ import torch
 
 from tests.test_training import assert_same_state
 from wgan.export import exporter
-from wgan.serve import artifact
-from wgan.serve.backend import open_backend
-from wgan.serve.gpu import gpu_count
-from wgan.training import checkpoint
-from wgan.training import run as runs
+from wgan.export.reference.generator import load_generator
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.open import open_backend
+from wgan.serve.machine.gpu import gpu_count
 from wgan.training.config import Config
-from wgan.training.deploy import load_generator
-from wgan.training.history import read
-from wgan.training.loop import train
-from wgan.training.trainer import Trainer
+from wgan.training.records import checkpoint
+from wgan.training.records import folder as runs
+from wgan.training.records.history import read
+from wgan.training.run.loop import train
+from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
 STEPS, STOPPED_AFTER = 6, 3

@@ -19,7 +19,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from wgan.serve.errors import ConfigError, TrainingError
+from wgan.serve.base.errors import ConfigError, TrainingError
 
 TIMEOUT = timedelta(minutes=30)  # the first process validates and decodes images alone
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"

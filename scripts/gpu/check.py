@@ -206,7 +206,7 @@ def last_line(path: Path, start: int) -> str:
 def importable() -> bool:
     """Whether `wgan` is what stands in this checkout."""
     try:
-        found = importlib.util.find_spec("wgan.serve.errors")
+        found = importlib.util.find_spec("wgan.serve.base.errors")
     except ImportError:
         return False
     own = ROOT / "serve" / "errors.py"

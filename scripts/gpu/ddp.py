@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 from gpu.rows import Here
 from gpu.training import WAYS, Reals, apart, moved, settings
 from wgan.training.distributed import World, join
-from wgan.training.trainer import Trainer
+from wgan.training.step.trainer import Trainer
 
 MOST = 0.1  # as far apart as rounding may take them
 STEPS = 5

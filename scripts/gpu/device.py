@@ -4,9 +4,9 @@ import torch
 from benching import machine, seconds
 
 from gpu.rows import Here, Row
-from wgan.serve.bench_peak import torch_peak
-from wgan.serve.gpu import query_driver
-from wgan.serve.requirements import installed
+from wgan.serve.bench.peak import torch_peak
+from wgan.serve.machine.gpu import query_driver
+from wgan.serve.machine.requirements import installed
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx",

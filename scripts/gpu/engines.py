@@ -9,15 +9,15 @@ from pathlib import Path
 
 from gpu.rows import Here
 from tests.make import make_generator
+from wgan.cli import main as wgan
 from wgan.export import exporter
-from wgan.serve.artifact import read, sidecar, write_sidecar
-from wgan.serve.backend import open_backend
-from wgan.serve.cli import main as wgan
-from wgan.serve.errors import BackendUnavailable, ConfigError, WganError
-from wgan.serve.tensorrt_api import load_tensorrt
-from wgan.serve.tensorrt_build import BuildOptions
-from wgan.serve.tensorrt_fit import TRUST
-from wgan.training.deploy import TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.artifacts.artifact import read, sidecar, write_sidecar
+from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.trt.api import load_tensorrt
+from wgan.serve.backends.trt.build import BuildOptions
+from wgan.serve.backends.trt.fit import TRUST
+from wgan.serve.base.errors import BackendUnavailable, ConfigError, WganError
 
 ELSEWHERE = {
     "version-compatible": BuildOptions(version_compatible=True),

@@ -5,8 +5,8 @@ from pathlib import Path
 from gpu.rows import Here
 from tests.make import make_generator
 from wgan.export import exporter
-from wgan.serve.tensorrt_build import BuildOptions
-from wgan.training.deploy import TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.backends.trt.build import BuildOptions
 
 
 def generator(here: Here, classes: tuple[str, ...] | None = None) -> TrainedGenerator:

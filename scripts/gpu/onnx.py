@@ -6,12 +6,12 @@ from pathlib import Path
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
 from wgan.export import exporter
-from wgan.serve import onnx_runtime
-from wgan.serve.backend import open_backend
-from wgan.serve.benchmark import measure_speed
-from wgan.serve.errors import BackendUnavailable, WganError
-from wgan.serve.onnx_providers import cuda_gap, tensorrt_gap
-from wgan.serve.requirements import installer
+from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.serve.backends.onnxrt.providers import cuda_gap, tensorrt_gap
+from wgan.serve.backends.open import open_backend
+from wgan.serve.base.errors import BackendUnavailable, WganError
+from wgan.serve.bench.speed import measure_speed
+from wgan.serve.machine.requirements import installer
 
 FIGURES = ("device", "max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs")
 FILES = (("fp32", "float32"), ("fp16", "float32"), ("fp16", "uint8"))

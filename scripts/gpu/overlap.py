@@ -10,12 +10,13 @@ import numpy as np
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
 from wgan.export import exporter
-from wgan.serve import artifact
-from wgan.serve.backend import Backend, open_backend
-from wgan.serve.errors import BackendUnavailable, WganError
-from wgan.serve.images import to_uint8
-from wgan.serve.latents import latents
-from wgan.serve.trt_backend import TrtBackend
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.base import Backend
+from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.trt.backend import TrtBackend
+from wgan.serve.base.errors import BackendUnavailable, WganError
+from wgan.serve.latents.table import latents
+from wgan.serve.outputs.pixels import to_uint8
 
 AIM = 1e6  # images a second in float16
 SIZES = {1: 400, 64: 100, 256: 40}  # batch: how many of them are timed

@@ -14,7 +14,7 @@ from gpu.rows import Here, Row
 from gpu.training import BATCHES, WAYS, Reals, apart, moved, settings
 from gpu.warm import ms_of, started
 from wgan.training.config import Config
-from wgan.training.trainer import Trainer
+from wgan.training.step.trainer import Trainer
 
 # rounding turns gradients near zero, and Adam makes steps of them
 BOUNDS = {"fp32": 0.1, "bf16": 0.5, "fp16": 0.5}

@@ -12,12 +12,12 @@ from typing import Any
 from gpu.rows import CUT_OFF, FAILED, RESULTS, Here, Row, row_of
 from gpu.training import BATCHES, TINY
 from gpu.warm import best, ms_of, started
-from wgan.training.history import read
+from wgan.training.records.history import read
 
 AROUND = 60.0  # seconds for faces, compiling, validations and the export
 SHARE = 0.85  # of the rest that steps are planned for
 LARGEST = 16 * 2**20
-WGAN = [sys.executable, "-P", "-c", "import sys; from wgan.serve.cli import main; sys.exit(main(sys.argv[1:]))"]
+WGAN = [sys.executable, "-P", "-c", "import sys; from wgan.cli import main; sys.exit(main(sys.argv[1:]))"]
 
 
 def run(here: Here) -> None:

@@ -10,7 +10,7 @@ from benching import peaks
 
 from gpu.rows import Here
 from gpu.training import BATCHES, batch, settings
-from wgan.serve.bench_peak import torch_peak
+from wgan.serve.bench.peak import torch_peak
 from wgan.training.config import Config
 
 MAIN = (BASELINE, "ours fp32", "ours bf16", "ours bf16 graphs", "ours bf16 compiled", "ours bf16 compiled, graphs")

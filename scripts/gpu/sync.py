@@ -7,7 +7,7 @@ from gpu.rows import Here
 from gpu.training import WAYS, settings
 from wgan.training.data import ImageSet
 from wgan.training.data.stream import BatchStream
-from wgan.training.trainer import Trainer
+from wgan.training.step.trainer import Trainer
 
 AUGMENTED = {"augment_flip": 0.5, "augment_enlarge": 1.125, "augment_brightness": 0.2, "augment_contrast": 0.2}
 

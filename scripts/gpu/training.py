@@ -8,7 +8,7 @@ from torch import Tensor
 from gpu.rows import Here
 from wgan.training import config
 from wgan.training.config import Config
-from wgan.training.trainer import Trainer
+from wgan.training.step.trainer import Trainer
 
 BATCHES = (64, 512)  # that steps are timed with
 TINY: dict[str, Any] = {"image_size": 8, "base_channels": 2, "batch_size": 8, "n_critic": 2}

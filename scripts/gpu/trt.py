@@ -13,15 +13,15 @@ import numpy as np
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
 from wgan.export import exporter
-from wgan.serve import artifact
-from wgan.serve.errors import BackendUnavailable, WganError
-from wgan.serve.gpu import first_gpu
-from wgan.serve.latents import latents
-from wgan.serve.requirements import installer
-from wgan.serve.tensorrt_api import MODULES, load_tensorrt, unlisted
-from wgan.serve.tensorrt_build import BuildOptions
-from wgan.serve.trt_backend import TrtBackend
-from wgan.training.deploy import TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.artifacts import artifact
+from wgan.serve.backends.trt.api import MODULES, load_tensorrt, unlisted
+from wgan.serve.backends.trt.backend import TrtBackend
+from wgan.serve.backends.trt.build import BuildOptions
+from wgan.serve.base.errors import BackendUnavailable, WganError
+from wgan.serve.latents.table import latents
+from wgan.serve.machine.gpu import first_gpu
+from wgan.serve.machine.requirements import installer
 
 SAME = 1e-5  # between runs of one engine, recorded or not
 KEPT = ("runtime", "version", "compute_capabilities", "types_from", "half_layers")

@@ -3,7 +3,7 @@
 from wgan.training.advice.remedies import Remedy, higher
 from wgan.training.advice.rule import FEW, MANY, RISE, STABILITY, Rule
 from wgan.training.advice.signs import Signs
-from wgan.training.schedule import rate_factor
+from wgan.training.config.schedule import rate_factor
 
 
 class Ahead(Rule):

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from wgan.training.config import Config
-from wgan.training.growth import grown_after
+from wgan.training.step.growth import grown_after
 
 POINT_STEPS = 10  # generator updates that a point averages at least: single batches are too noisy to judge
 # Points left out at the start. A new critic is flat (norm 0) and takes a hundred steps to become 1-Lipschitz; its

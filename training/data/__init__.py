@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.errors import DatasetError
-from wgan.training import faces
+from wgan.serve.base.errors import DatasetError
+from wgan.training.data import faces
 from wgan.training.data.cache import ProgressFn, load_or_build
 from wgan.training.data.decode import Shape
 from wgan.training.data.listing import printable

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.errors import DatasetError
+from wgan.serve.base.errors import DatasetError
 from wgan.training.data.decode import Shape, Unreadable, decode
 from wgan.training.data.listing import class_labels, fingerprint, is_image, printable
 

@@ -18,11 +18,11 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.errors import DatasetError, OutputError
-from wgan.serve.files import atomic_path, atomic_write
-from wgan.serve.foreign_array import reading_array
-from wgan.serve.foreign_json import parse_json
-from wgan.serve.pipeline import Pipeline
+from wgan.serve.base.errors import DatasetError, OutputError
+from wgan.serve.base.files import atomic_path, atomic_write
+from wgan.serve.base.foreign_array import reading_array
+from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.base.pipeline import Pipeline
 from wgan.training.data.decode import Shape, Unreadable
 from wgan.training.data.listing import printable
 from wgan.training.data.sources import Source

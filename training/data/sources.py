@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wgan.serve.errors import DatasetError
-from wgan.serve.files import expanded
-from wgan.training import faces
+from wgan.serve.base.errors import DatasetError
+from wgan.serve.base.files import expanded
+from wgan.training.data import faces
 from wgan.training.data.archive import Zip
 from wgan.training.data.decode import Shape, Unreadable, decode
 from wgan.training.data.listing import SUFFIXES, class_labels, fingerprint, is_image, printable

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wgan.serve.errors import CheckpointError
+from wgan.serve.base.errors import CheckpointError
 from wgan.training.data import ImageSet
 from wgan.training.distributed import World
 

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
 from wgan.training.networks.norm import BatchNorm1d, BatchNorm2d, InLanes, Lanes
-from wgan.training.precision import widened
+from wgan.training.networks.precision import widened
 
 QUIET = 0.1  # scale that a further layer's norm starts with
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear

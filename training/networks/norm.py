@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from wgan.training.precision import widened
+from wgan.training.networks.precision import widened
 
 
 class Lanes(Protocol):

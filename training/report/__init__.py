@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan.serve.files import atomic_write
+from wgan.serve.base.files import atomic_write
 from wgan.serve.page.html import text
 from wgan.serve.page.style import page
 from wgan.training.report import sections

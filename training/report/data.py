@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan.serve import artifact
-from wgan.serve.errors import ArtifactError
-from wgan.serve.foreign_json import parse_json
+from wgan.serve.artifacts import artifact
+from wgan.serve.base.errors import ArtifactError
+from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.base.privacy import given_name, public_line, public_settings
 from wgan.serve.page.html import number
-from wgan.serve.privacy import given_name, public_line, public_settings
-from wgan.training import flat_yaml, history
+from wgan.training.config import flat_yaml
+from wgan.training.records import history
 
 Values = Mapping[str, Any]
 

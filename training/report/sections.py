@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from wgan.serve.base.progress import duration
 from wgan.serve.page.curves import Line, chart
 from wgan.serve.page.html import bars, count, figure, note, number, pairs, picture, row, section, table, text
-from wgan.serve.progress import duration
 from wgan.training.report.data import RunData, Values, levels, mapping
 
 STRIP = 60  # grids in the strip: about a megabyte

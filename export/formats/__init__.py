@@ -1,0 +1,1 @@
+"""How a generator becomes a file of each format."""

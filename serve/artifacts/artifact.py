@@ -1,0 +1,149 @@
+"""Exported files: read before any runtime sees them, and refused unless their bytes are those they were made of."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wgan.serve.artifacts.containers import Damaged, join, split
+from wgan.serve.artifacts.metadata import Metadata, parse
+from wgan.serve.base.errors import ArtifactError
+from wgan.serve.base.files import atomic_write
+
+SUFFIXES = {".onnx": "onnx", ".ts": "torchscript", ".plan": "trt"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An exported file whose bytes are what its metadata records."""
+
+    path: Path
+    metadata: Metadata
+    data: bytes
+
+
+class Foreign(ArtifactError):
+    """A file of a known format that wgan did not write; ``data`` are its bytes, ``digest`` their SHA-256."""
+
+    def __init__(self, path: Path, kind: str, data: bytes, digest: str):
+        message = f"{path} carries no wgan metadata: it was not exported by wgan"
+        if kind == "torchscript":
+            message += "; a TorchScript file is a program that loading runs, so wgan loads its own alone"
+        super().__init__(message)
+        self.data, self.digest = data, digest
+
+
+def format_of(path: Path) -> str:
+    """The artifact format that the file's ending means.
+
+    Raises:
+        ArtifactError: an ending that is none of ours.
+    """
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise ArtifactError(f"{path}: not an artifact; the endings are {', '.join(SUFFIXES)}") from None
+
+
+def read(path: Path) -> Artifact:
+    """The artifact in a file, checked.
+
+    Raises:
+        ArtifactError: missing, unreadable, truncated, altered, without metadata or of a newer schema.
+    """
+    kind = format_of(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"no file {path}: run `wgan export` or name another with --model") from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise _too_large(path) from None
+    beside = None
+    if kind == "trt":
+        with suppress(OSError):
+            beside = sidecar(path).read_bytes()
+    return _checked(path, data, beside)
+
+
+def assembled(path: Path, payload: bytes, metadata: Metadata) -> Artifact:
+    """What `write` would write and `read` then read, without a file. Raises ArtifactError as `read`."""
+    text = metadata.to_json().encode()
+    return _checked(path, join(metadata.format, payload, text), text)
+
+
+def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
+    """A file's bytes, and those of the metadata that lies beside a plan, as an artifact."""
+    kind = format_of(path)
+    try:
+        text, digest = split(kind, data)
+    except Damaged as error:
+        raise ArtifactError(f"{path} is damaged or no {error} file: copy or export it again") from None
+    except MemoryError:
+        raise _too_large(path) from None
+    if kind == "trt":
+        text = beside
+    if text is None:
+        raise Foreign(path, kind, data, digest)
+    metadata = parse(text, str(path))
+    if metadata.format != kind:
+        raise ArtifactError(f"{path} holds {metadata.format}, its ending says {kind}: rename it")
+    if metadata.payload_sha256 != digest:
+        raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; copy or export it again")
+    return Artifact(path, metadata, data)
+
+
+def _too_large(path: Path) -> ArtifactError:
+    return ArtifactError(f"{path} is larger than the memory that is free here: free some, or take a smaller file")
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """The artifacts in a folder, by name; their content is not looked at."""
+    return sorted(path for path in folder.glob("generator*") if path.suffix in SUFFIXES)
+
+
+def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
+    """An artifact in a few words: for `--json` and the report page."""
+    return {
+        "file": path.name,
+        "path": str(path),
+        "format": metadata.format,
+        "precision": metadata.precision,
+        "classes": metadata.classes,
+        "output": metadata.image.dtype,
+        "bytes": path.stat().st_size,
+        "parity": metadata.parity,
+    }
+
+
+def write(path: Path, payload: bytes, metadata: Metadata) -> None:
+    """Writes an artifact whole or not at all.
+
+    Args:
+        path: the file; a plan's metadata goes beside it.
+        payload: the bytes as the exporter made them, without metadata.
+        metadata: its ``payload_sha256`` must be `payload_digest` of them.
+
+    Raises:
+        OutputError: it cannot be written; a file that was there before is untouched.
+    """
+    # the plan first: a sidecar without its plan would be refused, a plan without one only unknown
+    atomic_write(path, join(metadata.format, payload, metadata.to_json().encode()))
+    if metadata.format == "trt":
+        write_sidecar(path, metadata)
+
+
+def write_sidecar(path: Path, metadata: Metadata) -> None:
+    """Writes the metadata beside a plan."""
+    atomic_write(sidecar(path), metadata.to_json().encode())
+
+
+def payload_digest(kind: str, payload: bytes) -> str:
+    """SHA-256 of an artifact's content without its metadata, in hex."""
+    return split(kind, payload)[1]
+
+
+def sidecar(path: Path) -> Path:
+    """Where a plan's metadata lies."""
+    return path.with_name(path.name + ".json")

@@ -1,0 +1,163 @@
+"""How metadata lies in each format, read and written with the standard library alone.
+
+ONNX         a `metadata_props` entry, appended: a protobuf message may be continued at its end
+TorchScript  the extra file `wgan.json` in the zip archive
+TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
+"""
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from wgan.serve.artifacts.metadata import KEY
+
+
+class Damaged(Exception):
+    """The bytes are no file of their format; the text says what they should have been."""
+
+
+def split(kind: str, data: bytes) -> tuple[bytes | None, str]:
+    """A file's metadata, if it carries any, and the SHA-256 of everything else.
+
+    Args:
+        kind: onnx, torchscript or trt.
+        data: the whole file.
+
+    Raises:
+        Damaged: truncated, or not of this format.
+    """
+    if kind == "onnx":
+        return _split_onnx(data)
+    if kind == "torchscript":
+        return _split_torchscript(data)
+    return None, hashlib.sha256(data).hexdigest()
+
+
+def join(kind: str, payload: bytes, text: bytes) -> bytes:
+    """The file that holds the payload and, where the format has a place for it, the metadata."""
+    if kind == "onnx":
+        return payload + _encode(_METADATA_PROPS, _encode(1, KEY.encode()) + _encode(2, text))
+    if kind == "torchscript":
+        return _join_torchscript(payload, text)
+    return payload
+
+
+# An archive may hold so many times what it weighs: torch compresses its code alone, and a bomb unpacks a thousandfold
+MOST_UNPACKED = 4
+MOST_METADATA = 2**22
+_PIECE = 2**20
+
+
+def _split_torchscript(data: bytes) -> tuple[bytes | None, str]:
+    text, digest = None, hashlib.sha256()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MOST_UNPACKED * len(data):
+                raise Damaged("TorchScript")
+            for name in sorted(archive.namelist()):
+                info = archive.getinfo(name)
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Damaged("TorchScript")  # torch writes no others
+                inner, left = name.split("/", 1)[-1], info.file_size
+                ours = inner == f"extra/{KEY}.json"
+                if ours and left > MOST_METADATA:
+                    raise Damaged("TorchScript")
+                if not ours:
+                    digest.update(f"{inner}\0{left}\0".encode())
+                parts = []
+                with archive.open(info) as file:  # checks the CRC at its end
+                    # piece by piece: one whole would be unpacked beyond the size that it states
+                    while piece := file.read(_PIECE):
+                        left -= len(piece)
+                        parts.append(piece) if ours else digest.update(piece)
+                if left:
+                    raise Damaged("TorchScript")
+                if ours:
+                    text = b"".join(parts)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError, RuntimeError):
+        raise Damaged("TorchScript") from None
+    return text, digest.hexdigest()
+
+
+def _join_torchscript(payload: bytes, text: bytes) -> bytes:
+    file = io.BytesIO(payload)
+    with zipfile.ZipFile(file, "a") as archive:
+        root = archive.namelist()[0].split("/", 1)[0]
+        # a fixed date: the same export gives the same bytes
+        archive.writestr(zipfile.ZipInfo(f"{root}/extra/{KEY}.json"), text)
+    return file.getvalue()
+
+
+# ONNX: ModelProto.metadata_props is field 14, repeated StringStringEntryProto {1: key, 2: value}.
+# Wire format: protobuf.dev/programming-guides/encoding
+_METADATA_PROPS, _LENGTH_DELIMITED = 14, 2
+
+
+def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
+    text, digest, seen = None, hashlib.sha256(), False
+    try:
+        for number, start, body, end in fields(data):
+            if number == _METADATA_PROPS:
+                entry = {field: data[body:end][a:b] for field, _, a, b in fields(data[body:end])}
+                if entry.get(1) == KEY.encode():
+                    text = entry.get(2)
+                    continue
+            digest.update(memoryview(data)[start:end])
+            seen = True
+    except (IndexError, ValueError):
+        raise Damaged("ONNX") from None
+    if not seen:
+        raise Damaged("ONNX")
+    return text, digest.hexdigest()
+
+
+def fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of a protobuf message: its number, and where it, its body and the next one start.
+
+    Raises IndexError or ValueError where it is none.
+    """
+    position = 0
+    while position < len(data):
+        start = position
+        tag, position = _varint(data, position)
+        number, kind = tag >> 3, tag & 7
+        if kind == _LENGTH_DELIMITED:
+            length, position = _varint(data, position)
+        elif kind == 0:
+            body = position
+            _, position = _varint(data, position)
+            yield number, start, body, position
+            continue
+        else:
+            length = {1: 8, 5: 4}[kind] if kind in (1, 5) else -1
+        end = position + length
+        if number == 0 or length < 0 or end > len(data):
+            raise ValueError("not a protobuf message")
+        yield number, start, position, end
+        position = end
+
+
+def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint too long")
+
+
+def _encode(number: int, content: bytes) -> bytes:
+    def varint(value: int) -> bytes:
+        out = bytearray()
+        while value > 0x7F:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        return bytes([*out, value])
+
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(content)) + content

@@ -1,0 +1,109 @@
+"""A generator that can be run: one small interface, whatever the runtime."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from wgan.serve.artifacts.metadata import Metadata
+from wgan.serve.base.errors import BackendError
+
+Batch = tuple[np.ndarray, np.ndarray | None]  # latents (N, Z), and labels (N,) where there are classes
+
+
+@dataclass(frozen=True)
+class OnnxOptions:
+    """How ONNX Runtime is to run.
+
+    Args:
+        provider: cpu, cuda or tensorrt; None to go by the device.
+        threads: of one operator on the CPU; None for one a core.
+    """
+
+    provider: str | None = None
+    threads: int | None = None
+
+
+class Backend(ABC):
+    """An open generator. A context manager; `close` frees what it holds."""
+
+    name: str
+    device: str  # what it really runs on: cpu or cuda
+    # from this batch size on, an image's bits do not depend on the batch (measured, see the tests)
+    steady_batch: int = 1
+    # what a user should know of how it runs; it may be known only when it has run
+    notice: str | None = None
+    # which of several ways to the device it takes, where the runtime has more than one
+    provider: str | None = None
+    # what nothing in the file vouches for, where another tool wrote it
+    assumes: str | None = None
+
+    def __init__(self, metadata: Metadata, digest: str, path: Path):
+        self.metadata = metadata
+        self.digest = digest  # identifies the weights and the format
+        self.path = path
+
+    def run(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Images for latents.
+
+        Args:
+            z: float32 (N, Z).
+            labels: int64 (N,), numbers of `metadata.classes`; None where there are none.
+
+        Returns:
+            What `metadata.image` says: float32 (N, C, H, W) in [-1, 1], or uint8 (N, H, W, C).
+
+        Raises:
+            BackendError: wrong shape, or the runtime failed.
+        """
+        self._check(z, labels)
+        image = self.metadata.image
+        images = self._infer(np.ascontiguousarray(z), None if labels is None else np.ascontiguousarray(labels))
+        wanted = (len(z), *image.shape)
+        if images.shape != wanted or images.dtype != image.dtype:
+            found = f"{images.dtype} {images.shape}"
+            raise BackendError(f"{self.path} gave {found}, its metadata says {image.dtype} {wanted}")
+        return images
+
+    def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:
+        """`run` for each batch, in order; a backend may work on one while the caller has another.
+
+        Yields:
+            The images of each, which may be overwritten when the next are asked for. The batches may be asked
+            for ahead. Take all, or close the generator, before anything else runs on this backend.
+        """
+        for z, labels in batches:
+            yield self.run(z, labels)
+
+    def _check(self, z: np.ndarray, labels: np.ndarray | None) -> None:
+        """Refuses inputs that this generator does not take."""
+        dim, classes = self.metadata.latent.dim, self.metadata.classes
+        if z.ndim != 2 or z.shape[1] != dim or z.dtype != np.float32 or not len(z):
+            raise BackendError(f"latents must be float32 (N, {dim}), not {z.dtype} {z.shape}")
+        if classes is None:
+            if labels is not None:
+                raise BackendError(f"{self.path} has no classes: labels mean nothing to it")
+            return
+        if labels is None or labels.shape != (len(z),) or labels.dtype != np.int64:
+            found = "none" if labels is None else f"{labels.dtype} {labels.shape}"
+            raise BackendError(f"{self.path} needs labels int64 ({len(z)},), not {found}")
+        if labels.min() < 0 or labels.max() >= len(classes):
+            raise BackendError(f"labels of {self.path} go from 0 to {len(classes) - 1}")
+
+    @abstractmethod
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees what the runtime holds."""
+
+    def __enter__(self) -> "Backend":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""PyTorch: its device, its threads, and TorchScript files."""

@@ -1,0 +1,91 @@
+"""The device that torch runs on: as asked, and never another."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wgan.serve.backends.pytorch.verdict import torch_gap
+from wgan.serve.base.errors import BackendUnavailable, ConfigError
+from wgan.serve.machine.cores import restricted
+from wgan.serve.machine.gpu import gpu_count
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def check_name(name: str) -> None:
+    """Refuses what is no name of a device.
+
+    Raises:
+        ConfigError: it is not one of `DEVICES`.
+    """
+    if name not in DEVICES:
+        raise ConfigError(f"--device {name} is not one of {', '.join(DEVICES)}")
+
+
+def torch_device(name: str) -> str:
+    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`. Torch is held to the cores that this process may use.
+
+    Raises:
+        ConfigError: an unknown name.
+        BackendUnavailable: torch is not installed, or CUDA is asked for and torch finds none.
+    """
+    check_name(name)
+    try:
+        import torch
+    except ImportError:
+        raise BackendUnavailable("torch is not installed", extra="train") from None
+    if (cores := restricted()) is not None and torch.get_num_threads() > cores:
+        torch.set_num_threads(cores)
+    there = name != "cpu" and _finds_cuda()
+    if name == "cuda" and not there:
+        gap = torch_gap()
+        why = f"; {gap}" if gap is not None and gpu_count() else ""
+        raise BackendUnavailable(f"--device cuda: torch finds no CUDA device here; use --device cpu or auto{why}")
+    return "cuda" if there else "cpu"
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch's operators on ``count`` threads, where the caller's thread calls them.
+
+    Further threads of the block set their own number and do not put it back: a new thread starts with the number that
+    was set last, by whichever thread, and that must be this one's.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def why_cpu(name: str) -> str | None:
+    """What is to be said where ``auto`` takes the CPU although the driver shows a GPU: why, and what mends it.
+
+    Nothing of a torch that was built for the CPU alone, which somebody chose.
+    """
+    import torch
+
+    if name != "auto" or torch.version.cuda is None or _finds_cuda() or not gpu_count():
+        return None
+    gap = torch_gap() or "torch finds no CUDA device, though the driver shows one; to see more: wgan doctor"
+    return f"runs on the CPU: {gap}"
+
+
+def _finds_cuda() -> bool:
+    """Whether torch can use CUDA; of what keeps it torch warns over several lines, and we in one."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.cuda.is_available()
+
+
+def exact_float32(device: str) -> None:
+    """Turns TF32 off for convolutions on CUDA, where torch has it on: float32 is what parity is measured in."""
+    import torch
+
+    if device == "cuda":
+        torch.backends.cudnn.allow_tf32 = False

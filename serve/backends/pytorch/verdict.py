@@ -1,0 +1,49 @@
+"""Whether PyTorch runs here, told without importing it: that takes seconds."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from wgan.serve.backends.gaps import cuda_fails, gpu_gap
+from wgan.serve.machine.gpu import Driver, query_driver
+from wgan.serve.machine.requirements import Gap, installed, installer
+
+
+def torchscript_verdict(device: str, driver: Driver | None) -> str | Gap:
+    """What TorchScript files run with on ``device``, cpu or cuda; or what keeps them from it."""
+    if find_spec("torch") is None:
+        return Gap("torch is not installed", f"{installer()} 'wgan[train]'")
+    version = f"torch {installed('torch')}"
+    if device == "cpu":
+        return version
+    if no_gpu := gpu_gap(driver):
+        return no_gpu
+    built_with = _torch_cuda()
+    if built_with is None:
+        return Gap(f"{version} is built for the CPU alone", f"{installer()} --force-reinstall torch torchvision")
+    return cuda_fails(driver, built_with) or f"{version}, CUDA {built_with}"
+
+
+def torch_verdict(device: str, driver: Driver | None) -> str | Gap:
+    """The same for checkpoints, which need what trained them."""
+    for module in ("torch", "yaml", "onnx"):
+        if find_spec(module) is None:
+            return Gap(f"{module} is not installed", f"{installer()} 'wgan[train]'")
+    return torchscript_verdict(device, driver)
+
+
+def torch_gap() -> Gap | None:
+    """Why torch cannot run on CUDA here; None where nothing is known against it."""
+    found = torchscript_verdict("cuda", query_driver())
+    return found if isinstance(found, Gap) else None
+
+
+def _torch_cuda() -> str | None:
+    """The CUDA that torch was built with, read from its files: importing it takes seconds."""
+    spec = find_spec("torch")
+    try:
+        text = Path(str(spec and spec.origin)).with_name("version.py").read_text("utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    return found[1] if found else None

@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX: engines built, checked and run without torch."""

@@ -1,0 +1,41 @@
+"""Whether TensorRT runs here, and on this GPU."""
+
+from importlib.util import find_spec
+
+from wgan.serve.backends.gaps import OLDEST_GPU, Untried, cuda_fails, gpu_gap
+from wgan.serve.backends.trt.api import builds_for_absent_gpus, load_tensorrt, unlisted
+from wgan.serve.base.errors import BackendUnavailable
+from wgan.serve.base.terminal import short
+from wgan.serve.machine.gpu import Driver
+from wgan.serve.machine.requirements import Gap, installed, installer
+
+
+def verdict(device: str, driver: Driver | None) -> str | Gap | Untried:
+    """What engines run with; or what keeps them from it, or why only a try would tell."""
+    no_gpu = gpu_gap(driver)
+    try:
+        api = load_tensorrt()
+    except BackendUnavailable as error:
+        missing = not any(map(find_spec, ("tensorrt", "tensorrt_rtx")))
+        extra = "trt-rtx" if no_gpu else "trt"
+        why = "TensorRT is not installed" if missing else short(error)
+        return Gap(why, f"{installer()} 'wgan[{extra}]'")
+    if no_gpu:
+        return no_gpu
+    assert driver is not None
+    if driver.gpus[0].capability < OLDEST_GPU:
+        have, need = (".".join(map(str, pair)) for pair in (driver.gpus[0].capability, OLDEST_GPU))
+        return Gap(f"the GPU's compute capability is {have}, TensorRT needs {need}", "use --backend onnx")
+    bindings = installed("cuda-bindings")
+    if bindings is None:
+        extra = "trt-rtx" if api.__name__ == "tensorrt_rtx" else "trt"
+        return Gap("cuda-bindings is not installed", f"{installer()} 'wgan[{extra}]'")
+    if (gap := cuda_fails(driver, bindings)) is not None:
+        return gap
+    if (unknown := unlisted(api, driver.gpus[0])) is not None:
+        trained = find_spec("torch") is not None
+        return Untried(unknown, "wgan export --format trt" if trained else "wgan sample --backend trt -n 1 --rebuild")
+    if builds_for_absent_gpus(api) and driver.gpus[0].capability == OLDEST_GPU:
+        why = f"{api.__name__} {api.__version__} has no float32 matrix product for 7.5; float16 was never tried"
+        return Untried(why, "wgan export --format trt --precision fp16")
+    return f"{api.__name__} {api.__version__}"

@@ -1,0 +1,36 @@
+"""What is written for people: results on stdout, all else on stderr, and nothing that steers a terminal."""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+# what steers a terminal or cannot be written: controls, marks that turn the reading direction, half characters
+_STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+_PLAIN = {code: "\ufffd" for code in _STEERING if chr(code) not in "\n\t"}
+
+
+def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
+    """The command's result on stdout: the text, or the whole object."""
+    print(json.dumps(result) if as_json else plain(text), flush=True)
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(plain(text), file=sys.stderr, flush=True)
+
+
+def say_once(texts: Iterable[str | None]) -> None:
+    """Lines on stderr: each once, however many have it to say."""
+    for text in dict.fromkeys(text for text in texts if text is not None):
+        say(text)
+
+
+def plain(text: str) -> str:
+    """Text that only writes: files, classes and what metadata says may be named anything."""
+    return text.translate(_PLAIN)
+
+
+def short(error: object) -> str:
+    """An error of another's on one short line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__

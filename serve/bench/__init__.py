@@ -1,0 +1,1 @@
+"""How fast artifacts are here: side by side, as text and as a page."""

@@ -1,0 +1,138 @@
+"""A benchmark as a page: charts over the batch size, bars, and every figure in tables."""
+
+from wgan.serve.base.privacy import without_paths
+from wgan.serve.bench.side_by_side import Bench, Row, named
+from wgan.serve.bench.speed import NOISY
+from wgan.serve.bench.text import of_another_precision, verdict
+from wgan.serve.page.curves import Line, chart
+from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
+from wgan.serve.page.style import page
+
+CHARTS = (  # title, unit, key of a row
+    ("Throughput", "images/s", "images_per_second"),
+    ("Latency of a batch, p50", "ms", "p50_ms"),
+    ("Latency of a batch, p95", "ms", "p95_ms"),
+    ("Share of the matrix product's peak", "1: all of it", "share_of_peak"),
+)
+
+
+def render(bench: Bench) -> str:
+    """The whole page."""
+    files = bench.by_subject()
+    best = max((rate, path) for path, rate in bench.fastest().items())
+    facts = [
+        ("Fastest", f"<b>{figure(best[0])}</b> images/s, {text(named(files[best[1]][0]))}"),
+        *((f"Matrix product, {text(name)}", f"<b>{figure(peak / 1e9)}</b> GFLOP/s") for name, peak in _known(bench)),
+    ]
+    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in facts)
+    machine = bench.machine
+    body = (
+        f'<header>\n<p class="over">WGAN-GP benchmark</p>\n<h1>{text(machine["name"])}</h1>\n'
+        f'<p class="lead">{text(machine["threads"])} threads · {text(machine["when"])}</p>\n'
+        f'<dl class="facts">\n{shown}</dl>\n</header>\n',
+        _charts(files),
+        _bars("Cold start: from the process's start to the first image", files, "first_image_seconds", " s"),
+        _artifacts(files),
+        _cases(bench),
+    )
+    return page("WGAN-GP benchmark", "".join(body))
+
+
+def _known(bench: Bench) -> list[tuple[str, float]]:
+    return [(name, peak) for name, peak in bench.peaks.items() if peak]
+
+
+def _measured(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if "error" not in row]
+
+
+def _charts(files: dict[str, list[Row]]) -> str:
+    found = []
+    for title, unit, key in CHARTS:
+        lines = [
+            Line(named(rows[0]), [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
+            for rows in files.values()
+        ]
+        found.append(chart(title, unit, lines, across="images in a batch", doubling=True))
+    inside = "".join(found)
+    return section("Over the batch size", f'<div class="charts">\n{inside}</div>\n' if inside else "")
+
+
+def _bars(title: str, files: dict[str, list[Row]], key: str, unit: str) -> str:
+    found = []
+    for rows in files.values():
+        values = [float(case[key]) for case in _measured(rows)]
+        if values:
+            least = min(values)
+            found.append((text(named(rows[0])), least, figure(least) + unit))
+    return section(title, bars(found))
+
+
+def _artifacts(files: dict[str, list[Row]]) -> str:
+    lines = []
+    for rows in files.values():
+        first, measured = rows[0], _measured(rows)
+        load = figure(min(case["load_seconds"] for case in measured)) if measured else "–"
+        device = measured[0]["device"] if measured else "–"
+        told = verdict((measured or rows)[0])
+        words = list(map(text, (named(first), first["backend"], first["precision"], device, told)))
+        lines.append(row(words, [size(first.get("bytes")), load]))
+    heads = ("file", "backend", "precision", "device", "parity with PyTorch", "size", "load, s")
+    return section("Artifacts", table(heads, lines, words=5))
+
+
+def _cases(bench: Bench) -> str:
+    lines = []
+    for case in bench.rows:
+        words = [text(named(case))]
+        if "error" in case:
+            lines.append(f'<tr><td>{words[0]}</td><td class="n">{case["batch"]}</td>')
+            lines.append(
+                f'<td colspan="8" class="reason">{text(without_paths(case["error"], case["path"]))}</td></tr>\n'
+            )
+            continue
+        figures = [case["p50_ms"], case["p95_ms"], case["images_per_second"], case["uint8_images_per_second"]]
+        noise = f"{case['spread']:.0%}" + " <b>noisy</b>" * (case["spread"] > NOISY)
+        lines.append(
+            row(
+                words,
+                [
+                    str(case["batch"]),
+                    *map(figure, figures),
+                    noise,
+                    size(case["peak_memory"]),
+                    size(case.get("device_memory")),
+                    _share(case),
+                ],
+            )
+        )
+    heads = (
+        "file",
+        "batch",
+        "p50, ms",
+        "p95, ms",
+        "images/s",
+        "from seeds to 8 bits",
+        "spread",
+        "peak memory",
+        "on the GPU",
+        "of peak",
+    )
+    explain = (
+        "Pure generation: latents in, float images out; and the way of `wgan sample` "
+        "but for its files. The spread is how far the middle half of the batches lies apart, as a share of p50; beyond "
+        f"{NOISY:.0%} it is noisy: the figures say more of the machine's other work than of the file. "
+        "Each row is a process of its own; its "
+        "peak of memory is the whole process's. The last column is what the networks' convolutions and matrix products "
+        "come to, as a share of one large matrix product on the same device in the same precision, by numpy for "
+        "float32 on a CPU and by torch for all else; where another precision is named the share is of that: ONNX "
+        "Runtime computes half precision in float32 on a CPU, and without torch there is no other product to measure. "
+        "Memory on the GPU is by how much what is in use there grew, whoever uses it."
+    )
+    return section("Every figure", note(explain), table(heads, lines))
+
+
+def _share(case: Row) -> str:
+    shown = share(case["share_of_peak"])
+    other = case["share_of_peak"] is not None and of_another_precision(case)
+    return f"{shown} <small>of {text(case['peak'])}</small>" if other else shown

@@ -1,0 +1,65 @@
+"""One measurement of `wgan bench`, in a process of its own: a cold start, a load and a peak of memory are one's own."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from wgan.serve.base.errors import BackendError
+from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.machine.gpu import memory_in_use
+
+PATIENCE = 600.0  # seconds for one case
+
+
+def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> dict[str, Any]:
+    """The JSON object that ``python -m module arguments`` prints last, with what this process sees of it.
+
+    The child is given the time at which it was started, after its other arguments.
+
+    Raises:
+        BackendError: it ended otherwise; the text is the last line that it said.
+    """
+    command = [sys.executable, "-m", module, *arguments, repr(time.time())]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise BackendError(f"no end after {patience:.0f} s") from None
+    try:
+        found = parse_json(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        found = None
+    if isinstance(found, dict) and "error" in found:
+        raise BackendError(str(found["error"]))
+    if done.returncode != 0 or not isinstance(found, dict):
+        said = done.stderr.strip().splitlines()
+        ended = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
+        raise BackendError(f"{ended}: {said[-1][:200]}" if said else ended)
+    return found
+
+
+def device_memory(before: int) -> int | None:
+    """By how many bytes what is in use on the GPU has grown; None where that cannot be asked, or others freed more.
+
+    Runtimes keep what they have once taken, so at the end of a case it is near the most.
+    """
+    now = memory_in_use()
+    return None if now is None or now < before else now - before
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has had resident so far, bytes; None where it cannot be asked."""
+    try:
+        # not ru_maxrss: that of a child begins with what its parent had
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,1 @@
+"""What this machine can run, and the command that mends what it cannot."""

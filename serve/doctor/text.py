@@ -1,0 +1,77 @@
+"""A diagnosis as text for a terminal of 80 columns."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from wgan.serve.doctor.diagnosis import Diagnosis
+
+WIDTH = 80
+RUNS = {True: "yes", False: "no", None: "try"}
+
+
+def as_text(found: Diagnosis) -> str:
+    """The machine, the backends, the packages, and what is to be mended."""
+    rows = [(row.what, row.device, RUNS[row.runs], row.why) for row in found.backends]
+    parts = [_machine(found), _table(("backend", "on", "runs", ""), rows)]
+    listed = [
+        (package.name, package.installed or "-", package.wanted, package.extra or "base") for package in found.packages
+    ]
+    if listed:
+        parts.append(_table(("package", "installed", "tested with", "extra"), listed))
+    if found.troubles:
+        parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in found.troubles)]))
+    said = {gap.fix for gap in found.troubles}
+    for runs, title in ((False, "for what does not run:"), (None, "nobody knows yet, so try it:")):
+        missing: dict[str, list[str]] = {}
+        for row in found.backends:
+            if row.runs is runs and row.fix not in said:
+                missing.setdefault(str(row.fix), []).append(f"{row.what} on {row.device}")
+        if missing:
+            parts.append("\n".join([title, *(_gap(", ".join(names), fix) for fix, names in missing.items())]))
+    return "\n\n".join(parts)
+
+
+def _machine(found: Diagnosis) -> str:
+    cpu, disk, driver = found.cpu, found.disk, found.driver
+    lines = [
+        ("wgan", f"{found.wgan or '(not installed)'}, Python {found.python}, {found.platform}"),
+        ("CPU", f"{cpu.name}, {cpu.threads} threads"),
+        ("disk", f"{disk.folder}/: {disk.free / 1e9:,.0f} GB free{'' if disk.writable else ', not writable'}"),
+    ]
+    if driver is None:
+        lines.append(("driver", "none"))
+    else:
+        newest = f", runs CUDA up to {driver.cuda[0]}.{driver.cuda[1]}" if driver.cuda else ""
+        problem = f", does not start: {driver.problem}" if driver.problem else ""
+        lines.append(("driver", f"NVIDIA {driver.release or '(version unknown)'}{newest}{problem}"))
+        for gpu in driver.gpus:
+            major, minor = gpu.capability
+            lines.append(("GPU", f"{gpu.name}, compute capability {major}.{minor}, {gpu.memory / 2**30:.0f} GiB"))
+    speeds = found.products
+    if isinstance(speeds, str):
+        lines.append(("speed", f"not measured: {speeds}"))
+    for row in speeds if isinstance(speeds, list) else []:
+        where = f"{row.device.upper()}: " if len(speeds or []) > 1 else ""
+        lines.append(("speed", where + row.products()))
+    wrapped = [textwrap.fill(f"{name:<8}{text}", WIDTH, subsequent_indent=" " * 8) for name, text in lines]
+    return "\n".join(wrapped)
+
+
+def _gap(why: str, fix: str) -> str:
+    # a command stays on one line, however long, so that it can be copied
+    return f"{textwrap.fill(why, WIDTH, initial_indent='  ', subsequent_indent='  ')}\n      {fix}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, width=WIDTH, color_system=None, highlight=False, markup=False).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

@@ -1,0 +1,1 @@
+"""Latents: the table that makes a seed an image, truncation, and other sources of them."""

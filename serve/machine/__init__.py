@@ -1,0 +1,1 @@
+"""What this machine has: cores, GPU, other hardware, installed packages."""

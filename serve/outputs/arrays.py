@@ -1,0 +1,85 @@
+"""Outputs that are numpy files, streamed to disk in constant memory."""
+
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan.serve.base.files import Replacement
+from wgan.serve.outputs.base import Labels, Output
+from wgan.serve.outputs.pixels import Pixels
+
+
+class NpyOutput(Output):
+    """One array, uint8 (N, H, W, C)."""
+
+    def __init__(self, path: Path, count: int, first: int):
+        super().__init__(path, count, first)
+        self._replacement = Replacement(path)
+        self._file = self._replacement.tmp.open("wb")
+
+    def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
+        if first == self.first:
+            _write_header(self._file, np.uint8, (self.count, *images.shape[1:]))
+        self._file.write(np.ascontiguousarray(images).data)
+
+    def _finish(self) -> None:
+        self._file.close()
+        self._replacement.commit()
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        self._replacement.discard()
+
+
+class NpzOutput(Output):
+    """``images`` uint8 (N, H, W, C), ``seeds`` int64 (N,) and ``labels`` int64 (N,) where they are given.
+
+    What is not numbered by seeds has ``rows`` or ``frames`` instead of them.
+    """
+
+    def __init__(self, path: Path, count: int, first: int, unit: str = "seed"):
+        super().__init__(path, count, first)
+        self._unit = unit
+        self._replacement = Replacement(path)
+        self._zip = zipfile.ZipFile(self._replacement.tmp, "w")
+        self._images = self._member("images")
+        self._labels: list[Labels] = []
+
+    def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
+        if first == self.first:
+            _write_header(self._images, np.uint8, (self.count, *images.shape[1:]))
+        self._images.write(np.ascontiguousarray(images).data)
+        if labels is not None:
+            self._labels.append(np.array(labels, np.int64))
+
+    def _finish(self) -> None:
+        self._images.close()
+        self._save(f"{self._unit}s", np.arange(self.first, self.first + self.count, dtype=np.int64))
+        if self._labels:
+            self._save("labels", np.concatenate(self._labels))
+        self._zip.close()
+        self._replacement.commit()
+
+    def _discard(self) -> None:
+        for part in (self._images, self._zip):
+            with suppress(OSError, ValueError):
+                part.close()
+        self._replacement.discard()
+
+    def _save(self, name: str, array: NDArray[np.int64]) -> None:
+        with self._member(name) as file:
+            _write_header(file, np.int64, array.shape)
+            file.write(array.data)
+
+    def _member(self, name: str) -> IO[bytes]:
+        return self._zip.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+
+
+def _write_header(file: IO[bytes], dtype: type, shape: tuple[int, ...]) -> None:
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})

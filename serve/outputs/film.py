@@ -1,0 +1,59 @@
+"""An output that moves: the way from one image to another and back, as GIF or WebP."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, features
+
+from wgan.serve.base.errors import OutputError
+from wgan.serve.base.files import Replacement
+from wgan.serve.outputs.base import Labels, Output
+from wgan.serve.outputs.pixels import Pixels, to_pil
+
+LONGEST = 4096  # frames of one way
+_DESCRIPTION = 0x010E  # Exif's number of ImageDescription
+_FRAME = 50  # milliseconds; GIF counts in hundredths of a second
+
+
+class FilmOutput(Output):
+    """An endless loop of 20 images a second, there and back: 0 … K-1, K-2 … 1.
+
+    WebP holds the exact pixels, GIF the nearest of 256 colours for each image. ``text`` is a GIF's comment and
+    a WebP's Exif description.
+    """
+
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str]):
+        super().__init__(path, count, first)
+        if count > LONGEST:
+            raise OutputError(f"cannot write {path}: a film has at most {LONGEST} images each way, not {count}")
+        if path.suffix.lower() == ".webp" and not features.check("webp"):
+            raise OutputError(f"cannot write {path}: this Pillow was built without WebP; use .gif or .png")
+        self._text = "; ".join(f"{key}: {value}" for key, value in text.items())
+        self._replacement = Replacement(path)
+        self._kept: list[Pixels] = []
+
+    def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
+        self._kept.append(images.copy())
+
+    def _finish(self) -> None:
+        frames = [to_pil(image) for image in np.concatenate(self._kept)]
+        frames += frames[-2:0:-1]
+        with self._replacement.tmp.open("wb") as file:
+            if self.path.suffix.lower() == ".gif":
+                frames = [frame.quantize(256) for frame in frames]
+                frames[0].save(
+                    file, "GIF", save_all=True, append_images=frames[1:], duration=_FRAME, loop=0,
+                    comment=self._text.encode(),
+                )  # fmt: skip
+            else:
+                exif = Image.Exif()
+                exif[_DESCRIPTION] = self._text
+                frames[0].save(
+                    file, "WEBP", save_all=True, append_images=frames[1:], duration=_FRAME, loop=0,
+                    lossless=True, exif=exif,
+                )  # fmt: skip
+        self._replacement.commit()
+
+    def _discard(self) -> None:
+        self._replacement.discard()

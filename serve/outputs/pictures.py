@@ -1,0 +1,171 @@
+"""Outputs that are PNG files: a folder of them, a WebDataset tar of them, or one page."""
+
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from wgan.serve.base.errors import OutputError
+from wgan.serve.base.files import Replacement, sync_folder, write_unsynced, writing
+from wgan.serve.base.pipeline import Pipeline
+from wgan.serve.outputs.base import Labels, Output
+from wgan.serve.outputs.pixels import Pixels, encode_png, grid
+
+PAGE = 64  # images on a folder's grid.png
+LARGEST_GRID = 4096  # images on a grid of their own
+_JOB = 16  # images encoded by a thread at a time
+
+
+def stem(unit: str, number: int) -> str:
+    """The name of an image's files, without their ending: seed-000012, or the row of a file, or a frame."""
+    return f"{unit}-{number:06d}"
+
+
+class FolderOutput(Output):
+    """``seed-000000.png`` … and ``grid.png``, the first 64 of them on a page.
+
+    Each file appears under its name when whole. It is not synced on its own: that would cost more than the
+    encoding, and a seed can be drawn again. Files of other seeds are left alone.
+    """
+
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
+        super().__init__(path, count, first)
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a file; choose a folder, or remove it")
+        self._text = text
+        self._unit = unit
+        try:
+            self._page = Replacement(path / "grid.png")  # makes the folder
+        except OutputError as error:
+            if isinstance(error.__cause__, IsADirectoryError):
+                raise
+            with writing(path):  # which the user named
+                raise error.__cause__ or error from None
+        self._folder = os.path.join(path, "")  # noqa: PTH118
+        self._kept: list[Pixels] = []
+        self._pipeline: Pipeline[None] = Pipeline()
+
+    def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
+        if first - self.first < PAGE:
+            self._kept.append(images[: PAGE - (first - self.first)].copy())
+        for seeds, part, names in _jobs(first, images, labels):
+            for _ in self._pipeline.put(partial(self._save, seeds, part, names)):
+                pass
+
+    def _save(self, seeds: range, images: Pixels, labels: list[int | None]) -> None:
+        for seed, image, label in zip(seeds, images, labels, strict=True):
+            name = f"{self._folder}{stem(self._unit, seed)}.png"
+            write_unsynced(name, _encode(image, self._unit, seed, label, self._text))
+
+    def _finish(self) -> None:
+        for _ in self._pipeline.finish():
+            pass
+        page = np.concatenate(self._kept)
+        self._page.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
+        self._page.commit()
+        sync_folder(self.path)
+
+    def _discard(self) -> None:
+        self._pipeline.stop()
+        self._page.discard()
+
+
+class GridOutput(Output):
+    """One PNG with every image on it; of frames, a strip."""
+
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
+        super().__init__(path, count, first)
+        if count > LARGEST_GRID:
+            raise OutputError(
+                f"cannot write {path}: a page holds at most {LARGEST_GRID} images, not {count}; name a folder"
+            )
+        self._text = text
+        self._unit = unit
+        self._replacement = Replacement(path)
+        self._kept: list[Pixels] = []
+
+    def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
+        self._kept.append(images.copy())
+
+    def _finish(self) -> None:
+        page = np.concatenate(self._kept)
+        self._replacement.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
+        self._replacement.commit()
+
+    def _discard(self) -> None:
+        self._replacement.discard()
+
+
+class TarOutput(Output):
+    """A WebDataset: ``seed-000000.png`` and ``seed-000000.json`` {"seed", "label"} for each image, in order.
+
+    The same images give the same bytes: no times, owners or machine names are recorded.
+    """
+
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
+        super().__init__(path, count, first)
+        self._text = text
+        self._unit = unit
+        self._replacement = Replacement(path)
+        self._file = self._replacement.tmp.open("wb")
+        self._pipeline: Pipeline[bytes] = Pipeline()
+
+    def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
+        for seeds, part, names in _jobs(first, images, labels):
+            for members in self._pipeline.put(partial(self._members, seeds, part, names)):
+                self._file.write(members)
+
+    def _members(self, seeds: range, images: Pixels, labels: list[int | None]) -> bytes:
+        members = []
+        for seed, image, label in zip(seeds, images, labels, strict=True):
+            facts = {self._unit: seed} if label is None else {self._unit: seed, "label": label}
+            members.append(
+                _member(f"{stem(self._unit, seed)}.png", _encode(image, self._unit, seed, label, self._text))
+            )
+            members.append(_member(f"{stem(self._unit, seed)}.json", json.dumps(facts).encode()))
+        return b"".join(members)
+
+    def _finish(self) -> None:
+        for members in self._pipeline.finish():
+            self._file.write(members)
+        end = self._file.tell() + 2 * tarfile.BLOCKSIZE
+        self._file.write(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
+        self._file.close()
+        self._replacement.commit()
+
+    def _discard(self) -> None:
+        self._pipeline.stop()
+        with suppress(OSError):
+            self._file.close()
+        self._replacement.discard()
+
+
+def _jobs(first: int, images: Pixels, labels: Labels | None) -> Iterator[tuple[range, Pixels, list[int | None]]]:
+    for start in range(0, len(images), _JOB):
+        part = images[start : start + _JOB].copy()  # the caller may reuse the array
+        seeds = range(first + start, first + start + len(part))
+        numbers = [None] * len(part) if labels is None else labels[start : start + _JOB].tolist()
+        yield seeds, part, numbers
+
+
+def _encode(image: Pixels, unit: str, seed: int, label: int | None, text: Mapping[str, str]) -> bytes:
+    own = {unit: str(seed)} if label is None else {unit: str(seed), "label": str(label)}
+    return encode_png(image, {**text, **own})
+
+
+def _encode_grid(images: Pixels, unit: str, first: int, text: Mapping[str, str]) -> bytes:
+    columns = len(images) if unit == "frame" else None  # frames are a strip
+    own = {f"{unit}s": f"{first}..{first + len(images) - 1}"}
+    return encode_png(grid(images, columns), {**text, **own})
+
+
+def _member(name: str, data: bytes) -> bytes:
+    """A tar member by hand: ``tarfile.TarFile`` keeps every member it wrote in memory."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)

@@ -1,0 +1,86 @@
+"""Pixels: from a generator's float images to 8 bits, to one page of many, and to Pillow.
+
+N images, C channels (1 or 3), H × W pixels.
+"""
+
+import io
+import math
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from wgan.serve.base.errors import BackendError
+
+Pixels = NDArray[np.uint8]
+
+BACKGROUND = 255  # of a grid: white
+
+
+def to_uint8(images: NDArray[np.float32]) -> Pixels:
+    """Map float32 (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C): (x + 1) · 127.5, a half to the even level.
+
+    Values outside are clipped. Raises BackendError for NaN or infinity.
+    """
+    count, channels, height, width = images.shape
+    pixels = np.empty((count, height * width, channels), np.uint8)
+    x = np.empty((channels, height * width), np.float32)
+    planes = np.empty(x.shape, np.uint8)
+    for i, image in enumerate(images):  # an image at a time stays in the cache
+        flat = image.reshape(channels, -1)
+        if not np.isfinite(flat).all():
+            raise BackendError(
+                f"the generator produced NaN or Inf in image {i} of a batch of {count}: "
+                "try fp32 precision, or another checkpoint"
+            )
+        np.add(flat, np.float32(1), out=x)
+        np.multiply(x, np.float32(127.5), out=x)
+        np.rint(x, out=x)
+        np.clip(x, 0, 255, out=x)
+        np.copyto(planes, x, casting="unsafe")
+        for c in range(channels):  # faster than transposing at once
+            pixels[i, :, c] = planes[c]
+    return pixels.reshape(count, height, width, channels)
+
+
+def as_pixels(images: np.ndarray) -> Pixels:
+    """`to_uint8`, or a copy of images that their generator has already made pixels of."""
+    return images.copy() if images.dtype == np.uint8 else to_uint8(images)
+
+
+def grid(images: Pixels, columns: int | None = None, pad: int = 2) -> Pixels:
+    """Lay uint8 (N, H, W, C) out in rows on one uint8 (H', W', C), ``pad`` pixels of background around each.
+
+    Nearly square unless ``columns`` is given. The last row is filled up with background.
+    """
+    count, height, width, channels = images.shape
+    columns = columns or max(1, math.isqrt(max(0, count - 1)) + 1)
+    rows = -(-count // columns)
+    page = np.full((pad + rows * (height + pad), pad + columns * (width + pad), channels), BACKGROUND, np.uint8)
+    for i, image in enumerate(images):
+        y = pad + i // columns * (height + pad)
+        x = pad + i % columns * (width + pad)
+        page[y : y + height, x : x + width] = image
+    return page
+
+
+def to_pil(image: Pixels) -> Image.Image:
+    """One uint8 (H, W, C) as a Pillow image: mode L for C = 1, RGB for C = 3."""
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def encode_png(image: Pixels, text: Mapping[str, str] | None = None) -> bytes:
+    """The PNG file of one uint8 (H, W, C), with ``text`` as its text chunks.
+
+    Level 1 with run lengths alone is twice as fast as Pillow's default on small images, and no larger by
+    more than a tenth. Pillow compresses outside the interpreter's lock, so threads add up.
+    """
+    info = PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value)
+    file = io.BytesIO()
+    to_pil(image).save(file, "PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
+    return file.getvalue()

@@ -1,0 +1,183 @@
+"""Large sets of images: files of a fixed number of images each, made by one machine or by many.
+
+`--out faces.tar --shard-size S` writes `faces-000000.tar`, `faces-000001.tar`, …: shard j holds images j·S …
+of the set, each complete alone. Beside them `faces.json` says what they were made of. A shard appears under its
+name when whole, and one that is there is not made again. Machine i of k makes shards i-1, i-1+k, i-1+2k, …: a
+shard's bytes do not depend on who makes it, so the union is what one machine makes.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgan.serve.base.errors import ConfigError, OutputError
+from wgan.serve.base.files import atomic_create, writing
+from wgan.serve.base.foreign_array import reading_array
+from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.outputs.pictures import stem
+
+ENDINGS = (".tar", ".npy", ".npz")
+SCHEMA = 1
+MOST = 10**6  # names have six digits
+
+
+@dataclass(frozen=True)
+class Part:
+    """Machine ``number`` of ``of``, from 1."""
+
+    number: int = 1
+    of: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """From `2/8`. Raises ConfigError."""
+        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        number, of = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise ConfigError(f"--shard {text} is not i/k with i from 1 to k: 1/4 to 4/4 for four machines")
+        return cls(number, of)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file: the images ``first`` … ``first + count - 1``."""
+
+    path: Path
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """Images ``first`` … ``first + count - 1`` in shards of ``size``, named after ``path``."""
+
+    path: Path
+    first: int
+    count: int
+    size: int
+    unit: str = "seed"
+
+    def __post_init__(self) -> None:
+        if self.path.suffix.lower() not in ENDINGS:
+            raise ConfigError(f"--out {self.path}: shards are {', '.join(ENDINGS)} files: name one of these")
+        if self.size < 1:
+            raise ConfigError(f"--shard-size {self.size} is not at least 1")
+        if len(self) > MOST:
+            raise ConfigError(f"--shard-size {self.size} makes more than {MOST:,} shards: ask for larger ones")
+
+    def __len__(self) -> int:
+        return min(-(-self.count // self.size), MOST + 1)  # a length may not be above 2^63 - 1
+
+    @property
+    def manifest(self) -> Path:
+        """The file that says what the shards are made of."""
+        return self.path.with_suffix(".json")
+
+    def name(self, number: int) -> str:
+        """Of the shard ``number``, from 0."""
+        return f"{self.path.stem}-{number:06d}{self.path.suffix}"
+
+    def __getitem__(self, number: int) -> Shard:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start = number * self.size
+        path = self.path.with_name(self.name(number))
+        return Shard(path, self.first + start, min(self.size, self.count - start))
+
+    def of(self, part: Part) -> range:
+        """The numbers of the shards that machine ``part`` makes."""
+        return range(part.number - 1, len(self), part.of)
+
+    def claim(self, facts: Mapping[str, Any]) -> None:
+        """Write the manifest, or see that the one that is there is of the same images.
+
+        Raises:
+            OutputError: shards of something else are there, or nothing can be written.
+        """
+        names = f"{self.path.stem}-{{000000..{len(self) - 1:06d}}}{self.path.suffix}"
+        own = {"count": self.count, "shard_size": self.size, "first": self.first, "unit": self.unit, "names": names}
+        wanted = {"wgan_shards": SCHEMA, **own, **facts}
+        found = self._read()
+        if found is None:
+            there = any(self[number].path.exists() for number in range(len(self)))
+            found = self._read()  # another machine may have begun meanwhile
+            if there and found is None:
+                raise OutputError(
+                    f"shards such as {self.path.with_name(self.name(0))} are there, but not the {self.manifest} that "
+                    "says what they were made of: remove them, or choose another --out"
+                )
+        if found is None:
+            if atomic_create(self.manifest, (json.dumps(wanted, indent=2) + "\n").encode()):
+                return
+            found = self._read() or {}
+        for key in [*wanted, *found]:
+            if found.get(key) != wanted.get(key):
+                raise OutputError(
+                    f"{self.manifest}: the shards there have {key} {_short(found.get(key))}, not "
+                    f"{_short(wanted.get(key))}: choose another --out, or remove them and {self.manifest.name}"
+                )
+
+    def _read(self) -> dict[str, Any] | None:
+        with writing(self.manifest):
+            try:
+                text = self.manifest.read_bytes()
+            except FileNotFoundError:
+                return None
+        try:
+            found = parse_json(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "wgan_shards" not in found:
+            raise OutputError(f"{self.manifest} is there and is not about shards of wgan: choose another --out")
+        return found
+
+    def has(self, shard: Shard) -> bool:
+        """Whether it is there and whole, as far as its size, its beginning and its end show.
+
+        Shards get their names when whole; this finds those that were cut off later, as by a copy.
+        """
+        with writing(shard.path):
+            if not shard.path.exists():
+                return False
+            try:
+                with reading_array():
+                    return _WHOLE[shard.path.suffix.lower()](shard, self.unit)
+            except ValueError:
+                return False
+
+
+def _whole_npy(shard: Shard, unit: str) -> bool:
+    images = np.load(shard.path, mmap_mode="r", allow_pickle=False)
+    return len(images) == shard.count and images.dtype == np.uint8
+
+
+def _whole_npz(shard: Shard, unit: str) -> bool:
+    # opened here: of a damaged archive numpy leaves the file open
+    with shard.path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
+        numbers = loaded[f"{unit}s"]
+    return np.array_equal(numbers, np.arange(shard.first, shard.first + shard.count))
+
+
+def _whole_tar(shard: Shard, unit: str) -> bool:
+    size, end = shard.path.stat().st_size, 2 * tarfile.BLOCKSIZE
+    name = f"{stem(unit, shard.first)}.png".encode() + b"\0"
+    with shard.path.open("rb") as file:
+        begins = file.read(len(name)) == name
+        file.seek(max(0, size - end))
+        return begins and size % tarfile.RECORDSIZE == 0 and file.read() == bytes(end)
+
+
+_WHOLE = {".tar": _whole_tar, ".npy": _whole_npy, ".npz": _whole_npz}
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else str(value)
+    if len(text) == 64:  # a digest
+        return f"{text[:12]}…"
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,1 @@
+"""Seeds to images: what was asked for, and one run of it."""

@@ -1,0 +1,1 @@
+"""How good generated images are: sliced Wasserstein, feature distances, diversity."""

@@ -1,0 +1,199 @@
+"""`wgan eval`: how far an artifact's images are from real ones, whatever runtime makes them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from wgan.serve.backends.base import Backend
+from wgan.serve.base.errors import ArtifactError
+from wgan.serve.base.privacy import last_name
+from wgan.serve.sampling.sampler import sample
+from wgan.training.data import ImageSet, held_out, open_images
+from wgan.training.data.labels import labels_at, shares_of
+from wgan.training.measures.fidelity import Fidelity, real_side
+from wgan.training.measures.inception import Inception, ProgressFn
+from wgan.training.measures.validation import level_distances, pick
+from wgan.training.records.folder import RunFolder
+
+SWD_IMAGES = 1024  # a side, as in a run's validations: the distance falls as sets grow
+_NAMES = {
+    "fid": "FID",
+    "frechet_distance": "Fréchet distance",
+    "kid": "KID × 10³",
+    "kernel_distance": "kernel distance × 10³",
+    "inception_score": "Inception Score",
+    "classifier_score": "classifier score",
+}
+
+
+@dataclass(frozen=True)
+class Reals:
+    """The images to compare with."""
+
+    data: str  # faces (those that no training saw), a folder, or a .zip
+    fit: str = "crop"
+    seed: int = 0  # draws them, where there are more than needed
+    name: str | None = None  # what they are called, where the run has given them a name
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one artifact."""
+
+    model: dict[str, Any]  # which file, with what, which seeds, against what
+    swd: dict[str, float]  # by level
+    swd_images: int  # a side
+    scores: dict[str, Any] | None  # by Inception features
+    note: str | None  # why there is no FID
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        swd = {"swd": fmean(self.swd.values()), "swd_levels": self.swd, "swd_images": self.swd_images}
+        return {**self.model, **(self.scores or {}), **swd, "note": self.note}
+
+    def to_text(self) -> str:
+        """For people: a line a measure."""
+        about = self.model
+        last = about["first_seed"] + about["images"] - 1
+        lines = [
+            f"{about['model']} ({about['precision']}) with {about['backend']} on {about['device']}, "
+            f"seeds {about['first_seed']} to {last}, against {about['data']}",
+            "",
+        ]
+        levels = ", ".join(f"{size} px {value:.1f}" for size, value in self.swd.items())
+        rows = [("SWD × 10³", f"{fmean(self.swd.values()):.1f}", f"{levels}; {self.swd_images:,} images a side")]
+        if self.scores is not None:
+            sides = f"{self.scores['images']:,} generated, {self.scores['real_images']:,} real images"
+            scored = [
+                (name, *_written(key, self.scores), sides if key in ("fid", "frechet_distance") else "")
+                for key, name in _NAMES.items()
+                if key in self.scores
+            ]
+            rows = [*scored, *rows]
+        width = max(len(name) for name, *_ in rows)
+        lines += [f"{name:<{width}}  {value:>14}  {rest}".rstrip() for name, value, rest in rows]
+        if self.scores is not None:
+            lines.append(f"Inception weights: {self.scores['inception_weights']}")
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+def _written(key: str, scores: dict[str, Any]) -> tuple[str]:
+    scale = 1e3 if key in ("kid", "kernel_distance") else 1.0
+    deviation = scores.get(f"{key}_std")
+    return (f"{scale * scores[key]:.2f}" + ("" if deviation is None else f" ± {scale * deviation:.2f}"),)
+
+
+def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
+    """What the generator was trained on, if its metadata says so: where that lies, its ``run`` knows."""
+    config = backend.metadata.source.get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("data"), str):
+        return None
+    fit, seed, name = config.get("fit"), config.get("seed"), config["data"]
+    place = _place(name, run)
+    return Reals(
+        data=place,
+        fit=fit if fit in ("crop", "squash") else Reals.fit,
+        seed=seed if isinstance(seed, int) and seed >= 0 else Reals.seed,
+        name=name if place not in ("", "faces") and name == config.get("data_name") else None,
+    )
+
+
+def _place(name: str, run: RunFolder) -> str:
+    """Where the images of this name lie, empty where nothing says so; the name of the built-in faces is their place."""
+    if name == "faces":
+        return name
+    if run.config.is_file():
+        config = run.read_config()
+        if name in (config.data, last_name(config.data), config.data_name):
+            return config.data
+    return "" if name in (last_name(name), f"{last_name(name)}/") else name  # an earlier export has the path itself
+
+
+def evaluate(
+    backend: Backend,
+    reals: Reals,
+    *,
+    first: int,
+    count: int,
+    batch_size: int,
+    shrink: Callable[[str], object] | None = None,
+    inception: Inception | None,
+    missing: str | None,
+    cache: Path,
+    device: torch.device,
+    progress: ProgressFn,
+) -> Evaluation:
+    """Measures the images of seeds ``first`` … ``first + count - 1``.
+
+    Args:
+        backend: makes them.
+        reals: what they are compared with.
+        first: seed of the first image.
+        count: at least 2. Without Inception no more are made than SWD compares.
+        batch_size: images at a time.
+        shrink: as `sample` takes it.
+        inception: the network, or None.
+        missing: why there is none.
+        cache: where decoded images and the real side's features are kept.
+        device: where SWD is computed.
+        progress: told how far it is.
+
+    Raises:
+        ArtifactError: its images are not square.
+        DatasetError: the real images cannot be used.
+        BackendError: the runtime failed.
+    """
+    if inception is None:
+        count = min(count, SWD_IMAGES)
+    images = _open(backend, reals, count, cache, progress)
+    compared = min(count, len(images), SWD_IMAGES)
+    faces = reals.data == "faces"
+    reference = images.images[np.arange(compared) if faces else pick(len(images), compared, reals.seed)]
+    labels = None
+    if images.classes is not None and images.labels is not None and backend.metadata.classes == images.classes:
+        # as many of each class as the real images have
+        labels = labels_at(np.arange(count), shares_of(images.labels, len(images.classes)))
+    kept: list[np.ndarray] = []
+
+    def batches() -> Iterator[np.ndarray]:
+        for start, batch, _ in sample(backend, first, count, batch_size, labels, shrink=shrink):
+            kept.append(batch[: max(0, compared - (start - first))])
+            yield batch
+
+    scores, note = None, missing
+    if inception is None:
+        done = 0
+        for batch in batches():
+            done += len(batch)
+            progress(done, count, "generating images")
+    else:
+        fidelity = Fidelity(inception, real_side(images, count, reals.seed, inception, cache, progress))
+        scores, note = fidelity(batches(), count, progress=progress), fidelity.no_fid(count)
+    found = level_distances(np.asarray(reference), np.concatenate(kept), device)
+    model = {
+        "model": str(backend.path),
+        "model_sha256": backend.digest,
+        "precision": backend.metadata.precision,
+        "backend": backend.name,
+        "device": backend.device,
+        "data": reals.name or images.name,
+        "first_seed": first,
+        "images": count,
+    }
+    return Evaluation(model, found, compared, scores, note)
+
+
+def _open(backend: Backend, reals: Reals, count: int, cache: Path, progress: ProgressFn) -> ImageSet:
+    """The real images: held-out faces, or all of a folder or .zip."""
+    spec = backend.metadata.image
+    if spec.height != spec.width:
+        size = f"{spec.width} × {spec.height}"
+        raise ArtifactError(f"{backend.path} makes images of {size}: only square ones can be compared")
+    shape: dict[str, Any] = {"image_size": spec.height, "channels": spec.channels, "cache_dir": cache}
+    unseen = held_out(reals.data, count=count, progress=progress, **shape)
+    return open_images(reals.data, fit=reals.fit, progress=progress, **shape) if unseen is None else unseen

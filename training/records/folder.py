@@ -1,0 +1,143 @@
+"""The run folder: what lies where, and how one is begun or gone on with.
+
+config.yaml      the resolved configuration       metrics.jsonl   what was measured
+run.json         data, device, versions           tensorboard/    the same for TensorBoard
+checkpoints/     step-*.pt and best.pt            export/         artifacts (wgan export)
+samples/         step-*.png and real.png          report.html     the page to look at
+"""
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wgan.serve.base import owner
+from wgan.serve.base.errors import ConfigError, FolderInUse
+from wgan.serve.base.files import atomic_write, writing
+from wgan.serve.base.privacy import given_name
+from wgan.training.config import AUTO, Config, changed_on_resume, from_dict, load
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def info(self) -> Path:
+        """What the run was made of."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample grids."""
+        return self.path / "samples"
+
+    @property
+    def timings(self) -> Path:
+        """Seconds that the stages took."""
+        return self.path / "timings.json"
+
+    def create(self, config: Config) -> None:
+        """Makes the folder, where it is not there yet, and writes the configuration.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        with writing(self.path):
+            for folder in (self.checkpoints, self.samples):
+                folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.config, config.to_yaml().encode())
+
+    def read_config(self) -> Config:
+        """The configuration that the run was begun with."""
+        if not self.config.is_file():
+            raise ConfigError(f"{self.path} is no run folder (it has no config.yaml)")
+        return load(str(self.config))
+
+
+def name_for(config: Config) -> str:
+    """What a run's folder is called after: the name that the data was given, or else the end of its path."""
+    given = given_name(config.to_dict())
+    if given is None:
+        return Path(config.data).stem or "run"
+    return re.sub(r"[^\w.-]+", "-", given)[:40].strip("-.") or "run"
+
+
+def new_path(root: Path, name: str) -> Path:
+    """`<root>/<time>-<name>`, not there yet."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    path, again = root / stem, 1
+    while path.exists():
+        again += 1
+        path = root / f"{stem}-{again}"
+    return path
+
+
+def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack) -> Path:
+    """A `new_path` that no other process has, owned until ``held`` ends: two that start at once get one each."""
+    while True:
+        path = new_path(root, name)
+        with suppress(FolderInUse):
+            held.enter_context(owner.own(path, say))
+            return path
+
+
+def find_same(place: Path, config: Config) -> Path | None:
+    """The run at ``place``, or the newest one in it, that was begun with this very configuration.
+
+    Of `precision=auto` a run keeps what it became.
+    """
+    configs = [place / "config.yaml", *place.glob("*/config.yaml")]
+    for found in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
+        with suppress(ConfigError):
+            saved = load(str(found))
+            if saved == (config.replace(precision=saved.precision) if config.precision == AUTO else config):
+                return found.parent
+    return None
+
+
+def begin(path: Path) -> RunFolder:
+    """The folder of a new run, which `RunFolder.create` makes once the images are found to be usable.
+
+    Raises:
+        ConfigError: it already holds something.
+    """
+    run = RunFolder(path)
+    if run.config.exists():
+        raise ConfigError(f"{path} already holds a run: add --resume to go on with it, or name another folder")
+    if path.exists() and (not path.is_dir() or any(entry.name != owner.FILE for entry in path.iterdir())):
+        raise ConfigError(f"{path} is not an empty folder: name another one")
+    return run
+
+
+def reopen(path: Path, overrides: dict[str, Any]) -> tuple[RunFolder, Config]:
+    """A run to go on with, its configuration changed by ``overrides``; nothing is written before it does go on.
+
+    Raises:
+        ConfigError: no run there, or a setting that a resumed run cannot change.
+    """
+    run = RunFolder(path)
+    saved = run.read_config()
+    config = from_dict(overrides, base=saved)
+    changed_on_resume(saved, config)
+    return run, config

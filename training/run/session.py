@@ -1,0 +1,287 @@
+"""A run while it goes on: the trainer, the data's position, and what is saved of them."""
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+
+from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
+from wgan.serve.base.files import atomic_write
+from wgan.serve.base.privacy import given_name, public_settings
+from wgan.serve.base.progress import counter
+from wgan.serve.latents.table import latents
+from wgan.serve.machine.cores import restricted
+from wgan.serve.outputs.pixels import encode_png, grid
+from wgan.training.config import Config, check_parts
+from wgan.training.data import ImageSet, held_out, open_images
+from wgan.training.data.labels import shares_of
+from wgan.training.data.stream import BatchStream
+from wgan.training.distributed import World
+from wgan.training.measures.inception import ProgressFn
+from wgan.training.measures.validation import GRID, Validation, generate, pick
+from wgan.training.networks import Generator, Stage, parameter_count
+from wgan.training.records import checkpoint
+from wgan.training.records.folder import RunFolder
+from wgan.training.run.best import SWD, Best
+from wgan.training.run.scoring import Scoring
+from wgan.training.step.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images that validation compares with: uint8 (N, H, W, C), and their labels (N,) if there are classes."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
+    """The training images, and the real images that validation compares with.
+
+    Faces are held out for that; of a user's own images none is kept from training, so there the
+    reference is drawn from the training images.
+    """
+    options: dict[str, Any] = {
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "cache_dir": cache,
+    }
+    with counter() as progress:
+        images = open_images(
+            config.data,
+            fit=config.fit,
+            max_broken_share=config.max_broken,
+            count_faces=config.faces_count,
+            progress=progress,
+            **options,
+        )
+        unseen = held_out(config.data, count=config.validate_images, progress=progress, **options)
+    if len(images.images) < config.batch_size:
+        raise DatasetError(
+            f"{config.data} has {len(images.images)} usable images, fewer than one batch of "
+            f"{config.batch_size}: add images or lower batch_size"
+        )
+    if config.conditional and images.classes is None:
+        raise DatasetError(
+            f"conditional: {config.data} has no classes: put every image into one of two or more folders, "
+            "named after its class"
+        )
+    if unseen is not None:
+        return images, Reference(unseen.images, unseen.labels)
+    chosen = pick(len(images.images), config.validate_images, config.seed)
+    labels = None if images.labels is None else images.labels[chosen]
+    return images, Reference(np.asarray(images.images[chosen]), labels)
+
+
+def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -> str | None:
+    """The line for a run that goes on with other threads than it was saved with; None where the bits stay the same.
+
+    Another number of processes is for the user to know of, and earlier checkpoints do not say.
+    """
+    if saved is None or now is None or saved["processes"] != now["processes"] or saved["threads"] == now["threads"]:
+        return None
+    wanted, cores = int(saved["threads"]), restricted()
+    way = f"OMP_NUM_THREADS={wanted}" if cores is None or wanted <= cores else f"{wanted} cores"
+    return (
+        f"goes on with {now['threads']} threads, was saved with {wanted}: the same up to rounding, but not to the bit; "
+        f"for that start it with {way}"
+    )
+
+
+class Session:
+    """All that a step changes, and the files that outlive it. Of several processes the first one writes."""
+
+    def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path, world: World | None = None):
+        self.run, self.config, self.device, self.world = run, config, device, world or World()
+        check_parts(config, self.world.size)
+        self.scoring = Scoring(config, device, active=self.world.first)
+        with self.world.first_alone():  # it decodes the images, the others find them decoded
+            self.data, reference = open_data(config, cache)
+        self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
+        self.classes = self.data.classes if config.conditional else None
+        shares: tuple[float, ...] = ()
+        if self.classes is not None and self.data.labels is not None:
+            shares = shares_of(self.data.labels, len(self.classes))
+        self.scoring.prepare(self.data, cache, shares)
+        self.trainer = Trainer(config, device, shares, self.world)
+        labels = reference.labels if config.conditional else None
+        self._validation = Validation(reference.images, labels, config, device)
+        self.swd: float | None = None  # of the last validation
+        self.best = Best(self.scoring.measure or SWD)
+        self.is_best = False  # this step's generator is the best so far, and not saved yet
+        self._damaged: tuple[Path, ...] = ()
+
+    @property
+    def step(self) -> int:
+        """Generator updates done."""
+        return self.trainer.step
+
+    def iterate(self) -> None:
+        """One step of the loop."""
+        self.trainer.iterate(self.reals)
+
+    def begin(self) -> list[str]:
+        """Starts from the weights of other runs, where some are named; lines on what was not to be had."""
+        return self.trainer.start_from_others()
+
+    def restore(self) -> list[str]:
+        """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
+
+        Returns:
+            Lines that say what of the run was found damaged or missing.
+
+        Raises:
+            CheckpointError: none is whole, or it belongs to other data.
+        """
+        folder = self.run.checkpoints
+        if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
+            return []
+        found = checkpoint.load_last(folder)
+        try:
+            self._take_up(found.path, found.state)
+            other = rounds_otherwise(found.state.get("threads"), self._threads())
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
+            raise CheckpointError(f"{found.path} does not hold what a run goes on from: {reason}") from None
+        self._damaged = found.damaged
+        told = found.told("going on from", done="set aside, ")
+        return told + [other] if other else told
+
+    def _take_up(self, path: Path, state: dict[str, Any]) -> None:
+        if state["data"] != self.data.digest:
+            raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
+        if state["classes"] != (list(self.classes) if self.classes else None):
+            raise CheckpointError(f"the classes of {self.config.data} are not those of {path}: start a new run")
+        self.trainer.load_state_dict(state)
+        self.reals.restore(state["stream"])
+        self.swd = state["swd"]
+        self.scoring.restore(state["scoring"])
+        self.best.restore(state["best"])
+        if self.world.first:
+            self._keep_best()
+
+    def _threads(self) -> dict[str, int] | None:
+        """What the bits of a step and of the averaged generator depend on, on a CPU; on CUDA None."""
+        if self.device.type != "cpu":
+            return None
+        return {"processes": self.world.size, "threads": torch.get_num_threads()}
+
+    def _keep_best(self) -> None:
+        """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""
+        later = checkpoint.load_best(self.run.checkpoints)
+        if later is not None and later["step"] > self.step:
+            self.best.restore(later["best"])
+        elif self.best.step is not None:
+            checkpoint.mark_missed(checkpoint.step_path(self.run.checkpoints, self.best.step))
+
+    def set_damaged_aside(self) -> None:
+        """Takes what `restore` passed over out of the way, once the run is sure to go on."""
+        self.world.wait()  # until every process has read what it goes on from
+        if self.world.first:
+            for path in self._damaged:
+                checkpoint.set_aside(path)
+        self._damaged = ()
+
+    def save(self) -> Path:
+        """Writes a checkpoint of this step, after making sure that it is a good one."""
+        self.check_finite()
+        self.trainer.watch.collect()
+        path = checkpoint.step_path(self.run.checkpoints, self.step)
+        if self.world.first:
+            self._write(path)
+        return path
+
+    def _write(self, path: Path) -> None:
+        checkpoint.save(
+            path,
+            {
+                **self.trainer.state_dict(),
+                "config": public_settings(self.config.to_dict()),
+                "classes": list(self.classes) if self.classes else None,
+                "data": self.data.digest,
+                "threads": self._threads(),
+                "stream": self.reals.state(),
+                "swd": self.swd,
+                "scoring": self.scoring.state(),
+                "best": self.best.state(),
+            },
+        )
+        if self.is_best:
+            checkpoint.mark_best(path)
+            self.is_best = False
+        checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
+
+    def floor(self) -> dict[str, float]:
+        """The distance of other training images to the same real ones: what no generator can be below."""
+        others = pick(len(self.data.images), len(self._validation.reference), self.config.seed + 1)
+        return self._validation.distance(np.asarray(self.data.images[others]))
+
+    def validate(self, generator: Generator) -> dict[str, Any]:
+        """The distance to real images, as a record; notes whether it is the smallest so far."""
+        found = self._validation(generator)
+        self.swd = float(found["swd"])
+        self._offer(generator, SWD, self.swd)
+        return found
+
+    def score(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
+        """FID and its like as a record, None if stopped; notes whether the distance is the smallest so far."""
+        found = self.scoring(generator, progress)
+        if found is not None and self.scoring.measure is not None:
+            self._offer(generator, self.scoring.measure, self.scoring.distance)
+        return found
+
+    def _offer(self, generator: Generator, measure: str, value: float) -> None:
+        """Only what was trained and can be exported can be the best."""
+        if self.step > 0 and generator.stage == Stage(self.config.image_size):
+            self.is_best |= self.best.offer(measure, value, self.step)
+
+    def check_finite(self) -> None:
+        """Stops a run that has diverged, before anything of it is saved."""
+        if not self.world.any(not self.trainer.finite()):
+            return
+        good = checkpoint.list_steps(self.run.checkpoints)
+        rest = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+        raise TrainingError(
+            f"a loss or weight is not finite at step {self.step}: {rest}; "
+            "go on with --resume and a lower lr_g and lr_d (section 7.1: half of them), or a larger n_critic"
+        )
+
+    def sample_grid(self, generator: Generator) -> np.ndarray:
+        """Writes the grid of seeds 0 to 63, and returns it as uint8 (H, W, C)."""
+        labels = np.arange(GRID) % len(self.classes) if self.classes else None
+        picture = grid(generate(generator, latents(0, GRID, self.config.latent_dim), labels, self.config.image_size))
+        path = self.run.samples / f"step-{self.step:08d}.png"
+        atomic_write(path, encode_png(picture, {"seeds": f"0..{GRID - 1}", "step": str(self.step)}))
+        return picture
+
+    def describe(self) -> None:
+        """Writes `run.json` and a grid of real images."""
+        classes = self.data.classes
+        info = {
+            "name": self.run.path.name,
+            "data": given_name(self.config.to_dict()) or self.data.name,
+            "images": len(self.data.images),
+            "broken": len(self.data.broken),
+            "classes": list(classes) if classes else None,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+            "parameters": {
+                "generator": parameter_count(self.trainer.generator),
+                "critic": parameter_count(self.trainer.critic),
+            },
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "pillow": PIL.__version__,
+            },
+        }
+        atomic_write(self.run.info, json.dumps(info, indent=1).encode())
+        real = np.asarray(self.data.images[pick(len(self.data.images), GRID, self.config.seed)])
+        atomic_write(self.run.samples / "real.png", encode_png(grid(real), {}))

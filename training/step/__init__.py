@@ -1,0 +1,1 @@
+"""One iteration of WGAN-GP: losses, critic and generator steps, and what makes them fast."""

@@ -1,0 +1,284 @@
+"""One iteration of WGAN-GP: n_critic critic steps, then one generator step (seed document, section 3.1)."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wgan.serve.backends.pytorch.device import threads
+from wgan.serve.base.errors import CheckpointError
+from wgan.serve.latents.table import latents
+from wgan.training.config import Config
+from wgan.training.config.schedule import rate_factor
+from wgan.training.data.augment import Augmentation, prepare
+from wgan.training.data.labels import labels_at
+from wgan.training.data.stream import BatchStream
+from wgan.training.distributed import World
+from wgan.training.networks import Critic, Generator, LiveStage, Stage
+from wgan.training.networks.precision import MixedPrecision
+from wgan.training.records.checkpoint import check_fits
+from wgan.training.step.ema import Ema
+from wgan.training.step.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
+from wgan.training.step.growth import at_stage, stage_at
+from wgan.training.step.lanes import Backward, Lanes, Watched, lanes_for
+from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss
+from wgan.training.step.warm_start import start_from
+from wgan.training.step.watch import OF_GENERATOR, Watch
+
+# Rows of the latent table that training looks at; users' seeds start at 0.
+CALIBRATION_ROWS = 2**40
+CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 128
+
+
+class Trainer:
+    """Networks, optimizers, random streams and sums: all that a checkpoint holds but the data's position.
+
+    Args:
+        config: all settings.
+        device: where to train.
+        shares: how much of the data each class is; empty for a run without labels.
+        world: the processes that train together.
+    """
+
+    def __init__(self, config: Config, device: torch.device, shares: Sequence[float] = (), world: World | None = None):
+        self.config, self.device, self.shares, self.world = config, device, tuple(shares), world or World()
+        with torch.random.fork_rng(devices=[]):
+            # drawn on the CPU, so that every device starts from the same weights
+            torch.manual_seed(config.seed)
+            generator, critic = Generator(config, len(shares)), Critic(config, len(shares))
+        self.fast = Fast(config, device, self.world)
+        self.generator, self.critic = self.fast.laid_out(generator.to(device)), self.fast.laid_out(critic.to(device))
+        self.ema = Ema(self.generator, config.ema_decay)
+        if self.world.size > 1 and device.type == "cuda":  # a batch has one mean, wherever its images are
+            self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator)
+        self.compute_in(lanes_for(config, device, self.world.size, possible=not self.fast.compile))
+        betas = (config.beta1, config.beta2)
+        self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)
+        self.optimizer_d = torch.optim.Adam(self.critic.parameters(), config.lr_d, betas, fused=True)
+        self._rates = torch.zeros(2, device=device)  # where a recorded step reads them
+        self.precision_g = MixedPrecision(config.precision, device)
+        self.precision_d = MixedPrecision(config.precision, device)
+        self.random = torch.Generator(device).manual_seed(config.seed)
+        self.augmentation = Augmentation(
+            enlarge=config.augment_enlarge,
+            flip=config.augment_flip,
+            brightness=config.augment_brightness,
+            contrast=config.augment_contrast,
+        )
+        self.step = 0
+        self.images = 0  # real images that the critic has seen
+        self.watch = Watch(device, lenient=self.precision_d.scaled, world=self.world)
+        self._alpha = torch.ones((), device=device)
+        recorder = CudaRecorder(device, self.random) if self.fast.graphs else None
+        self._replayed = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
+        self._make_fake = Compiled(self._fake, self.fast, self.fast.compile_generator)
+        self._critic_loss_of = Compiled(self._critic_loss, self.fast)
+        self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
+        self._enter(stage_at(0, config))
+
+    def compute_in(self, lanes: Lanes) -> None:
+        """Shares each batch among ``lanes`` from now on."""
+        self.lanes = lanes
+        self.generator.compute_in(lanes)
+
+    def start_from_others(self) -> list[str]:
+        """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
+        notes = start_from(self.config, self.generator, self.critic)
+        self.ema.copy(self.generator)
+        return notes
+
+    def iterate(self, reals: BatchStream) -> None:
+        """One step of the loop: a fresh real batch for each critic step, then the generator."""
+        self._set_rates()
+        self._grow()
+        with threads(self.lanes.threads):
+            for _ in range(self.config.n_critic):
+                images, found = reals.next()
+                label = found if self.shares else None
+                self._replayed(("critic", self._penalised), self._critic_step_on, images, label)
+                self.images += self.config.batch_size
+            self._replayed("generator", self._generator_step, label)  # fakes of the labels that real images have
+            self.step += 1
+            self.ema.update(self.generator, self.step)
+
+    def _set_rates(self) -> None:
+        config = self.config
+        factor = rate_factor(self.step, config.steps, config.lr_schedule, config.lr_warmup)
+        both = ((self.optimizer_g, config.lr_g), (self.optimizer_d, config.lr_d))
+        for (optimizer, rate), held in zip(both, self._rates, strict=True):
+            lr = held.fill_(rate * factor) if self.fast.graphs else rate * factor
+            for group in optimizer.param_groups:
+                group.update(lr=lr, betas=(config.beta1, config.beta2))
+
+    def _grow(self) -> None:
+        """Moves to the stage of this iteration; a new resolution starts with optimizers that remember nothing."""
+        stage = stage_at(self.images, self.config)
+        if stage.resolution != self.stage.resolution:
+            self.optimizer_g.state.clear()
+            self.optimizer_d.state.clear()
+        self._enter(stage)
+
+    def _enter(self, stage: Stage) -> None:
+        self.stage = self.ema.module.stage = stage
+        self._alpha.fill_(stage.alpha)
+        shown: Stage | LiveStage = stage
+        if self.fast.static:
+            shown, now = LiveStage(stage.resolution, stage.fading, self._alpha), self.critic.stage
+            if isinstance(now, LiveStage) and (now.resolution, now.fading) == (shown.resolution, shown.fading):
+                return  # alpha alone has moved
+            self.fast.renew()
+            self._replayed.forget()
+        self.generator.stage = self.critic.stage = shown
+
+    def _noise(self) -> Tensor:
+        shape = (self.config.batch_size, self.config.latent_dim)
+        return self.world.share(torch.randn(shape, generator=self.random, device=self.device))
+
+    def _score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        if label is not None and len(images) > len(label):
+            label = label.repeat(2)  # real and fake together
+        with self.precision_d.autocast():
+            scores: Tensor = self.critic(images, label)
+        return scores.float()
+
+    def _fake(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        with self.precision_g.autocast():
+            images: Tensor = self.generator(z, label)
+        return images.float()
+
+    def _critic_loss(
+        self, real: Tensor, fake: Tensor, epsilon: Tensor | None, label: Tensor | None, scale: Tensor
+    ) -> CriticLoss:
+        config = self.config
+        score, weight = partial(self._score, label=label), config.lambda_gp * config.penalty_every
+        return critic_loss(score, real, fake, epsilon, weight, scale, config.drift, self.fast.together)
+
+    def _generator_loss(self, z: Tensor, label: Tensor | None) -> Tensor:
+        return generator_loss(partial(self._score, label=label), self._fake(z, label))
+
+    @property
+    def _penalised(self) -> bool:
+        return self.images // self.config.batch_size % self.config.penalty_every == 0
+
+    def _critic_step_on(self, images: Tensor, label: Tensor | None) -> None:
+        """A critic step on uint8 images (N, H, W, C) as the data has them."""
+        real = prepare(images, self.augmentation, self.random, self.world)
+        self._critic_step(at_stage(real, self.critic.stage), label)
+
+    def _critic_step(self, real: Tensor, label: Tensor | None = None) -> None:
+        noise, epsilon = self._noise(), None
+        if self._penalised:
+            epsilon = torch.rand(self.config.batch_size, generator=self.random, device=self.device)
+            epsilon = self.world.share(epsilon)
+        scale = self.precision_d.scale(real)
+
+        def work(backward: Backward, real: Tensor, noise: Tensor, *others: Tensor | None) -> Watched:
+            with torch.no_grad():  # no generator graph
+                fake = self._make_fake(noise, others[-1])
+            for part in self._parts(real, fake, *others):
+                result = self._critic_loss_of.then(
+                    lambda found: self.precision_d.backward(found.loss / self._cuts, backward),
+                    *(*part, scale),  # type: ignore[arg-type]
+                )
+                yield [result.wasserstein, result.penalty, result.grad_norm, result.loss]
+
+        for found in self.lanes.differentiate(self.critic.parameters(), work, real, noise, epsilon, label):
+            self.watch.add(0, found)
+        self.world.average_gradients(self.critic.parameters())
+        self.precision_d.update(self.optimizer_d)
+        self.critic.iterate_spectral_norms()
+
+    def _generator_step(self, label: Tensor | None = None) -> None:
+        self.critic.requires_grad_(False)
+
+        def work(backward: Backward, *rows: Tensor | None) -> Watched:
+            for part in self._parts(*rows):
+                loss = self._generator_loss_of.then(
+                    lambda found: self.precision_g.backward(found / self._cuts, backward),
+                    *part,  # type: ignore[arg-type]
+                )
+                yield [loss]
+
+        for found in self.lanes.differentiate(self.generator.parameters(), work, self._noise(), label):
+            self.watch.add(OF_GENERATOR, found)
+        self.world.average_gradients(self.generator.parameters())
+        self.precision_g.update(self.optimizer_g)
+        self.generator.iterate_spectral_norms()
+        self.critic.requires_grad_(True)
+
+    @property
+    def _cuts(self) -> int:
+        """How many means of equally many images the loss of a batch is the mean of."""
+        return self.config.accumulate * self.lanes.count
+
+    def _parts(self, *rows: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
+        """The parts that a batch is computed in: the same rows of each."""
+        parts = self.config.accumulate
+        return zip(*([None] * parts if r is None else r.chunk(parts) for r in rows), strict=True)
+
+    def finite(self) -> bool:
+        """Whether every loss since the last record is a number, and the weights that came of them."""
+        # a NaN in one weight is in every later loss, but the last update has no later loss yet
+        parameters = [*self.generator.parameters(), *self.critic.parameters()]
+        norms = torch.stack(torch._foreach_norm([p.detach() for p in parameters]))
+        numbers = bool(self.watch.finite() & torch.isfinite(norms).all())
+        return numbers and not self.precision_d.lost and not self.precision_g.lost
+
+    def deployable(self) -> Generator:
+        """The averaged generator with its own BatchNorm statistics, in eval mode."""
+        count = CALIBRATION_BATCHES * CALIBRATION_BATCH
+        rows = torch.from_numpy(latents(CALIBRATION_ROWS, count, self.config.latent_dim)).to(self.device)
+        labels: Any = [None] * CALIBRATION_BATCHES
+        if self.shares:
+            labels = torch.from_numpy(labels_at(np.arange(count), self.shares)).to(self.device)
+            labels = labels.split(CALIBRATION_BATCH)
+        self.ema.calibrate(self.generator, list(zip(rows.split(CALIBRATION_BATCH), labels, strict=True)))
+        return self.ema.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs for the next step to be the same to the bit."""
+        return {
+            "step": self.step,
+            "images": self.images,
+            "stage": vars(self.stage),
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "ema": self.deployable().state_dict(),
+            "optimizer_g": self.optimizer_g.state_dict(),
+            "optimizer_d": self.optimizer_d.state_dict(),
+            "random": self.random.get_state(),
+            "watch": self.watch.state_dict(),
+            "precision_g": self.precision_g.state_dict(),
+            "precision_d": self.precision_d.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from ``state``.
+
+        Raises:
+            CheckpointError: it belongs to other networks or another kind of device.
+        """
+        try:
+            check_fits("generator", self.generator, state["generator"])
+            check_fits("critic", self.critic, state["critic"])
+            self.generator.load_state_dict(state["generator"])
+            self.critic.load_state_dict(state["critic"])
+            self.ema.module.load_state_dict(state["ema"])
+            self.optimizer_g.load_state_dict(state["optimizer_g"])
+            self.optimizer_d.load_state_dict(state["optimizer_d"])
+            lay_out_moments(self.optimizer_g)
+            lay_out_moments(self.optimizer_d)
+            self.random.set_state(state["random"])
+            self.watch.load_state_dict(state["watch"])
+            self.precision_g.load_state_dict(state["precision_g"])
+            self.precision_d.load_state_dict(state["precision_d"])
+            self._replayed.forget()
+            self.step, self.images = int(state["step"]), int(state["images"])
+            self._enter(Stage(**state["stage"]))
+        except (KeyError, RuntimeError, ValueError, TypeError, OverflowError) as error:
+            reason = shorten(str(error), 200, placeholder=" …")
+            raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None

@@ -1,0 +1,88 @@
+"""The command line: `wgan train | export | verify | sample | eval | bench | doctor | demo`.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
+2 something the user can mend (one line), 130 interrupted.
+
+Each command is in a module of its own and imports what it needs inside itself, so that `wgan sample`
+never loads torch for ONNX.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from wgan.commands.bench import bench
+from wgan.commands.console import Stopped
+from wgan.commands.doctor import doctor
+from wgan.commands.eval import evaluate
+from wgan.commands.export import export, verify
+from wgan.commands.sample import sample
+from wgan.commands.train import demo, train
+from wgan.serve.base.errors import WganError
+from wgan.serve.base.terminal import say
+from wgan.serve.machine.cores import spin_briefly
+
+INTERRUPTED = 130
+LONGEST = 2000  # characters of the line that says what is wrong
+
+app = typer.Typer(
+    help="Train a WGAN-GP on a folder of images and deploy its generator anywhere, proven equal to PyTorch.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (train, export, verify, sample):
+    app.command()(command)
+app.command("eval")(evaluate)
+app.command()(bench)
+app.command()(doctor)
+app.command()(demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    spin_briefly()
+    try:
+        code = app(args=words, prog_name="wgan", standalone_mode=False)
+        sys.stdout.flush()
+        if code == INTERRUPTED:  # what newer versions of typer make of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except Stopped:
+        return INTERRUPTED
+    except WganError as error:
+        return _fail(str(error), error.exit_code, words)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, words)
+    except BrokenPipeError:
+        # the reader has gone; keep Python from failing again on its last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # a path that was asked for and cannot even be looked at: too long, or in a folder that is closed to us
+        return _fail(f"{error.filename}: {error.strerror}; name another path", 2, words)
+    except Exception as error:
+        # usage errors come from typer or, before 0.26, from click: known by their shape
+        if hasattr(error, "format_message"):
+            return _fail(f"{error.format_message()} See `wgan --help`.", 2, words)
+        if type(error).__name__ == "Abort":
+            return _fail("interrupted", INTERRUPTED, words)
+        raise
+
+
+def _fail(message: str, code: int, words: list[str]) -> int:
+    line = " ".join(message.split())
+    say(f"wgan: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}")
+    if "--json" in words:
+        print(json.dumps({"error": message, "exit_code": code}), flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

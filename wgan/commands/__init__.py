@@ -1,0 +1,1 @@
+"""The commands of `wgan`, a file each."""

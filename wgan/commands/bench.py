@@ -1,0 +1,201 @@
+"""`wgan bench`, and the processes that it measures in."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wgan.commands.console import Device, Json, Run
+from wgan.serve.base.errors import BackendError, ConfigError, WganError
+from wgan.serve.base.terminal import emit, say, say_once
+
+if TYPE_CHECKING:
+    from wgan.serve.bench.side_by_side import Subject
+
+
+def bench(
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="artifact or folder of them, may be repeated [default: the run's export/]"),
+    ] = None,
+    run: Run = None,
+    backends: Annotated[
+        str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]")
+    ] = None,
+    batch_sizes: Annotated[str, typer.Option(help="images at a time")] = "1,16,64,256",
+    seconds: Annotated[float, typer.Option(help="how long each is timed")] = 2.0,
+    at_least: Annotated[
+        float | None, typer.Option(help="exit code 1 unless each artifact makes so many images a second")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
+    device: Device = "auto",
+    precision: Annotated[
+        list[str] | None, typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]")
+    ] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure artifacts side by side: speed, memory, cold start."""
+    from wgan.serve.backends.pytorch.device import check_name
+    from wgan.serve.base.files import atomic_write
+    from wgan.serve.base.progress import counter
+    from wgan.serve.bench.page import render
+    from wgan.serve.bench.peak import Peaks
+    from wgan.serve.bench.side_by_side import Bench, measure
+    from wgan.serve.bench.text import to_text
+
+    check_name(device)
+    if not 0 < seconds <= 3600:
+        raise ConfigError(f"--seconds {seconds:g} is outside its range, up to 3600")
+    if at_least is not None and not at_least > 0:
+        raise ConfigError(f"--at-least {at_least:g} is not more than 0")
+    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--out {out} is not the name of an .html file")
+    sizes, subjects = _sizes(batch_sizes), _subjects(_files(model, run, backends), precision, provider)
+    peaks = Peaks(__name__)
+    with counter(quiet=0.0) as progress:
+        rows = list(measure(__name__, subjects, sizes, device=device, seconds=seconds, peak=peaks, progress=progress))
+    say_once(row.get("notice") for row in rows)
+    if all("error" in row for row in rows):
+        raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
+    found = Bench(_machine(rows), peaks.found, rows)
+    atomic_write(out, render(found).encode())
+    slow = {path: rate for path, rate in found.fastest().items() if at_least is not None and rate < at_least}
+    result = found.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}
+    emit(result, f"{to_text(found)}\n\n{out}", as_json)
+    if slow:
+        for path, rate in slow.items():
+            say(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
+        raise typer.Exit(1)
+
+
+def _sizes(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 1 <= int(word) <= 65_536 for word in words):
+        raise ConfigError(f"--batch-sizes {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
+    return sorted({int(word) for word in words})
+
+
+def _files(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
+    """Artifacts and the names of their backends."""
+    from wgan.serve.artifacts import artifact
+    from wgan.serve.artifacts.find import BACKENDS, find_artifact, newest_run
+
+    wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
+    if unknown := [word for word in wanted if word not in BACKENDS]:
+        raise ConfigError(f"--backends {unknown[0]} is not one of {', '.join(BACKENDS)}")
+    paths = models or [(run or newest_run()) / "export"]
+    where = "what --model names" if models else str(paths[0])
+    found: list[tuple[Path, str]] = []
+    for path in paths:
+        if models and not path.is_dir():
+            found.append(find_artifact(path, None, None))
+            continue
+        found += [(file, artifact.format_of(file)) for file in artifact.list_folder(path)]
+        if (reference := path / BACKENDS["torch"]).is_file():
+            found.append((reference, "torch"))
+    found = [(path, kind) for path, kind in found if kind in wanted]
+    if not found:
+        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `wgan export --format all` first")
+    return sorted(found, key=lambda pair: wanted.index(pair[1]))
+
+
+def _subjects(
+    files: list[tuple[Path, str]], precisions: list[str] | None, providers: list[str] | None
+) -> "list[Subject]":
+    """Each file once, but a checkpoint in each precision and an ONNX file by each provider."""
+    from wgan.serve.artifacts.metadata import PRECISIONS
+    from wgan.serve.backends.onnxrt.backend import PROVIDERS
+    from wgan.serve.bench.side_by_side import Subject
+
+    kinds = {kind for _, kind in files}
+    known = {
+        "--precision": (precisions, PRECISIONS["torchscript"], "torch"),
+        "--provider": (providers, PROVIDERS, "onnx"),
+    }
+    chosen: dict[str, list[str]] = {}
+    for option, (asked, names, kind) in known.items():
+        chosen[kind] = list(dict.fromkeys(word.strip() for text in asked or [] for word in text.split(",")))
+        if unknown := [word for word in chosen[kind] if word not in names]:
+            raise ConfigError(f"{option} {unknown[0]} is not one of {', '.join(names)}")
+        if asked and kind not in kinds:
+            raise ConfigError(f"{option} is for the {kind} backend, and nothing here is: add a --model that is")
+    found = []
+    for path, kind in files:
+        if kind == "torch":
+            found += [Subject(path, kind, word) for word in chosen[kind] or ["fp32"]]
+        else:
+            found += [Subject(path, kind, provider=word or None) for word in chosen.get(kind) or [""]]
+    return found
+
+
+def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    from wgan.serve.machine.gpu import first_gpu
+    from wgan.serve.machine.hardware import cpu
+
+    processor = cpu()
+    gpu = first_gpu() if any(row.get("device") == "cuda" for row in rows) else None
+    return {
+        "name": f"{gpu}, {processor.name}" if gpu else processor.name,
+        "threads": processor.threads,
+        "gpu": str(gpu) if gpu else None,
+        "python": sys.version.split()[0],
+        "when": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def case(
+    path: str, kind: str, device: str, batch: str, seconds: str, precision: str, provider: str, used: str, started: str
+) -> dict[str, Any]:
+    """Loads an artifact, makes one image, and times a batch size: what one process measures."""
+    from wgan.commands.sample import open_model
+    from wgan.serve.backends.base import OnnxOptions
+    from wgan.serve.bench.process import device_memory, peak_memory
+    from wgan.serve.bench.side_by_side import facts
+    from wgan.serve.bench.speed import measure_speed
+    from wgan.serve.sampling.sampler import batch_size_for, sample
+
+    began = time.time()
+    options = OnnxOptions(provider) if provider else None
+    with open_model(Path(path), kind, device, precision, options) as backend:
+        loaded = time.time()
+        list(sample(backend, 0, 1, 1))
+        first = time.time()
+        size = batch_size_for(backend, int(batch))
+        speed = measure_speed(backend, size, float(seconds))
+        count, made = size * speed["batches"], time.perf_counter()
+        for _ in sample(backend, 0, count, size):
+            pass
+        return speed | {
+            "uint8_images_per_second": count / (time.perf_counter() - made),
+            "load_seconds": loaded - began,
+            "first_image_seconds": first - float(started),
+            "peak_memory": peak_memory(),
+            "device_memory": device_memory(int(used)) if used and backend.device == "cuda" else None,
+            "flops": backend.metadata.source.get("flops"),
+            "provider": backend.provider,  # of ONNX Runtime
+            "notice": backend.notice,
+            # a checkpoint at a reduced precision is measured when it is opened
+            **({"parity": facts(backend.metadata.parity)} if kind == "torch" and precision != "fp32" else {}),
+        }
+
+
+def _apart(words: Sequence[str]) -> dict[str, Any]:
+    if words[0] != "peak":
+        return case(*words)
+    from wgan.serve.bench.peak import measure_peak
+
+    return {"peak": measure_peak(words[1], words[2])}
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(_apart(sys.argv[1:])), flush=True)
+    except WganError as error:
+        print(json.dumps({"error": str(error)}), flush=True)

@@ -1,0 +1,41 @@
+"""`wgan doctor`."""
+
+from typing import Annotated
+
+import typer
+
+from wgan.commands.console import Device, Json
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.terminal import emit
+
+
+def doctor(
+    backend: Annotated[
+        str | None, typer.Option(help="torch, torchscript, onnx or trt: exit code 1 if it cannot run")
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show what this machine can run, and how to mend the rest."""
+    from wgan.serve.artifacts.find import BACKENDS, ROOT
+    from wgan.serve.backends.pytorch.device import check_name
+    from wgan.serve.doctor.diagnosis import examine
+    from wgan.serve.doctor.text import as_text
+
+    check_name(device)
+    if backend is not None and backend not in BACKENDS:
+        raise ConfigError(f"--backend {backend} is not one of {', '.join(BACKENDS)}")
+    if backend is None and device != "auto":
+        raise ConfigError("--device goes with --backend: name the backend that is to run on it")
+    # a check of another runtime, as a container makes it, does not wait for torch
+    found = examine(ROOT, timed=backend in (None, "torch", "torchscript"))
+    runs = None if backend is None else found.runs(backend, device)
+    result, text = found.to_dict(), as_text(found)
+    if backend is not None:
+        result |= {"asked": {"backend": backend, "device": device, "runs": runs}}
+        where = "here" if device == "auto" else f"here on {device}"
+        verdict = {True: "runs", False: "does not run", None: "is not known to run"}[runs]
+        text += f"\n\n{backend} {verdict} {where}"
+    emit(result, text, as_json)
+    if backend is not None and not runs:
+        raise typer.Exit(1)
