@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from wgan.cli import main
 from wgan.commands.bench import case
 from wgan.serve.artifacts import artifact
-from wgan.serve.artifacts.containers import join
+from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import Metadata, _checksum, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError, BackendError
@@ -135,7 +135,7 @@ def sealed_copy(folder: Path, name: str, change: Callable[[dict[str, Any]], dict
         text = json.dumps(values | {"checksum": _checksum(values)}).encode()
     except (ValueError, RecursionError):
         return None
-    (to / name).write_bytes(join(found.metadata.format, payload, text))
+    (to / name).write_bytes(FORMATS[found.metadata.format].container.join(payload, text))
     if name.endswith(".plan"):
         (to / f"{name}.json").write_bytes(text)
     return to / name

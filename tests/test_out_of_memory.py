@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from wgan.cli import main
-from wgan.export.reference.generator import TorchBackend
+from wgan.export.reference.torch_backend import TorchBackend
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.cuda import Cuda
 from wgan.serve.backends.memory import runtime_failure

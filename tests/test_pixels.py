@@ -15,7 +15,9 @@ from wgan.export import exporter, parity
 from wgan.export.formats import triton
 from wgan.export.formats.onnx import to_onnx
 from wgan.export.reference.fold import EightBit
-from wgan.export.reference.generator import TorchBackend, TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.export.reference.torch_backend import TorchBackend
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
@@ -109,7 +111,7 @@ def test_every_network_gives_pixels(
     generator = make_generator(classes=classes, **changes)
     (made,) = exporter.export(generator, tmp_path, ["onnx"], precision=precision, output="uint8", max_batch=20)
     assert made.passed is True, made.failures
-    assert exporter.verify(made.path).passed is True
+    assert verify_file(made.path).passed is True
 
 
 def test_pixels_of_another_generator_are_never_written(
@@ -211,5 +213,5 @@ def test_sizes_follow_the_layout() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [*NAMES, "generator.uint8.plan"])
 def test_pixels_are_proven_on_cuda(folder: Path, name: str) -> None:
-    found = exporter.verify(folder / name, device="cuda")
+    found = verify_file(folder / name, device="cuda")
     assert found.passed is True, found.failures

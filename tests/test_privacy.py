@@ -15,6 +15,7 @@ from wgan.export import exporter, parity
 from wgan.export.formats import torchscript
 from wgan.export.reference import generator as deploy
 from wgan.export.reference.generator import load_generator
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.privacy import last_name, without_paths
@@ -172,7 +173,7 @@ def test_a_report_that_verify_writes_comes_without_the_path(tmp_path: Path, monk
     artifact.write_sidecar(plan, artifact.read(plan).metadata.replace(parity=parity.not_measured(reason)))
     # as on the machine with the GPU
     monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(onnx, device=device))
-    found = exporter.verify(plan, device="cpu")
+    found = verify_file(plan, device="cpu")
     assert (found.passed, found.leak) == (True, None)
     assert naming(tmp_path, WORD) == {"generator.onnx", "generator.pt"}
     assert artifact.read(plan).metadata.proven

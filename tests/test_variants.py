@@ -12,6 +12,7 @@ import torch
 from tests.test_training import assert_same_state
 from wgan.export import exporter
 from wgan.export.reference.generator import load_generator
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.open import open_backend
 from wgan.serve.machine.gpu import gpu_count
@@ -115,7 +116,7 @@ def test_a_variant_goes_the_whole_way(
             runs_here = made.path.suffix != ".plan" or gpu_count() > 0  # an engine is built, but has no GPU to run on
             assert made.passed is (True if runs_here else None), (made.path.name, made.failures)
             if runs_here:
-                assert exporter.verify(made.path).passed is True
+                assert verify_file(made.path).passed is True
             metadata = artifact.read(made.path).metadata
             assert (metadata.classes is not None) == config.conditional
             assert (metadata.image.height, metadata.image.width) == (16, 16)

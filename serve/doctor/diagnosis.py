@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.artifacts.formats import extras
 from wgan.serve.backends.gaps import gpu_gap
 from wgan.serve.base.errors import BackendError
 from wgan.serve.bench.precision import Speeds, products_apart
@@ -55,7 +56,7 @@ def examine(folder: Path, timed: bool = True) -> Diagnosis:
         folder: where runs are written; need not be there.
         timed: another process times torch's products.
     """
-    driver, disk, asked = query_driver(), machine.disk(folder), packages()
+    driver, disk, asked = query_driver(), machine.disk(folder), packages(extras())
     return Diagnosis(
         wgan=installed("wgan"),
         python=platform.python_version(),
