@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from wgan.export.exporter import EXPORTERS
 from tests.test_two_at_once import TINY
 from wgan.cli import main
+from wgan.export.exporter import EXPORTERS
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.foreign_json import DEEPEST, parse_json
 from wgan.serve.outputs.shards import Shard, ShardSet
