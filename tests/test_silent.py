@@ -150,10 +150,7 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
     assert list((place / "tmp").iterdir()) == []
     assert strewn() == before
     # where a cache would lie is no error either
-    assert (
-        said("from wgan.serve.backends.trt.timing_cache import cache_folder; print(cache_folder())") == "None\n"
-        or not user
-    )
+    assert said("from wgan.serve.base.files import cache_folder; print(cache_folder())") == "None\n" or not user
     import onnxruntime
 
     if user and tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 29):
