@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from wgan.export import parity
-from wgan.export.exporter import MAX_BATCH, REFERENCE, Exported
+from wgan.export.exporter import REFERENCE, Exported
 from wgan.export.formats.torchscript import names_folders
+from wgan.export.recipe import MAX_BATCH
 from wgan.export.reference.generator import TrainedGenerator, load_generator
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact, list_folder

@@ -12,7 +12,6 @@ import torch
 from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter, parity
-from wgan.export import verify as verification
 from wgan.export.parity.figures import Figures
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
@@ -92,7 +91,7 @@ def test_an_artifact_that_does_not_match_is_never_written(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_generator(seed=1)
-    monkeypatch.setattr(exporter, "as_deployed", lambda *_: other.module)
+    monkeypatch.setattr("wgan.export.recipe.as_deployed", lambda *_: other.module)
     with pytest.raises(ParityError, match=r"generator.onnx does not match PyTorch and was not written: max_abs"):
         list(exporter.export(generator, tmp_path, ["onnx"]))
     assert [path.name for path in tmp_path.iterdir()] == [exporter.REFERENCE]
@@ -113,7 +112,9 @@ def test_an_engine_that_is_not_proven_yet_gets_the_new_report(
         shutil.copy(tiny_export / name, tmp_path)
     path = tmp_path / "generator.plan"
     artifact.write_sidecar(path, artifact.read(path).metadata.replace(parity=report))
-    monkeypatch.setattr(verification, "open_artifact", lambda *_, **__: open_backend(tiny_export / "generator.onnx"))
+    monkeypatch.setattr(
+        "wgan.export.verify.open_artifact", lambda *_, **__: open_backend(tiny_export / "generator.onnx")
+    )
     assert verify_file(path).passed is True
     assert artifact.read(path).metadata.proven
 

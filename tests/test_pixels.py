@@ -14,6 +14,7 @@ from wgan.cli import main
 from wgan.export import exporter, parity
 from wgan.export.formats import triton
 from wgan.export.formats.onnx import to_onnx
+from wgan.export.recipe import file_name
 from wgan.export.reference.fold import EightBit
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
@@ -118,14 +119,14 @@ def test_pixels_of_another_generator_are_never_written(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = EightBit(make_generator(seed=1).module)
-    monkeypatch.setattr(exporter, "as_deployed", lambda *_: other)
+    monkeypatch.setattr("wgan.export.recipe.as_deployed", lambda *_: other)
     with pytest.raises(ParityError, match=r"generator.uint8.onnx does not match PyTorch .*max_abs .*pixels_differ"):
         list(exporter.export(generator, tmp_path, ["onnx"], output="uint8", max_batch=4))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_gates_of_pixels_close(folder: Path, precision: str) -> None:
-    name = exporter.file_name("onnx", precision, "uint8")
+    name = file_name("onnx", precision, "uint8")
     gates = parity.gates_for(artifact.read(folder / name).metadata, "cpu")
     good = {"finite": True, "chunks_max_abs": 0.0, "max_abs": parity.LEVEL, "pixels_differ": 1e-3}
     good |= {"mean_abs": 1e-3, "worst_psnr_db": 60.0, "gates": gates}

@@ -22,6 +22,7 @@ from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.export.formats.onnx import to_onnx
+from wgan.export.recipe import file_name
 from wgan.export.reference.fold import as_deployed
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.verify import verify_file
@@ -54,7 +55,7 @@ def graph(generator: TrainedGenerator, precision: str = "fp32") -> bytes:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_an_engine_of_each_precision_is_built(generator: TrainedGenerator, tmp_path: Path, precision: str) -> None:
     (made,) = exporter.export(generator, tmp_path, ["trt"], precision=precision, max_batch=32)
-    assert made.path.name == exporter.file_name("trt", precision)
+    assert made.path.name == file_name("trt", precision)
     found = artifact.read(made.path).metadata
     assert found.max_batch == 32
     assert found.engine is not None
@@ -612,6 +613,6 @@ def test_an_engine_gets_its_proof_where_it_can_run(
     for path in tiny_export.glob("generator*"):
         shutil.copy(path, tmp_path)
     plan = tmp_path / "generator.plan"
-    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(tmp_path / "generator.onnx"))
+    monkeypatch.setattr("wgan.export.verify.open_artifact", lambda *_, **__: open_backend(tmp_path / "generator.onnx"))
     assert verify_file(plan).passed is True
     assert artifact.read(plan).metadata.proven

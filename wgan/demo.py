@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from wgan.export import exporter
+from wgan.export.recipe import EXPORTERS, file_name
 from wgan.export.reference.generator import load_generator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file
@@ -117,7 +118,7 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
 
     mark = time.monotonic()
     made: list[Path] = []  # others in the folder may be of an earlier generator
-    for kind in exporter.EXPORTERS:
+    for kind in EXPORTERS:
         try:
             for exported in exporter.export(generator, target, [kind], device=device):
                 say(f"wrote {exported.path}")
@@ -144,7 +145,7 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
     timings["measuring speed"] = time.monotonic() - mark
 
     mark = time.monotonic()
-    with open_backend(target / exporter.file_name("onnx", "fp32"), device=device) as backend:
+    with open_backend(target / file_name("onnx", "fp32"), device=device) as backend:
         text = {"model": backend.digest}
         with open_output(path / "generated", count=BATCH, first=0, text=text) as output:
             for first, images, _ in sample(backend, 0, BATCH, BATCH):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
-from wgan.export import exporter
+from wgan.export.recipe import file_name
 from wgan.serve.backends.onnxrt import runtime as onnx_runtime
 from wgan.serve.backends.onnxrt.providers import cuda_gap, tensorrt_gap
 from wgan.serve.backends.open import open_backend
@@ -40,7 +40,7 @@ def run(here: Here) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("torchscript", "onnx"):
                 for precision, output in files[:1] if classes else files:
-                    name = exporter.file_name(kind, precision, output)
+                    name = file_name(kind, precision, output)
                     what = f"{name}, {len(classes)} classes" if classes else name
                     if here.short_of(what, 0 if here.tiny else 5):
                         continue

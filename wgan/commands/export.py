@@ -53,6 +53,7 @@ def export(
     need_training()
     from wgan.export import exporter
     from wgan.export.formats import triton
+    from wgan.export.recipe import EXPORTERS
     from wgan.export.reference.generator import load_generator
     from wgan.export.table import parity_table
     from wgan.training.records.checkpoint import find
@@ -70,7 +71,7 @@ def export(
         generator = load_generator(source).with_data_name(data_name)
         if generator.step == 0:
             say(f"{source} is of a generator that was not trained")
-        kinds = list(exporter.EXPORTERS) if format == "all" else [format]
+        kinds = list(EXPORTERS) if format == "all" else [format]
         if format == "triton":
             serving.check_builder()
             kinds = [triton.FORMATS_OF[triton_backend]]
