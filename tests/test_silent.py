@@ -78,7 +78,7 @@ def test_telemetry_is_the_users_to_turn_on(recorder: Path, tmp_path: Path) -> No
 
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 29):
         pytest.skip("this ONNX Runtime has no telemetry on Linux")
-    script = "from wgan.serve.backends.onnxrt import runtime as onnx_runtime; onnx_runtime.load()"
+    script = "from wgan.serve.backends.onnxrt import runtime; runtime.load()"
     (tmp_path / "off").mkdir()
     assert Watched(recorder, tmp_path / "off", script).left == []
     (tmp_path / "on").mkdir()

@@ -12,7 +12,7 @@ from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
-from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
@@ -44,7 +44,7 @@ class OnnxBackend(Backend):
             raise ConfigError(f"--threads {options.threads} is outside its range, 1 to {MOST_THREADS}")
         _check_provider(options.provider, device)
         try:
-            ort = onnx_runtime.load()
+            ort = runtime.load()
         except ImportError:
             raise BackendUnavailable("the onnx backend needs ONNX Runtime", extra="onnx") from None
         self._ort, self._threads = ort, options.threads or physical_cores()
