@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from wgan.cli import main
-from wgan.commands import console
 from wgan.serve.artifacts import artifact
+from wgan.serve.base import terminal
 from wgan.serve.base.progress import counter
 
 TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
@@ -165,8 +165,8 @@ def test_names_of_classes_neither_steer_the_terminal_nor_fill_it(run: Path, caps
 
 
 def test_results_and_progress_are_plain_too(capsys: pytest.CaptureFixture[str]) -> None:
-    console.emit({"file": "a\x1b[2J"}, "a\x1b[2J\tb\nc", False)
-    console.emit({"file": "a\x1b[2J"}, "", True)
+    terminal.emit({"file": "a\x1b[2J"}, "a\x1b[2J\tb\nc", False)
+    terminal.emit({"file": "a\x1b[2J"}, "", True)
     assert capsys.readouterr().out == 'a\ufffd[2J\tb\nc\n{"file": "a\\u001b[2J"}\n'
     with counter(quiet=0.0) as progress:
         progress(1, 1, "a\x1b[2J.onnx")

@@ -1,0 +1,1 @@
+"""The commands of the README and the documentation, run as they are written."""
