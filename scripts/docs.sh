@@ -19,5 +19,5 @@ done
 if [ "${1:-build}" = serve ]; then
   exec "$python" -m mkdocs serve --strict
 fi
-"$python" -m mkdocs build --strict --quiet --site-dir "${SITE:-site}"
+"$python" -m mkdocs build --strict --site-dir "${SITE:-site}"
 echo "docs: ${SITE:-site}/index.html" >&2
