@@ -75,7 +75,7 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
     for name, optimizer in (("og", trainer.optimizer_g), ("od", trainer.optimizer_d)):
         for i, state in optimizer.state_dict()["state"].items():
             found |= {f"{name}.{i}.{key}": value for key, value in state.items()}
-    return found | trainer.watch.state_dict()
+    return found | {"sums": trainer.watch.sums, "counts": trainer.watch.counts}
 
 
 def recording(trainer: Trainer, recorder: FakeRecorder | None) -> Trainer:
@@ -454,7 +454,7 @@ def test_a_step_that_cannot_be_recorded_is_one_line_and_a_plain_run(monkeypatch:
     plain = advance(recording(make(SMALL), None), 6)
     trainer = make(SMALL)
     add = trainer.watch.add
-    monkeypatch.setattr(trainer.watch, "add", lambda first, values: (values[0].item(), add(first, values))[1])
+    monkeypatch.setattr(trainer.watch, "add", lambda **values: (next(iter(values.values())).item(), add(**values)))
     recorder = FakeRecorder(trainer.random)
     advance(recording(trainer, recorder), 6)
     (line,) = trainer.fast.told()
@@ -486,7 +486,7 @@ def test_on_a_gpu_a_broken_recording_leaves_everything_as_it_was(monkeypatch: py
     plain = advance(make(config.replace(cuda_graphs="off"), CUDA), 6)
     trainer = make(config, CUDA)
     add = trainer.watch.add
-    monkeypatch.setattr(trainer.watch, "add", lambda first, values: (values[0].item(), add(first, values))[1])
+    monkeypatch.setattr(trainer.watch, "add", lambda **values: (next(iter(values.values())).item(), add(**values)))
     advance(trainer, 6)
     (line,) = trainer.fast.told()
     assert line.startswith("no CUDA graphs, going on without")

@@ -20,7 +20,9 @@ from wgan.serve.backends.memory import SIGNS
 from wgan.serve.base.errors import CheckpointError, OutputError
 from wgan.serve.base.files import atomic_path, writing
 
-SCHEMA = 2  # 1: networks without options
+# Raised only where an earlier file cannot be gone on with: a key more has a default where it is read, and a key less is
+# not read. 1 was of networks without options, and of no release.
+SCHEMA = 2
 _NAME = re.compile(r"step-(\d+)\.pt")
 BEST = "best.pt"
 Seen = TypeVar("Seen")

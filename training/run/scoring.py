@@ -97,5 +97,6 @@ class Scoring:
         return {"last": self.last, "unfinished": self.unfinished}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes up what `state` gave."""
-        self.last, self.unfinished = state["last"], state["unfinished"] and self._fidelity is not None
+        """Takes up what `state` gave; what is not there begins as in a new run."""
+        self.last = state.get("last")
+        self.unfinished = bool(state.get("unfinished")) and self._fidelity is not None

@@ -160,9 +160,10 @@ class Session:
             raise CheckpointError(f"the classes of {self.config.data} are not those of {path}: start a new run")
         self.trainer.load_state_dict(state)
         self.reals.restore(state["stream"])
-        self.swd = state["swd"]
-        self.scoring.restore(state["scoring"])
         self.best.restore(state["best"])
+        # figures that are measured again anyway: where another version keeps none, the run begins without
+        self.swd = state.get("swd")
+        self.scoring.restore(state.get("scoring", {}))
         if self.world.first:
             self._keep_best()
 

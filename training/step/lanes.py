@@ -22,10 +22,11 @@ from wgan.serve.backends.pytorch.device import threads
 from wgan.serve.base.pipeline import Pipeline
 from wgan.training.config import Config
 from wgan.training.step.flops import Passes, count_flops
+from wgan.training.step.watch import Watched
 
 Result = TypeVar("Result")
 Backward = Callable[[Tensor], None]
-Watched = Iterator[list[Tensor | None]]
+Work = Callable[..., Iterator[Watched]]
 
 FEWEST_ROWS = 8  # images of a lane: narrower products keep a core less busy
 FEWEST_FLOPS = 1e8  # of a critic step in a lane: below, a step is Python's work and one thread does it best
@@ -48,9 +49,7 @@ class Lanes:
         self._pipeline: Pipeline[Any] = Pipeline(max(1, count - 1))  # the caller's thread is one more
         weakref.finalize(self, self._pipeline.stop)
 
-    def differentiate(
-        self, parameters: Iterable[Tensor], work: Callable[..., Watched], *rows: Tensor | None
-    ) -> list[list[Tensor | None]]:
+    def differentiate(self, parameters: Iterable[Tensor], work: Work, *rows: Tensor | None) -> list[Watched]:
         """Adds up the gradients of what ``work`` gives to its backward pass; what it yields, lane by lane.
 
         Args:
@@ -62,7 +61,7 @@ class Lanes:
             return list(work(Tensor.backward, *rows))
         weights = [weight for weight in parameters if weight.requires_grad]
 
-        def lane(number: int) -> tuple[list[Tensor | None], list[list[Tensor | None]]]:
+        def lane(number: int) -> tuple[list[Tensor | None], list[Watched]]:
             sums: list[Tensor | None] = [None] * len(weights)
 
             def backward(loss: Tensor) -> None:

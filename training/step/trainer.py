@@ -24,10 +24,10 @@ from wgan.training.records.checkpoint import check_fits
 from wgan.training.step.ema import Ema
 from wgan.training.step.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
 from wgan.training.step.growth import at_stage, stage_at
-from wgan.training.step.lanes import Backward, Lanes, Watched, lanes_for
+from wgan.training.step.lanes import Backward, Lanes, lanes_for
 from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss
 from wgan.training.step.warm_start import start_from
-from wgan.training.step.watch import OF_GENERATOR, Watch
+from wgan.training.step.watch import Watch, Watched
 
 # Rows of the latent table that training looks at; users' seeds start at 0.
 CALIBRATION_ROWS = 2**40
@@ -176,7 +176,7 @@ class Trainer:
             epsilon = self.world.share(epsilon)
         scale = self.precision_d.scale(real)
 
-        def work(backward: Backward, real: Tensor, noise: Tensor, *others: Tensor | None) -> Watched:
+        def work(backward: Backward, real: Tensor, noise: Tensor, *others: Tensor | None) -> Iterator[Watched]:
             with torch.no_grad():  # no generator graph
                 fake = self._make_fake(noise, others[-1])
             for part in self._parts(real, fake, *others):
@@ -184,10 +184,15 @@ class Trainer:
                     lambda found: self.precision_d.backward(found.loss / self._cuts, backward),
                     *(*part, scale),  # type: ignore[arg-type]
                 )
-                yield [result.wasserstein, result.penalty, result.grad_norm, result.loss]
+                yield {
+                    "wasserstein": result.wasserstein,
+                    "penalty": result.penalty,
+                    "grad_norm": result.grad_norm,
+                    "critic_loss": result.loss,
+                }
 
-        for found in self.lanes.differentiate(self.critic.parameters(), work, real, noise, epsilon, label):
-            self.watch.add(0, found)
+        for watched in self.lanes.differentiate(self.critic.parameters(), work, real, noise, epsilon, label):
+            self.watch.add(**watched)
         self.world.average_gradients(self.critic.parameters())
         self.precision_d.update(self.optimizer_d)
         self.critic.iterate_spectral_norms()
@@ -195,16 +200,16 @@ class Trainer:
     def _generator_step(self, label: Tensor | None = None) -> None:
         self.critic.requires_grad_(False)
 
-        def work(backward: Backward, *rows: Tensor | None) -> Watched:
+        def work(backward: Backward, *rows: Tensor | None) -> Iterator[Watched]:
             for part in self._parts(*rows):
                 loss = self._generator_loss_of.then(
                     lambda found: self.precision_g.backward(found / self._cuts, backward),
                     *part,  # type: ignore[arg-type]
                 )
-                yield [loss]
+                yield {"generator_loss": loss}
 
-        for found in self.lanes.differentiate(self.generator.parameters(), work, self._noise(), label):
-            self.watch.add(OF_GENERATOR, found)
+        for watched in self.lanes.differentiate(self.generator.parameters(), work, self._noise(), label):
+            self.watch.add(**watched)
         self.world.average_gradients(self.generator.parameters())
         self.precision_g.update(self.optimizer_g)
         self.generator.iterate_spectral_norms()
@@ -257,7 +262,9 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from ``state``.
+        """Goes on from ``state``, of this version or an earlier one.
+
+        Networks, moments and random streams have to be there: without them it is another run.
 
         Raises:
             CheckpointError: it belongs to other networks or another kind of device.
@@ -273,11 +280,13 @@ class Trainer:
             lay_out_moments(self.optimizer_g)
             lay_out_moments(self.optimizer_d)
             self.random.set_state(state["random"])
-            self.watch.load_state_dict(state["watch"])
-            self.precision_g.load_state_dict(state["precision_g"])
-            self.precision_d.load_state_dict(state["precision_d"])
+            if "watch" in state:
+                self.watch.load_state_dict(state["watch"])
+            self.precision_g.load_state_dict(state.get("precision_g", {}))
+            self.precision_d.load_state_dict(state.get("precision_d", {}))
             self._replayed.forget()
-            self.step, self.images = int(state["step"]), int(state["images"])
+            self.step = int(state["step"])
+            self.images = int(state.get("images", self.step * self.config.reals_per_step))
             self._enter(Stage(**state["stage"]))
         except (KeyError, RuntimeError, ValueError, TypeError, OverflowError) as error:
             reason = shorten(str(error), 200, placeholder=" …")

@@ -8,7 +8,10 @@ from torch import Tensor
 from wgan.training.distributed import World
 
 WATCHED = ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss")
-OF_GENERATOR = WATCHED.index("generator_loss")
+# in this order the checkpoints of wgan 0.1.0 hold them, without their names
+UNNAMED = ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss")
+
+Watched = dict[str, Tensor | None]  # scalars on the device by their name in `WATCHED`; None: not measured
 
 
 class Watch:
@@ -24,19 +27,21 @@ class Watch:
         self._lenient, self._world = lenient, world
         self.sums = torch.zeros(len(WATCHED), device=device)
         self.counts = torch.zeros(len(WATCHED), device=device)
-        self._not_measured = torch.zeros((), device=device)
+        # tensors that are there: a number from Python would be copied to the device at each step
+        self._zero, self._one = torch.zeros((), device=device), torch.ones((), device=device)
 
-    def add(self, first: int, values: list[Tensor | None]) -> None:
-        """Values of `WATCHED` from number ``first`` on; None is one that this step did not measure."""
-        # slices and tensors that are there: an index or a number from Python would be copied to the device each time
-        found = torch.stack([self._not_measured if value is None else value for value in values]).detach()
-        counted = torch.stack([self._not_measured if value is None else self._not_measured + 1 for value in values])
+    def add(self, **values: Tensor | None) -> None:
+        """Takes in scalars of `WATCHED`, each by its name; None is one that this step did not measure."""
+        if unknown := values.keys() - set(WATCHED):
+            raise AssertionError(f"{', '.join(sorted(unknown))}: not watched")
+        given = [values.get(name) for name in WATCHED]
+        added = torch.stack([self._zero if value is None else value for value in given]).detach()
+        counted = torch.stack([self._zero if value is None else self._one for value in given])
         if self._lenient:
-            counted = counted * torch.isfinite(found).all()
-            found = torch.where(counted > 0, found, 0)
-        here = slice(first, first + len(values))
-        self.sums[here] += found
-        self.counts[here] += counted
+            counted = counted * torch.isfinite(added).all()
+            added = torch.where(counted > 0, added, 0)
+        self.sums += added
+        self.counts += counted
 
     def finite(self) -> Tensor:
         """Whether every value was a number, a scalar on the device."""
@@ -62,10 +67,16 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint, after `collect`."""
-        return {"sums": self.sums, "counts": self.counts}
+        return {"names": list(WATCHED), "sums": self.sums, "counts": self.counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state_dict` gave: the first process holds the values of all."""
-        if self._world.first:
-            self.sums.copy_(state["sums"])
-            self.counts.copy_(state["counts"])
+        """Goes on from what `state_dict` gave, of this version or another: the first process holds the values of all.
+
+        What is no longer watched is dropped, and what was not watched yet starts at zero.
+        """
+        if not self._world.first:
+            return
+        names = state.get("names", UNNAMED)
+        for held, key in ((self.sums, "sums"), (self.counts, "counts")):
+            saved = dict(zip(names, state[key].tolist(), strict=True))
+            held.copy_(torch.tensor([saved.get(name, 0.0) for name in WATCHED]))
