@@ -57,7 +57,7 @@ def purpose_of(path: Path) -> str:
         said = text.splitlines()[1].removeprefix("#")
     else:
         said = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
-    return " ".join(said.split()).rstrip(".:").replace("|", "\\|")
+    return " ".join(said.split()).rstrip(".:").replace(" | ", ", ").replace("|", "\\|")
 
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
