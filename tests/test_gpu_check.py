@@ -134,7 +134,7 @@ def test_a_check_that_cannot_be_run_is_one_line(tmp_path: Path) -> None:
 @pytest.fixture
 def staged(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts a check of its own stages: by name the limit and the body of `run(here)`, None for the real one."""
-    for part in ("serve", "training", "export"):
+    for part in ("wgan", "serve", "training", "export"):
         (tmp_path / part).symlink_to(ROOT / part)
     package = shutil.copytree(ROOT / "scripts" / "gpu", tmp_path / "scripts" / "gpu")
 
