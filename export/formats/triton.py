@@ -74,8 +74,8 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         OutputError: it cannot be written.
     """
     settings.check()
-    found = artifact.read(source)
-    metadata = found.metadata
+    exported = artifact.read(source)
+    metadata = exported.metadata
     if metadata.format != FORMATS_OF[settings.backend]:
         raise ConfigError(f"--triton-backend {settings.backend} serves no {metadata.format}: {source}")
     runtime = (metadata.engine or {}).get("runtime")
@@ -85,7 +85,7 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         reason = (metadata.parity or {}).get("reason") or "it does not match PyTorch"
         raise ExportError(f"{source} is not proven and is not served: {reason}")
     model = folder / source.stem.replace(".", "_")
-    atomic_write(model / "1" / _file_name(settings.backend), found.data)
+    atomic_write(model / "1" / _file_name(settings.backend), exported.data)
     if metadata.classes is None:
         (model / "labels.txt").unlink(missing_ok=True)  # of another generator that had this name
     else:

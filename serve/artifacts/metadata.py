@@ -57,7 +57,7 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class Metadata:
-    """One artifact's metadata. ``payload_sha256`` is of the file without this metadata."""
+    """One artifact's metadata. ``payload_sha256`` is the digest of the file without this metadata."""
 
     format: str
     precision: str
@@ -189,9 +189,9 @@ class _Reader:
         self.values, self.where, self.prefix = values, where, prefix
 
     def bad(self, name: str, wanted: str) -> ArtifactError:
-        found = reprlib.repr(self.values.get(name))[:40]  # repr itself ends at a depth that JSON may have
+        shown = reprlib.repr(self.values.get(name))[:40]  # repr itself ends at a depth that JSON may have
         return ArtifactError(
-            f"{self.where}: metadata field {self.prefix}{name} is {found}, not {wanted}: export it again"
+            f"{self.where}: metadata field {self.prefix}{name} is {shown}, not {wanted}: export it again"
         )
 
     def table(self, name: str) -> "_Reader":

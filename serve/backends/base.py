@@ -77,8 +77,8 @@ class Backend(ABC):
         images = self._infer(np.ascontiguousarray(z), None if labels is None else np.ascontiguousarray(labels))
         wanted = (len(z), *image.shape)
         if images.shape != wanted or images.dtype != image.dtype:
-            found = f"{images.dtype} {images.shape}"
-            raise BackendError(f"{self.path} gave {found}, its metadata says {image.dtype} {wanted}")
+            given = f"{images.dtype} {images.shape}"
+            raise BackendError(f"{self.path} gave {given}, its metadata says {image.dtype} {wanted}")
         return images
 
     def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:
@@ -101,8 +101,8 @@ class Backend(ABC):
                 raise BackendError(f"{self.path} has no classes: labels mean nothing to it")
             return
         if labels is None or labels.shape != (len(z),) or labels.dtype != np.int64:
-            found = "none" if labels is None else f"{labels.dtype} {labels.shape}"
-            raise BackendError(f"{self.path} needs labels int64 ({len(z)},), not {found}")
+            given = "none" if labels is None else f"{labels.dtype} {labels.shape}"
+            raise BackendError(f"{self.path} needs labels int64 ({len(z)},), not {given}")
         if labels.min() < 0 or labels.max() >= len(classes):
             raise BackendError(f"labels of {self.path} go from 0 to {len(classes) - 1}")
 

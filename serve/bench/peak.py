@@ -19,12 +19,12 @@ LONG = 0.05  # seconds of a product that is not made larger
 class Peaks:
     """What each row is held against, measured when first asked for, in a process of its own.
 
-    ``found`` is FLOP/s by name, such as `CPU fp32`; None where it could not be measured.
+    ``rates`` holds FLOP/s by name, such as `CPU fp32`; None where it could not be measured.
     """
 
     def __init__(self, module: str):
         self.module = module  # what is run, with `peak`, device and precision
-        self.found: dict[str, float | None] = {}
+        self.rates: dict[str, float | None] = {}
 
     def __call__(self, row: dict[str, Any]) -> tuple[str, float | None]:
         """The product on the row's device in its precision: its name, and FLOP/s.
@@ -40,14 +40,14 @@ class Peaks:
 
     def _of(self, device: str, precision: str) -> tuple[str, float | None]:
         name = f"{device.upper()} {precision}"
-        if name not in self.found:
+        if name not in self.rates:
             try:
                 # in a process of its own: torch and the matrices would stay in this one
                 rate = run_apart(self.module, ["peak", device, precision])["peak"]
             except BackendError:
                 rate = None  # what was measured is worth showing without it
-            self.found[name] = None if rate is None else float(rate)
-        return name, self.found[name]
+            self.rates[name] = None if rate is None else float(rate)
+        return name, self.rates[name]
 
 
 def measure_peak(device: str, precision: str) -> float | None:

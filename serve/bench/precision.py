@@ -155,8 +155,8 @@ def hopeless(device: str, short: str = "bf16") -> Speeds | None:
     """
     if device != "cpu":
         return None
-    found = product_speeds(device, (short,))
-    return found if found.times(short) < HOPELESS else None
+    speeds = product_speeds(device, (short,))
+    return speeds if speeds.times(short) < HOPELESS else None
 
 
 def backend_speeds(backends: Mapping[str, Backend]) -> Speeds:

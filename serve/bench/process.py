@@ -27,16 +27,16 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
     except subprocess.TimeoutExpired:
         raise BackendError(f"no end after {patience:.0f} s") from None
     try:
-        found = parse_json(done.stdout.splitlines()[-1])
+        result = parse_json(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        found = None
-    if isinstance(found, dict) and "error" in found:
-        raise BackendError(str(found["error"]))
-    if done.returncode != 0 or not isinstance(found, dict):
+        result = None
+    if isinstance(result, dict) and "error" in result:
+        raise BackendError(str(result["error"]))
+    if done.returncode != 0 or not isinstance(result, dict):
         said = done.stderr.strip().splitlines()
         ended = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
         raise BackendError(f"{ended}: {said[-1][:200]}" if said else ended)
-    return found
+    return result
 
 
 def device_memory(before: int) -> int | None:

@@ -43,10 +43,10 @@ class Bench:
 
     def by_subject(self) -> dict[str, list[Row]]:
         """The rows of each file, run in one way, in the order in which they were measured."""
-        found: dict[str, list[Row]] = {}
+        by_name: dict[str, list[Row]] = {}
         for row in self.rows:
-            found.setdefault(named(row, "path"), []).append(row)
-        return found
+            by_name.setdefault(named(row, "path"), []).append(row)
+        return by_name
 
     def fastest(self) -> dict[str, float]:
         """Images a second of each of them at its best batch; 0 where it could not be measured."""

@@ -48,7 +48,7 @@ def spin_briefly(environment: MutableMapping[str, str] | None = None) -> None:
 
 def _quota(root: Path) -> float | None:
     """The smallest quota of this process's control group and those around it, in cores; None without any."""
-    found = []
+    quotas = []
     for group in _groups(root):
         try:
             if (group / "cpu.max").exists():  # version 2: "QUOTA PERIOD", microseconds, or "max PERIOD"
@@ -56,10 +56,10 @@ def _quota(root: Path) -> float | None:
             else:  # version 1: -1 for none
                 quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
             if quota != "max" and int(quota) > 0 and int(period) > 0:
-                found.append(int(quota) / int(period))
+                quotas.append(int(quota) / int(period))
         except (OSError, ValueError):
             continue
-    return min(found, default=None)
+    return min(quotas, default=None)
 
 
 def _groups(root: Path) -> list[Path]:

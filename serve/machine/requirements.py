@@ -53,13 +53,13 @@ def packages(extras: Iterable[str]) -> list[Package]:
 
     Empty where wgan runs without being installed.
     """
-    found: dict[str, Package] = {}
+    listed: dict[str, Package] = {}
     for extra in (None, *extras):
         for requirement in _asked_for("wgan", extra):
             name = canonicalize_name(requirement.name)
-            if name not in found and name != "wgan":
-                found[name] = Package(name, str(requirement.specifier), extra, installed(name))
-    return list(found.values())
+            if name not in listed and name != "wgan":
+                listed[name] = Package(name, str(requirement.specifier), extra, installed(name))
+    return list(listed.values())
 
 
 def unmet(package: str, wanted: str) -> str | None:

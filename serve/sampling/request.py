@@ -45,7 +45,7 @@ class Request:
                 if not 0 <= end < SEEDS:
                     raise ConfigError(f"--interpolate {end} is outside its range, 0 to 2^63 - 1")
         elif self.steps is not None:
-            raise ConfigError("--steps is of --interpolate A B: for a number of images use -n")
+            raise ConfigError("--steps needs --interpolate A B; for a number of images use -n")
         if self.steps is not None and not 2 <= self.steps <= 10**6:
             raise ConfigError(f"--steps {self.steps} is outside its range, 2 to 1,000,000")
         if self.n is None and self.latents is None and self.interpolate is None:

@@ -33,7 +33,7 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
 
 
 def labels_for(backend: Backend, first: int, count: int, label: int | None) -> np.ndarray | None:
-    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or seed s is of class s mod K."""
+    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or for seed s the class s mod K."""
     classes = backend.metadata.classes
     if classes is None:
         return None

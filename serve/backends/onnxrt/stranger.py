@@ -63,10 +63,10 @@ class Stranger(OnnxBackend):
 
     def _look_at_input(self) -> tuple[str, int | None, int]:
         """Its name, the batch if the file fixes it, and Z."""
-        found = self._session.get_inputs()
-        if len(found) != 1:
-            raise self._refused(f"takes {len(found)} inputs ({', '.join(node.name for node in found)[:80]})")
-        (z,) = found
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise self._refused(f"takes {len(inputs)} inputs ({', '.join(node.name for node in inputs)[:80]})")
+        (z,) = inputs
         latent_dim = z.shape[1] if len(z.shape) == 2 else None
         if z.type != FLOAT or not isinstance(latent_dim, int) or not 1 <= latent_dim <= LONGEST_LATENT:
             raise self._refused(f"takes {_shown(z)}")
@@ -76,10 +76,10 @@ class Stranger(OnnxBackend):
         return z.name, batch, latent_dim
 
     def _look_at_output(self) -> str:
-        found = self._session.get_outputs()
-        if len(found) != 1:
-            raise self._refused(f"gives {len(found)} outputs ({', '.join(node.name for node in found)[:80]})")
-        (image,) = found
+        outputs = self._session.get_outputs()
+        if len(outputs) != 1:
+            raise self._refused(f"gives {len(outputs)} outputs ({', '.join(node.name for node in outputs)[:80]})")
+        (image,) = outputs
         # tracing may leave a shape unknown: the images themselves decide
         if image.type != FLOAT or len(image.shape) not in (0, 4):
             raise self._refused(f"gives {_shown(image)}")

@@ -19,17 +19,17 @@ def verdict(device: str, driver: Driver | None) -> str | Gap:
     try:
         ort = runtime.load()
         providers = ort.get_available_providers()
-        found = f"onnxruntime {ort.__version__}"
+        version = f"onnxruntime {ort.__version__}"
     except Exception as error:  # half an install fails in any way
         package = "onnxruntime" if no_gpu else "onnxruntime-gpu"
         return Gap(f"ONNX Runtime does not load: {short(error)}", f"{installer()} --force-reinstall {package}")
     if device == "cpu":
-        return found
+        return version
     if no_gpu:
         return no_gpu
     if CUDA not in providers:
         return Gap("this ONNX Runtime has no CUDA", f"{uninstaller()} onnxruntime && {installer()} '{extra}'")
-    return cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or found
+    return cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or version
 
 
 def provider_gap(provider: str) -> Gap | None:
@@ -38,5 +38,5 @@ def provider_gap(provider: str) -> Gap | None:
         ort = runtime.load()
         if (gap := tensorrt_gap(ort)) is not None:
             return gap
-    found = verdict("cuda", query_driver())
-    return found if isinstance(found, Gap) else None
+    said = verdict("cuda", query_driver())
+    return said if isinstance(said, Gap) else None

@@ -34,8 +34,8 @@ def torch_verdict(device: str, driver: Driver | None) -> str | Gap:
 
 def torch_gap() -> Gap | None:
     """Why torch cannot run on CUDA here; None where nothing is known against it."""
-    found = torchscript_verdict("cuda", query_driver())
-    return found if isinstance(found, Gap) else None
+    said = torchscript_verdict("cuda", query_driver())
+    return said if isinstance(said, Gap) else None
 
 
 def _torch_cuda() -> str | None:
@@ -45,5 +45,5 @@ def _torch_cuda() -> str | None:
         text = Path(str(spec and spec.origin)).with_name("version.py").read_text("utf-8")
     except OSError:
         return None
-    found = re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
-    return found[1] if found else None
+    match = re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    return match[1] if match else None

@@ -100,10 +100,10 @@ class TrtEngine:
                 )
 
     def _check_image(self, artifact: Artifact) -> None:
-        image, found = artifact.metadata.image, self.output
-        if found.dtype != image.dtype or found.sample != image.shape:
+        image, output = artifact.metadata.image, self.output
+        if output.dtype != image.dtype or output.sample != image.shape:
             raise ArtifactError(
-                f"{self._path}: the engine gives image {found.dtype} {found.sample}, its metadata says "
+                f"{self._path}: the engine gives image {output.dtype} {output.sample}, its metadata says "
                 f"{image.dtype} {image.shape}: export it again"
             )
 

@@ -86,11 +86,11 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
 
 def _header_fault(plan: bytes, api: Any, where: str) -> str | None:
     """What TensorRT-RTX finds in an engine's header: it knows which targets this GPU can run, and the driver."""
-    validity, found = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
+    validity, diagnostics = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
     if validity != api.EngineValidity.INVALID:
         return None
     known = api.EngineInvalidityDiagnostics.__members__.items()
-    faults = [name for name, bit in known if int(found) & int(bit)]
+    faults = [name for name, bit in known if int(diagnostics) & int(bit)]
     return f"{where}: {', '.join(faults) or 'no reason given'}"
 
 
@@ -140,9 +140,9 @@ def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
     return True
 
 
-def _fits(found: Artifact, gpu: Gpu) -> bool:
+def _fits(engine: Artifact, gpu: Gpu) -> bool:
     with suppress(BackendUnavailable):
-        check_fits(found, runtime_of(found), gpu)
+        check_fits(engine, runtime_of(engine), gpu)
         return True
     return False
 
