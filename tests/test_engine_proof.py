@@ -207,6 +207,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rows]:
     return run
 
 
+@pytest.mark.slow
 def test_the_gpu_check_of_engines_runs_through(stage: Callable[[str], Rows]) -> None:
     found = stage("engines")
     assert list(found) == [
@@ -226,6 +227,7 @@ def test_the_gpu_check_of_engines_runs_through(stage: Callable[[str], Rows]) -> 
     assert tensorrt_fit.TRUST not in os.environ
 
 
+@pytest.mark.slow
 def test_the_gpu_check_of_engines_can_fail(stage: Callable[[str], Rows], monkeypatch: pytest.MonkeyPatch) -> None:
     # an engine that opens without trust, and one that --rebuild does not build
     with monkeypatch.context() as patched:

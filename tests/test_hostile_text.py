@@ -136,6 +136,7 @@ ODD_RECORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_with_anything_in_its_files_is_gone_on_with_and_reported(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_run_with_anything_in_its_files_is_gone_on_with_and_reported(
     assert (run / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_demo_with_anything_in_its_timings_goes_on(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

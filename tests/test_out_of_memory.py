@@ -197,6 +197,7 @@ print(json.dumps({"said": said, "same": bool(np.array_equal(made, wanted)), "err
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_AS to mean what it says")
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.ts"])
 def test_a_real_runtime_that_runs_out_goes_on_with_less(tiny_export: Path, name: str) -> None:

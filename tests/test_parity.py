@@ -176,6 +176,7 @@ def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
         assert report[name] == pytest.approx(value, rel=1e-12), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 999, 1001, 1002, 50_000])
 def test_the_percentile_is_exact_for_any_number_of_errors(count: int) -> None:
     errors = np.random.default_rng(count).exponential(size=count).astype(np.float32)
@@ -209,6 +210,7 @@ class Grey(torch.nn.Module):
         return torch.zeros(len(z), 3, 32, 32)
 
 
+@pytest.mark.slow
 def test_measuring_takes_the_memory_of_the_largest_batch_and_little_more(tiny_export: Path) -> None:
     found = artifact.read(tiny_export / "generator.onnx")
     backend, most = Constant(found.metadata, "", found.path), 4096

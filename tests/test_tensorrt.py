@@ -80,6 +80,7 @@ def test_engines_are_built_for_gpus_that_are_not_here(
     assert len(built.plan) > 10_000
 
 
+@pytest.mark.slow
 def test_a_float16_engine_holds_its_weights_in_float16() -> None:
     generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
     fp32, fp16 = (
