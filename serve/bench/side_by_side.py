@@ -19,7 +19,7 @@ class Subject:
     """A file to measure, and how it is to be run where there is a choice."""
 
     path: Path
-    kind: str  # its backend's name
+    backend: str
     precision: str = "fp32"  # of a checkpoint; an artifact has its own
     provider: str | None = None  # of ONNX Runtime; None to go by the device
 
@@ -88,7 +88,7 @@ def measure(
                 if "error" in known:
                     raise BackendError(known["error"])
                 used = memory_in_use()
-                words = [str(subject.path), subject.kind, device, str(batch), repr(seconds), subject.precision]
+                words = [str(subject.path), subject.backend, device, str(batch), repr(seconds), subject.precision]
                 row |= run_apart(module, [*words, subject.provider or "", "" if used is None else str(used)])
                 row["peak"], rate = peak(row)
                 row["share_of_peak"] = share_of_peak(row, rate)
@@ -106,11 +106,11 @@ def named(row: Row, key: str = "file") -> str:
 def describe(subject: Subject) -> Row:
     """What a file says of itself, without a runtime."""
     path = subject.path
-    row: Row = {"file": path.name, "path": str(path), "variant": subject.variant, "backend": subject.kind}
+    row: Row = {"file": path.name, "path": str(path), "variant": subject.variant, "backend": subject.backend}
     row |= {"precision": subject.precision, "provider": subject.provider}
     try:
         row["bytes"] = path.stat().st_size
-        if subject.kind == "torch":
+        if subject.backend == "torch":
             row["parity"] = None  # it is what the others are measured against
             return row
         metadata = artifact.read(path).metadata
