@@ -36,7 +36,7 @@ class Settings:
     max_batch: int = 256
 
     def check(self) -> None:
-        """Refuses what cannot be served, before anything is made for it.
+        """Refuses what cannot be served, before anything is exported.
 
         Raises:
             ConfigError: an unknown backend or device, or an engine on the CPU.
@@ -48,7 +48,7 @@ class Settings:
             raise ConfigError("--triton-backend tensorrt runs on CUDA only: use onnxruntime for the CPU")
 
     def check_builder(self) -> None:
-        """Refuses before an engine is built what `write_repository` would refuse after it.
+        """Refuses an engine that `write_repository` would refuse, before time is spent on building it.
 
         Raises:
             BackendUnavailable: no TensorRT here.

@@ -1,4 +1,4 @@
-"""The figures of a parity report, gathered piece by piece: what is kept does not grow with the largest batch."""
+"""The figures of a parity report, gathered piece by piece, so that memory does not grow with the largest batch."""
 
 import math
 
@@ -71,7 +71,7 @@ class Largest:
             self._least = self._kept.min()
 
     def values(self) -> np.ndarray:
-        """The largest, in no order; all there are where there are fewer."""
+        """The largest, in no order; all of them where there are fewer."""
         if len(self._kept) <= self._count:
             return self._kept
         return np.partition(self._kept, -self._count)[-self._count :]

@@ -1,4 +1,4 @@
-"""An ONNX file's weights that lie in other files, as exporters write large models: which files, and may they be read?
+"""Weights of an ONNX file that lie in other files, as exporters write large models: which files, and may they be read?
 
 The file itself names them, and a file may come from anywhere: only what lies in its own folder, or below, is read.
 Field numbers: onnx.proto, which calls this external data.

@@ -140,7 +140,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
 
 
 def _check_read_figures(reader: "_Reader") -> None:
-    """What is calculated with and printed later on, of the two tables that may hold more than this version knows."""
+    """Checks the fields of ``source`` and ``parity`` that are used later; both may hold more than this wgan knows."""
     if reader.optional_mapping("source") is not None:
         reader.table("source").optional_number("flops", 0, MOST_FLOPS)
     if reader.optional_mapping("parity") is None:
@@ -157,7 +157,7 @@ def _check_read_figures(reader: "_Reader") -> None:
 
 
 def _image(reader: "_Reader") -> ImageSpec:
-    """Layout, range and type are one of the two combinations; a file from before there were two has no type."""
+    """The image's layout, range and type, which go together as in `OUTPUTS`; files of before uint8 state no type."""
     size, most = reader.integer, 2**14
     image = ImageSpec(size("height", 1, most), size("width", 1, most), size("channels", 1, 4))
     dtype = reader.choice("dtype", tuple(OUTPUTS)) if "dtype" in reader.values else "float32"

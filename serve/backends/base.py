@@ -19,7 +19,7 @@ Batch = tuple[np.ndarray, np.ndarray | None]  # latents (N, Z), and labels (N,) 
 
 @dataclass(frozen=True)
 class Options:
-    """How a backend is to run, where it leaves a choice; which of these it takes is in the table of backends.
+    """How a backend is to run; the table of backends says which of these options each takes.
 
     Args:
         provider: which of its ways to a device; None to go by the device.
@@ -31,7 +31,7 @@ class Options:
 
 
 def check_device(name: str) -> None:
-    """Refuses what is no name of a device.
+    """Refuses an unknown device name.
 
     Raises:
         ConfigError: it is not one of `DEVICES`.

@@ -1,4 +1,4 @@
-"""One measurement of `wgan bench`, in a process of its own: a cold start, a load and a peak of memory are one's own."""
+"""One measurement of `wgan bench`, in a process of its own: only so are cold start, load and peak memory its own."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
 
 
 def device_memory(before: int) -> int | None:
-    """By how many bytes what is in use on the GPU has grown; None where that cannot be asked, or others freed more.
+    """How many bytes more are in use on the GPU than before; None where that is unknown or fewer are.
 
     Runtimes keep what they have once taken, so at the end of a case it is near the most.
     """

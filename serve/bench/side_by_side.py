@@ -25,13 +25,13 @@ class Subject:
 
     @property
     def variant(self) -> str:
-        """What tells it apart from the same file run otherwise; empty where that is as usual."""
+        """How it is run, in a word, where that is not the default; else empty."""
         return self.provider or (self.precision if self.precision != "fp32" else "")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What was measured: one row a subject and batch size, and the peaks that they are held against."""
+    """What was measured: one row a subject and batch size, and the peaks that rows are compared with."""
 
     machine: Row  # processor, threads, GPU
     peaks: Row  # FLOP/s of a matrix product by precision; None where it was not measured
@@ -99,7 +99,7 @@ def measure(
 
 
 def named(row: Row, key: str = "file") -> str:
-    """A row's file (or its path), and how it is run where that is not as usual: `generator.pt bf16`."""
+    """A row's file (or its path), and how it is run where that is not the default: `generator.pt bf16`."""
     return f"{row[key]} {row.get('variant', '')}".rstrip()
 
 
@@ -124,7 +124,7 @@ def describe(subject: Subject) -> Row:
 
 
 def facts(report: Mapping[str, Any] | None) -> Row:
-    """What a row shows of a parity report."""
+    """The figures of a parity report that a row shows."""
     return {key: (report or {}).get(key) for key in FACTS}
 
 

@@ -1,4 +1,4 @@
-"""How many cores this process may use: what a container or `taskset` leaves of those that the machine has.
+"""How many cores this process may use: a container or `taskset` may leave fewer than the machine has.
 
 Runtimes ask the machine. Where that says 64 and the container's quota is 2, 64 threads wait for each other.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """Those that the scheduler may place this process on, or fewer where its control groups have a quota."""
+    """The cores that this process may be scheduled on, or fewer where its control groups have a quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = _quota(root)
@@ -18,7 +18,7 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 
 def physical_cores(root: Path = Path("/")) -> int:
-    """`usable_cores`, but the two threads of one core count once: products of matrices keep it busy alone."""
+    """`usable_cores`, with the two threads of a core counted once: in matrix products one of them keeps it busy."""
     usable, affinity = usable_cores(root), getattr(os, "sched_getaffinity", None)
     if affinity is None:
         return usable

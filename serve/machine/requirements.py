@@ -63,7 +63,7 @@ def packages(extras: Iterable[str]) -> list[Package]:
 
 
 def unmet(package: str, wanted: str) -> str | None:
-    """What an installed package says it needs of another, where that one's version is another."""
+    """The versions of ``wanted`` that ``package`` asks for, where another version is installed; None where it fits."""
     there = installed(wanted)
     for requirement in _asked_for(package, None):
         if canonicalize_name(requirement.name) == wanted and there is not None:

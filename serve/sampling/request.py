@@ -1,4 +1,4 @@
-"""What `wgan sample` was asked for, refused where the options contradict each other, before anything is loaded."""
+"""What `wgan sample` was asked for; options that contradict each other are refused before anything is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ class Request:
         return from_table(dim, self.seed or 0, self.n, self.truncated)
 
     def class_of(self, backend: Backend) -> int | None:
-        """The class of every image, or None for each its own; of an interpolation, the class of seed A.
+        """The class of every image, or None where each has its own; an interpolation has the class of seed A.
 
         Raises ConfigError for a label that the generator does not know.
         """

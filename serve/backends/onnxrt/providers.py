@@ -37,7 +37,7 @@ def load_libraries(ort: Any, tensorrt: bool = False) -> None:
 
 
 def cuda_gap(ort: Any) -> Gap | None:
-    """Why the CUDA provider does not start; None where it does. Which libraries it lacks shows only where it loads."""
+    """Why the CUDA provider does not start; None where it does. Only loading it shows which libraries it lacks."""
     fix = f"{installer()} 'onnxruntime-gpu[cuda,cudnn]'"
     try:
         load_libraries(ort)

@@ -1,4 +1,4 @@
-"""ONNX generators that wgan did not export: run on what their file says, and on assumptions that are said aloud."""
+"""ONNX generators that wgan did not export: run on what the file says and on assumptions, which the user is told."""
 
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ BEYOND = 1.1  # the largest value of an image that is meant to lie in [-1, 1]
 
 
 class Stranger(OnnxBackend):
-    """An ONNX file of another's, with one float32 input (N, Z) and one float32 output (N, C, H, W).
+    """An ONNX file that another tool wrote, with one float32 input (N, Z) and one float32 output (N, C, H, W).
 
-    ``assumes`` says in one line what nothing in the file vouches for.
+    ``assumes`` says in one line what is assumed beyond what the file says.
     """
 
     knows_inputs = False
@@ -54,7 +54,7 @@ class Stranger(OnnxBackend):
         )
 
     def _model(self, artifact: Artifact) -> bytes | str:
-        """Its path where its weights lie in files beside it: from bytes the runtime looks for them elsewhere."""
+        """Its path where its weights lie in files beside it: given bytes, the runtime would look for them elsewhere."""
         return str(artifact.path) if self._beside else artifact.data
 
     def _refused(self, what: str) -> ArtifactError:

@@ -11,7 +11,7 @@ from wgan.serve.machine.requirements import Gap, installer, uninstaller
 
 
 def verdict(device: str, driver: Driver | None) -> str | Gap:
-    """What ONNX Runtime runs with on ``device``, cpu or cuda; or what keeps it from it."""
+    """The version of ONNX Runtime that runs on ``device``, cpu or cuda; or what keeps it from running."""
     no_gpu = gpu_gap(driver)
     extra = "wgan[onnx-cpu]" if no_gpu else "wgan[onnx]"
     if find_spec("onnxruntime") is None:
@@ -33,7 +33,7 @@ def verdict(device: str, driver: Driver | None) -> str | Gap:
 
 
 def provider_gap(provider: str) -> Gap | None:
-    """Why ONNX Runtime cannot run with its provider cuda or tensorrt here; None where it can. It is tried."""
+    """Tries ONNX Runtime's provider cuda or tensorrt: why it cannot run here, or None where it can."""
     if provider == "tensorrt":
         ort = runtime.load()
         if (gap := tensorrt_gap(ort)) is not None:

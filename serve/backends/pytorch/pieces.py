@@ -20,7 +20,7 @@ Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 def in_pieces(generate: Generate, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Images by a generator that is called this once, as `Pieces`."""
+    """Runs a generator once, in the pieces of `Pieces`."""
     pieces = Pieces(generate)
     try:
         return pieces.run(z, labels)

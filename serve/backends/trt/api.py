@@ -51,7 +51,7 @@ def compute_capabilities(api: Any) -> dict[str, Any]:
 
 
 def unlisted(api: Any, gpu: Gpu) -> str | None:
-    """What is to be said of a GPU that TensorRT-RTX does not list, as it lists no Hopper; None of any other."""
+    """A warning about a GPU that TensorRT-RTX does not list, such as a Hopper; None for every other GPU."""
     if not builds_for_absent_gpus(api) or gpu.compute_capability in compute_capabilities(api):
         return None
     return f"{api.__name__} {api.__version__} lists no compute capability {gpu.compute_capability}"
@@ -144,7 +144,7 @@ def progress_monitor(api: Any, report: Callback) -> Any:
 
 
 def started(api: Any, kind: str, logger: Any) -> Any:
-    """A `Builder` or a `Runtime`, whole.
+    """A `Builder` or a `Runtime` that works.
 
     Where CUDA does not start (a driver that is too old, say) TensorRT logs errors and returns an object all the
     same, and its first use, even its destruction, is a segmentation fault. So it is not used, and never destroyed.

@@ -1,4 +1,4 @@
-"""A TensorRT engine from an ONNX file: strongly typed, so its precision is the graph's, and read back to see.
+"""A TensorRT engine from an ONNX file: strongly typed, so that its precision is the graph's, and checked for it.
 
 It needs TensorRT alone, so that a deployed machine can build too.
 """

@@ -95,7 +95,7 @@ def half_layers(information: str) -> int | None:
 
 
 def _check_header(api: Any, plan: bytes) -> None:
-    """What can be read of an engine without its GPU: its header, where the runtime has a call for it."""
+    """Checks an engine's header, which needs no GPU, where the runtime has a call for it."""
     if not hasattr(api.Runtime, "get_engine_validity"):
         return
     _, diagnostics = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
