@@ -42,7 +42,7 @@ class Made:
     metadata: Metadata
 
     def opened(self) -> Artifact:
-        """As any user would read it."""
+        """The artifact as a user would read it."""
         return artifact.assembled(self.path, self.payload, self.metadata)
 
 
@@ -90,12 +90,12 @@ class Recipe:
 
     @property
     def image(self) -> ImageSpec:
-        """What comes out of it."""
+        """The image that it makes."""
         config = self.generator.config
         return ImageSpec(config.image_size, config.image_size, config.channels).with_output(self.output)
 
     def module(self, precision: str) -> nn.Module:
-        """What is to be written."""
+        """The network that is exported."""
         return as_deployed(self.generator.module, precision, self.output)
 
     def make(self, precision: str) -> Made:

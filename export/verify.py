@@ -1,4 +1,4 @@
-"""`wgan verify`: artifacts measured anew, one or a whole folder of them, whatever is wrong with some."""
+"""`wgan verify`: one artifact, or every artifact of a folder, measured again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ def why_not(row: Row) -> str:
 
 
 def _leak(exported: Artifact) -> str | None:
-    """A line where an artifact names folders of the machine that made it, as those of an earlier wgan do."""
+    """A warning where an artifact names folders of the machine that made it, as an earlier wgan's do; else None."""
     source, report = exported.metadata.source, exported.metadata.parity or {}
     reason = str(report.get("reason") or "")
     traced = exported.metadata.format == "torchscript" and names_folders(exported.data)

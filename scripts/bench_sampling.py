@@ -84,7 +84,7 @@ def generation(
     peaks, subjects = Peaks(MODULE), [Subject(*file) for file in files]
     with counter(quiet=0.0) as progress:
         rows = list(measure(MODULE, subjects, batches, device=device, seconds=seconds, peak=peaks, progress=progress))
-    return [without_noise(row) for row in rows], peaks.found
+    return [without_noise(row) for row in rows], peaks.rates
 
 
 def without_noise(row: Row) -> Row:

@@ -258,7 +258,7 @@ def test_a_case_without_a_peak_of_its_own_precision_is_held_against_float32(monk
         row = {"device": "cpu", "backend": "torch", "precision": precision}
         assert peaks(row) == ("CPU fp32", 4e9)
     assert peaks({"device": "cuda", "backend": "onnx", "precision": "fp16"}) == ("CUDA fp16", None)
-    assert peaks.found == {"CPU bf16": None, "CPU fp32": 4e9, "CPU fp16": None, "CUDA fp16": None}
+    assert peaks.rates == {"CPU bf16": None, "CPU fp32": 4e9, "CPU fp16": None, "CUDA fp16": None}
     assert len(asked) == 4  # each once
 
 

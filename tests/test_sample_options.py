@@ -242,7 +242,7 @@ def files(run: Path) -> None:
         ("--interpolate 1 -2", "--interpolate -2 is outside its range"),
         (f"--interpolate 1 {2**63}", "is outside its range"),
         ("--interpolate 1 2 --steps 5000 --out a.gif", "at most 4096"),
-        ("-n 3 --steps 3", "--steps is of --interpolate"),
+        ("-n 3 --steps 3", "--steps needs --interpolate A B"),
         ("-n 3 --out a.gif", "films are made by --interpolate"),
         ("-n 3 --shard 1/2 --out a.tar", "say how large with --shard-size"),
         ("-n 3 --shard 3/2 --shard-size 1 --out a.tar", "--shard 3/2 is not i/k"),

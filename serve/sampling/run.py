@@ -17,7 +17,7 @@ Done = Callable[[int], None]  # is told how many more images are made
 
 @dataclass
 class Run:
-    """The images of ``source``, all of class ``label`` or each of its own, ``batch_size`` at a time.
+    """Makes the images of ``source``, ``batch_size`` at a time, all of class ``label`` or, for None, each of its own.
 
     Where memory runs out ``batch_size`` becomes smaller, and stays so: what did not fit once is not tried again.
     """
@@ -30,13 +30,13 @@ class Run:
 
     @property
     def text(self) -> dict[str, str]:
-        """What an image says of where it came from, but for its number."""
+        """What an image's file says of its origin, except its number."""
         where = f"{self.backend.name} on {self.backend.device}"
         precision = self.backend.metadata.precision
         return {"model": self.backend.digest, "backend": where, "precision": precision, **self.source.facts}
 
     def whole(self, out: Path) -> None:
-        """All images into one output. Raises WganError, and then leaves no half of a file."""
+        """Writes all images into one output. Where it raises WganError it leaves no half-written file."""
         source = self.source
         with self._open(out, source.first, source.count) as output, counter("sampling", speed=True) as progress:
             made = 0

@@ -33,7 +33,7 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
 
 
 def labels_for(backend: Backend, first: int, count: int, label: int | None) -> np.ndarray | None:
-    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or seed s is of class s mod K."""
+    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or for seed s the class s mod K."""
     classes = backend.metadata.classes
     if classes is None:
         return None
@@ -63,7 +63,7 @@ def class_number(backend: Backend, name: str | None) -> int | None:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The names in a line that can be read, however many and however long they are."""
+    """The names in one readable line: the first ones, shortened."""
     shown = ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in names[:SHOWN])
     return f"{shown}, ... and {len(names) - SHOWN:,} more" if len(names) > SHOWN else shown
 
@@ -129,7 +129,7 @@ class Sampling:
         return labels_for(self.backend, start, wanted, self.label)
 
     def _halve(self, failed: int, error: Exception) -> None:
-        """Takes a smaller batch than the ``failed`` images, or raises where none is left or none may be taken."""
+        """Halves the batch after ``failed`` images at a time did not fit; raises where it may or can not be smaller."""
         size = max(failed // 2, self.backend.steady_batch)  # smaller ones are filled up to that
         if self.shrink is None or size >= failed:
             raise runtime_failure(self.backend.name, error, failed) from None

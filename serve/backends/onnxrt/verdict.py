@@ -11,7 +11,7 @@ from wgan.serve.machine.requirements import Gap, installer, uninstaller
 
 
 def verdict(device: str, driver: Driver | None) -> str | Gap:
-    """What ONNX Runtime runs with on ``device``, cpu or cuda; or what keeps it from it."""
+    """The version of ONNX Runtime that runs on ``device``, cpu or cuda; or what keeps it from running."""
     no_gpu = gpu_gap(driver)
     extra = "wgan[onnx-cpu]" if no_gpu else "wgan[onnx]"
     if find_spec("onnxruntime") is None:
@@ -19,24 +19,24 @@ def verdict(device: str, driver: Driver | None) -> str | Gap:
     try:
         ort = runtime.load()
         providers = ort.get_available_providers()
-        found = f"onnxruntime {ort.__version__}"
+        version = f"onnxruntime {ort.__version__}"
     except Exception as error:  # half an install fails in any way
         package = "onnxruntime" if no_gpu else "onnxruntime-gpu"
         return Gap(f"ONNX Runtime does not load: {short(error)}", f"{installer()} --force-reinstall {package}")
     if device == "cpu":
-        return found
+        return version
     if no_gpu:
         return no_gpu
     if CUDA not in providers:
         return Gap("this ONNX Runtime has no CUDA", f"{uninstaller()} onnxruntime && {installer()} '{extra}'")
-    return cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or found
+    return cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or version
 
 
 def provider_gap(provider: str) -> Gap | None:
-    """Why ONNX Runtime cannot run with its provider cuda or tensorrt here; None where it can. It is tried."""
+    """Tries ONNX Runtime's provider cuda or tensorrt: why it cannot run here, or None where it can."""
     if provider == "tensorrt":
         ort = runtime.load()
         if (gap := tensorrt_gap(ort)) is not None:
             return gap
-    found = verdict("cuda", query_driver())
-    return found if isinstance(found, Gap) else None
+    said = verdict("cuda", query_driver())
+    return said if isinstance(said, Gap) else None

@@ -1,4 +1,4 @@
-"""A TensorRT engine from an ONNX file: strongly typed, so its precision is the graph's, and read back to see.
+"""A TensorRT engine from an ONNX file: strongly typed, so that its precision is the graph's, and checked for it.
 
 It needs TensorRT alone, so that a deployed machine can build too.
 """
@@ -58,11 +58,11 @@ def parse_capabilities(text: str) -> tuple[str, ...]:
     Raises:
         ConfigError: one is no compute capability.
     """
-    found = [word.strip() for word in text.split(",")]
-    for word in found:
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
         if not re.fullmatch(r"[1-9]\d?\.\d", word):
             raise ConfigError(f"--compute-capability {word!r} is not of the form 8.6 (or 8.6,12.0)")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(words))
 
 
 def build_engine(
