@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError
 from wgan.training.config import Config
 from wgan.training.data.labels import labels_at, shares_of
+from wgan.training.data.of_run import open_data
 from wgan.training.networks import Critic, Generator, Stage
 from wgan.training.networks.layers import (
     ConditionalBatchNorm,
@@ -22,7 +23,6 @@ from wgan.training.networks.layers import (
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.run.loop import train
-from wgan.training.run.session import open_data
 from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from wgan.serve.base.errors import DatasetError
 from wgan.training.config import FIELDS, Config
-from wgan.training.run.session import open_data
+from wgan.training.data.of_run import open_data
 from wgan.training.step.growth import stage_at
 from wgan.training.step.trainer import Trainer
 

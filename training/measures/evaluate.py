@@ -15,9 +15,10 @@ from wgan.serve.base.privacy import last_name
 from wgan.serve.sampling.sampler import sample
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.labels import labels_at, shares_of
+from wgan.training.data.pick import pick
 from wgan.training.measures.fidelity import Fidelity, real_side
 from wgan.training.measures.inception import Inception, ProgressFn
-from wgan.training.measures.validation import level_distances, pick
+from wgan.training.measures.validation import level_distances
 from wgan.training.records.folder import RunFolder
 
 SWD_IMAGES = 1024  # a side, as in a run's validations: the distance falls as sets grow

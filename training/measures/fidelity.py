@@ -20,6 +20,7 @@ from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.foreign_array import reading_array
 from wgan.training.data import ImageSet
+from wgan.training.data.pick import pick
 from wgan.training.measures.feature_distances import (
     ClassifierScore,
     Gaussian,
@@ -28,7 +29,6 @@ from wgan.training.measures.feature_distances import (
     kernel_distance,
 )
 from wgan.training.measures.inception import BATCH, Inception, ProgressFn
-from wgan.training.measures.validation import pick
 
 VERSION = 1  # of the files that keep the real side
 ENOUGH = 2048  # images: as many as there are features

@@ -41,13 +41,6 @@ def generate(generator: Generator, z: np.ndarray, labels: np.ndarray | None, siz
     return np.concatenate([some(z[here], None if labels is None else labels[here]) for here in batches])
 
 
-def pick(total: int, count: int, seed: int) -> np.ndarray:
-    """The places (at most ``count``) of images drawn from ``total`` without replacement, in their order."""
-    if total <= count:
-        return np.arange(total)
-    return np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
-
-
 def validation_batches(
     generator: Generator, count: int, config: Config, shares: Sequence[float]
 ) -> Iterator[np.ndarray]:

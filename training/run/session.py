@@ -2,7 +2,6 @@
 
 import json
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -11,72 +10,26 @@ import numpy as np
 import PIL
 import torch
 
-from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
+from wgan.serve.base.errors import CheckpointError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
-from wgan.serve.base.progress import counter
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.cores import restricted
 from wgan.serve.outputs.pixels import encode_png, grid
 from wgan.training.config import Config, check_parts
-from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.labels import shares_of
+from wgan.training.data.of_run import open_data
+from wgan.training.data.pick import pick
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.measures.inception import ProgressFn
-from wgan.training.measures.validation import GRID, Validation, generate, pick
+from wgan.training.measures.validation import GRID, Validation, generate
 from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
 from wgan.training.run.best import SWD, Best
 from wgan.training.run.scoring import Scoring
 from wgan.training.step.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Real images that validation compares with: uint8 (N, H, W, C), and their labels (N,) if there are classes."""
-
-    images: np.ndarray
-    labels: np.ndarray | None
-
-
-def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
-    """The training images, and the real images that validation compares with.
-
-    Faces are held out for that; of a user's own images none is kept from training, so there the
-    reference is drawn from the training images.
-    """
-    options: dict[str, Any] = {
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "cache_dir": cache,
-    }
-    with counter() as progress:
-        images = open_images(
-            config.data,
-            fit=config.fit,
-            max_broken_share=config.max_broken,
-            count_faces=config.faces_count,
-            progress=progress,
-            **options,
-        )
-        unseen = held_out(config.data, count=config.validate_images, progress=progress, **options)
-    if len(images.images) < config.batch_size:
-        raise DatasetError(
-            f"{config.data} has {len(images.images)} usable images, fewer than one batch of "
-            f"{config.batch_size}: add images or lower batch_size"
-        )
-    if config.conditional and images.classes is None:
-        raise DatasetError(
-            f"conditional: {config.data} has no classes: put every image into one of two or more folders, "
-            "named after its class"
-        )
-    if unseen is not None:
-        return images, Reference(unseen.images, unseen.labels)
-    chosen = pick(len(images.images), config.validate_images, config.seed)
-    labels = None if images.labels is None else images.labels[chosen]
-    return images, Reference(np.asarray(images.images[chosen]), labels)
 
 
 def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -> str | None:
