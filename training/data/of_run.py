@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.progress import counter
 from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out, open_images
+from wgan.training.data.decode import Shape
 from wgan.training.data.pick import pick
 
 
@@ -27,21 +27,23 @@ def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
     Faces are held out for that; of a user's own images none is kept from training, so there the
     reference is drawn from the training images.
     """
-    options: dict[str, Any] = {
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "cache_dir": cache,
-    }
     with counter() as progress:
         images = open_images(
             config.data,
-            fit=config.fit,
+            Shape(config.image_size, config.channels, config.fit),
+            cache_dir=cache,
             max_broken_share=config.max_broken,
             count_faces=config.faces_count,
             progress=progress,
-            **options,
         )
-        unseen = held_out(config.data, count=config.validate_images, progress=progress, **options)
+        unseen = held_out(
+            config.data,
+            image_size=config.image_size,
+            channels=config.channels,
+            cache_dir=cache,
+            count=config.validate_images,
+            progress=progress,
+        )
     if len(images.images) < config.batch_size:
         raise DatasetError(
             f"{config.data} has {len(images.images)} usable images, fewer than one batch of "

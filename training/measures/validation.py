@@ -13,7 +13,7 @@ from wgan.serve.latents.table import latents
 from wgan.serve.outputs.pixels import to_uint8
 from wgan.training.config import Config
 from wgan.training.data.labels import labels_at
-from wgan.training.measures.diversity import Relative
+from wgan.training.measures.diversity import DiversityAndSharpness
 from wgan.training.measures.sliced_wasserstein import sliced_wasserstein
 from wgan.training.networks import Generator
 from wgan.training.networks.layers import doubled
@@ -56,7 +56,7 @@ class Validation:
 
     def __init__(self, reference: np.ndarray, labels: np.ndarray | None, config: Config, device: torch.device):
         self.reference, self.labels, self.config, self.device = reference, labels, config, device
-        self._relative = Relative(reference, device)
+        self._diversity = DiversityAndSharpness(reference, device)
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
         """A record for the history: the mean distance and each level's, times 1000, diversity and sharpness."""
@@ -64,8 +64,8 @@ class Validation:
         z = latents(VALIDATION_ROWS, len(self.reference), self.config.latent_dim)
         images = generate(generator, z, self.labels, self.config.image_size)
         levels = self.distance(images)
-        found = {"swd": fmean(levels.values()), "swd_levels": levels, **self._relative(images)}
-        return {**found, "seconds": time.monotonic() - began}
+        record = {"swd": fmean(levels.values()), "swd_levels": levels, **self._diversity(images)}
+        return {**record, "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:
         """As `level_distances`, to the reference."""
@@ -74,5 +74,5 @@ class Validation:
 
 def level_distances(reference: np.ndarray, images: np.ndarray, device: torch.device) -> dict[str, float]:
     """Each level's distance of uint8 images (N, H, W, C) to the reference, times 1000, by its resolution."""
-    found = sliced_wasserstein(reference, images, device=device)
-    return {str(size): value for size, value in found.levels.items()}
+    levels = sliced_wasserstein(reference, images, device=device).levels
+    return {str(size): value for size, value in levels.items()}

@@ -4,7 +4,7 @@
      "generator_loss", "images_per_second", "seconds"}
     {"kind": "validation", "step", "swd", "swd_levels": {"64": …}, "diversity", "sharpness", "seconds"}
     {"kind": "inception", "step", "fid", "kid", "kid_std", "inception_score", "inception_score_std", "images",
-     "real_images", "inception_weights": SHA-256, "seconds"}   (other names where it is no FID: see `fidelity.py`)
+     "real_images", "inception_weights": SHA-256, "seconds"}   (of other weights: see `feature_distances.py`)
     {"kind": "event", "step", "message"}, with "rule" if it is advice
 
 A float that is not finite is written as null: NaN is not JSON. The seconds of training go on where a

@@ -19,8 +19,8 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class RunData:
-    """One run, as found on the disk."""
+class ReportData:
+    """What a report shows of one run, read from its folder."""
 
     name: str
     config: Values  # config.yaml
@@ -42,7 +42,7 @@ class RunData:
         return max([*steps, *(step for step, _ in self.samples)], default=0)
 
 
-def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
+def load(run: Path, artifacts: Sequence[Values] | None = None) -> ReportData:
     """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""
     records = [record for record in _records(run / "metrics.jsonl") if number(record.get("step")) is not None]
     kinds: dict[str, list[history.Record]] = {"train": [], "validation": [], "inception": [], "event": []}
@@ -58,7 +58,7 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     info, given = dict(read_json(run / "run.json")), given_name(settings)
     if given is not None:  # the settings may have been given the name later on
         info["data"] = given
-    return RunData(
+    return ReportData(
         name=run.resolve().name,
         config=public_settings(settings),
         info=info,

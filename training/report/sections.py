@@ -5,7 +5,7 @@ from typing import Any
 from wgan.serve.base.progress import duration
 from wgan.serve.page.curves import Line, chart
 from wgan.serve.page.html import bars, count, figure, note, number, pairs, picture, row, section, table, text
-from wgan.training.report.data import RunData, Values, levels, mapping
+from wgan.training.report.data import ReportData, Values, levels, mapping
 
 STRIP = 60  # grids in the strip: about a megabyte
 _SCORES = (  # heading, key of a record, scale
@@ -20,7 +20,7 @@ _FRECHET = "frechet_distance"
 _PAD = 2  # pixels between the cells of a grid
 
 
-def header(run: RunData) -> str:
+def header(run: ReportData) -> str:
     """Title, one line about the run, and the figures to see first."""
     data = run.info.get("data") or run.config.get("data") or run.name
     seconds = max((number(record.get("seconds")) or 0.0 for record in run.train), default=0.0)
@@ -43,7 +43,7 @@ def header(run: RunData) -> str:
     )
 
 
-def _facts(run: RunData) -> list[tuple[str, str]]:
+def _facts(run: ReportData) -> list[tuple[str, str]]:
     found = []
     distances = [distance for record in run.validation if (distance := number(record.get("swd"))) is not None]
     if distances:
@@ -65,7 +65,7 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
     return found
 
 
-def samples(run: RunData) -> str:
+def samples(run: ReportData) -> str:
     """The newest grid beside real images."""
     parts = []
     if run.samples:
@@ -77,7 +77,7 @@ def samples(run: RunData) -> str:
     return section("Samples", f'<div class="pictures">\n{inside}</div>\n' if inside else "")
 
 
-def history(run: RunData) -> str:
+def history(run: ReportData) -> str:
     """How the same seeds have changed: a corner of every grid, or of sixty evenly spread."""
     last = len(run.samples) - 1
     if last < 1:
@@ -93,7 +93,7 @@ def history(run: RunData) -> str:
     return section("The same seeds over training", said, f'<div class="scroll strip" tabindex="0">\n{inside}</div>\n')
 
 
-def advice(run: RunData) -> str:
+def advice(run: ReportData) -> str:
     """What the run said of itself, and when."""
     lines = [
         row([f"step\u00a0{event['step']:,}", text(event["rule"]), text(event.get("message", ""))])
@@ -103,7 +103,7 @@ def advice(run: RunData) -> str:
     return section("Advice", table(["when", "rule", "what was seen, and what to try"], lines, words=3)) if lines else ""
 
 
-def curves(run: RunData) -> str:
+def curves(run: ReportData) -> str:
     """What was watched during training."""
 
     def points(records: Any, key: str) -> list[tuple[float, float]]:
@@ -140,7 +140,7 @@ def curves(run: RunData) -> str:
     return section("Curves", said, f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
 
-def distance(run: RunData) -> str:
+def distance(run: ReportData) -> str:
     """Untrained against trained, at each level."""
     measured = [record for record in run.validation if levels(record, "swd_levels")]
     if not measured:
@@ -170,7 +170,7 @@ def distance(run: RunData) -> str:
     return section("Distance to the real images", note(explain), table(heads, rows))
 
 
-def inception(run: RunData) -> str:
+def inception(run: ReportData) -> str:
     """The newest figures by Inception features, and what they were made with."""
     if not run.inception:
         return ""
@@ -196,7 +196,7 @@ def _mean(values: dict[int, float]) -> float | None:
     return sum(values.values()) / len(values) if values else None
 
 
-def speed(run: RunData) -> str:
+def speed(run: ReportData) -> str:
     """Images a second of each backend."""
     rows = [(entry, rate) for entry in run.speeds if (rate := number(entry.get("images_per_second"))) is not None]
     rows.sort(key=lambda pair: -pair[1])
@@ -211,12 +211,12 @@ def _setting(entry: Values) -> str:
     return f"{text(entry.get('backend', '–'))} <small>{rest}</small>"
 
 
-def timings(run: RunData) -> str:
+def timings(run: ReportData) -> str:
     """Where the time went."""
     return section("Timings", bars([(text(name), seconds, duration(seconds)) for name, seconds in run.timings.items()]))
 
 
-def configuration(run: RunData) -> str:
+def configuration(run: ReportData) -> str:
     """Every setting, and what the run was made with."""
     made: list[tuple[str, Any]] = [
         (f"{name} parameters", count(total)) for name, total in mapping(run.info.get("parameters")).items()
@@ -225,7 +225,7 @@ def configuration(run: RunData) -> str:
     return section("Configuration", pairs(run.config.items())) + section("Made with", pairs(made))
 
 
-def events(run: RunData) -> str:
+def events(run: ReportData) -> str:
     """What happened on the way."""
     lines = [
         row([f"step\u00a0{event['step']:,}", text(event.get("message", ""))])

@@ -6,7 +6,7 @@ from pathlib import Path
 from wgan.training.run.clock import Clock
 from wgan.training.run.interrupt import StopRequest
 from wgan.training.run.journal import Journal
-from wgan.training.run.scoring import Stopped
+from wgan.training.run.periodic_features import MeasurementStopped
 from wgan.training.run.session import Session
 
 
@@ -39,10 +39,10 @@ class Looks:
             journal.keep({"kind": "event", "step": session.step, "message": "resumed"})
         journal.note_broken(session.data.broken, cache)
         self._tell(notes)
-        self._tell(session.scoring.notes)
-        if session.world.agreed(session.scoring.unfinished):
+        self._tell(session.feature_distances.notes)
+        if session.world.agreed(session.feature_distances.unfinished):
             with self._clock.paused():
-                self._look(validate=False, score=True)
+                self._look(validate=False, features=True)
                 if session.world.agreed(session.is_best):
                     session.save()
         if session.step == 0:
@@ -60,9 +60,9 @@ class Looks:
             self._record()
         with self._clock.paused():
             validate = step % config.validate_every == 0 or last
-            score = session.world.agreed(session.scoring.due(step))
-            if validate or score or step % config.sample_every == 0:
-                self._look(validate, score)
+            features = session.world.agreed(session.feature_distances.due(step))
+            if validate or features or step % config.sample_every == 0:
+                self._look(validate, features)
             if last or step % config.checkpoint_every == 0 or session.world.agreed(session.is_best):
                 session.save()
 
@@ -77,9 +77,9 @@ class Looks:
         where = {"step": session.step, "images": session.trainer.images}
         self._journal.keep({"kind": "train", **where, **values, "seconds": clock.seconds})
         swd = {} if session.swd is None else {"swd": session.swd}
-        self._journal.update(session.step, values | swd | (session.scoring.last or {}))
+        self._journal.update(session.step, values | swd | (session.feature_distances.last or {}))
 
-    def _look(self, validate: bool, score: bool = False) -> None:
+    def _look(self, validate: bool, features: bool = False) -> None:
         """A sample grid of this step and, if asked for, its distances to real images."""
         session = self._session
         session.check_finite()
@@ -92,12 +92,12 @@ class Looks:
             if session.step == 0:
                 record["floor_levels"] = session.floor()
             self._journal.keep({"kind": "validation", "step": session.step, **record})
-        if score and (scores := session.score(generator, self._measuring)):
-            self._journal.keep({"kind": "inception", "step": session.step, **scores})
+        if features and (distances := session.measure_features(generator, self._measuring)):
+            self._journal.keep({"kind": "inception", "step": session.step, **distances})
 
     def _measuring(self, done: int, total: int, what: str) -> None:
         if self._stop.requested:
-            raise Stopped
+            raise MeasurementStopped
         self._journal.doing(done, total, what)
 
     def _tell(self, lines: Iterable[str]) -> None:

@@ -98,7 +98,7 @@ def train(
         seconds=time.monotonic() - began,
         images_per_second=(session.step - first) * config.reals_per_step / (trained - clock.before),
         swd=session.swd,
-        scores=session.scoring.last,
+        scores=session.feature_distances.last,
     )
 
 

@@ -28,7 +28,7 @@ from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
 from wgan.training.run.best import SWD, Best
-from wgan.training.run.scoring import Scoring
+from wgan.training.run.periodic_features import PeriodicFeatureDistances
 from wgan.training.step.trainer import Trainer
 
 
@@ -53,7 +53,7 @@ class Session:
     def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path, world: World | None = None):
         self.run, self.config, self.device, self.world = run, config, device, world or World()
         check_parts(config, self.world.size)
-        self.scoring = Scoring(config, device, active=self.world.first)
+        self.feature_distances = PeriodicFeatureDistances(config, device, active=self.world.first)
         with self.world.first_alone():  # it decodes the images, the others find them decoded
             self.data, reference = open_data(config, cache)
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
@@ -61,12 +61,12 @@ class Session:
         shares: tuple[float, ...] = ()
         if self.classes is not None and self.data.labels is not None:
             shares = shares_of(self.data.labels, len(self.classes))
-        self.scoring.prepare(self.data, cache, shares)
+        self.feature_distances.prepare(self.data, cache, shares)
         self.trainer = Trainer(config, device, shares, self.world)
         labels = reference.labels if config.conditional else None
         self._validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
-        self.best = Best(self.scoring.measure or SWD)
+        self.best = Best(self.feature_distances.measure or SWD)
         self.is_best = False  # this step's generator is the best so far, and not saved yet
         self._damaged: tuple[Path, ...] = ()
 
@@ -95,15 +95,15 @@ class Session:
         folder = self.run.checkpoints
         if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
             return []
-        found = checkpoint.load_last(folder)
+        newest = checkpoint.load_last(folder)
         try:
-            self._take_up(found.path, found.state)
-            other = rounds_otherwise(found.state.get("threads"), self._threads())
+            self._take_up(newest.path, newest.state)
+            other = rounds_otherwise(newest.state.get("threads"), self._threads())
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
-            raise CheckpointError(f"{found.path} does not hold what a run goes on from: {reason}") from None
-        self._damaged = found.damaged
-        told = found.told("going on from", done="set aside, ")
+            raise CheckpointError(f"{newest.path} does not hold what a run goes on from: {reason}") from None
+        self._damaged = newest.damaged
+        told = newest.told("going on from", done="set aside, ")
         return told + [other] if other else told
 
     def _take_up(self, path: Path, state: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ class Session:
         self.best.restore(state["best"])
         # figures that are measured again anyway: where another version keeps none, the run begins without
         self.swd = state.get("swd")
-        self.scoring.restore(state.get("scoring", {}))
+        self.feature_distances.restore(state.get("scoring", {}))
         if self.world.first:
             self._keep_best()
 
@@ -162,7 +162,7 @@ class Session:
                 "threads": self._threads(),
                 "stream": self.reals.state(),
                 "swd": self.swd,
-                "scoring": self.scoring.state(),
+                "scoring": self.feature_distances.state(),
                 "best": self.best.state(),
             },
         )
@@ -177,18 +177,18 @@ class Session:
         return self._validation.distance(np.asarray(self.data.images[others]))
 
     def validate(self, generator: Generator) -> dict[str, Any]:
-        """The distance to real images, as a record; notes whether it is the smallest so far."""
-        found = self._validation(generator)
-        self.swd = float(found["swd"])
+        """The sliced Wasserstein distance, as a record; notes whether it is the smallest so far."""
+        record = self._validation(generator)
+        self.swd = float(record["swd"])
         self._offer(generator, SWD, self.swd)
-        return found
+        return record
 
-    def score(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
-        """FID and its like as a record, None if stopped; notes whether the distance is the smallest so far."""
-        found = self.scoring(generator, progress)
-        if found is not None and self.scoring.measure is not None:
-            self._offer(generator, self.scoring.measure, self.scoring.distance)
-        return found
+    def measure_features(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
+        """Feature distances as a record, None if stopped; notes whether the Fréchet distance is the smallest so far."""
+        record = self.feature_distances(generator, progress)
+        if record is not None and self.feature_distances.measure is not None:
+            self._offer(generator, self.feature_distances.measure, self.feature_distances.distance)
+        return record
 
     def _offer(self, generator: Generator, measure: str, value: float) -> None:
         """Only what was trained and can be exported can be the best."""
@@ -203,7 +203,7 @@ class Session:
         rest = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
         raise TrainingError(
             f"a loss or weight is not finite at step {self.step}: {rest}; "
-            "go on with --resume and a lower lr_g and lr_d (section 7.1: half of them), or a larger n_critic"
+            "go on with --resume and half of lr_g and lr_d, or a larger n_critic"
         )
 
     def sample_grid(self, generator: Generator) -> np.ndarray:
