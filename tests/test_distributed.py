@@ -85,7 +85,7 @@ def critic_gradients(world: World, config: Config) -> dict[str, torch.Tensor]:
     trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
     images, labels = Reals(world).next()
     real = prepare(images, trainer.augmentation, trainer.random, world)
-    trainer._critic_step(at_stage(real, trainer.stage), labels)
+    trainer.critic_step(at_stage(real, trainer.stage), labels)
     means = trainer.watch.drain()
     found = {name: p.grad for name, p in trainer.critic.named_parameters() if p.grad is not None}
     return found | {name: torch.tensor(value) for name, value in means.items()}
@@ -123,7 +123,7 @@ def save_steps(world: World, folder: Path) -> None:
     trainer, reals = Trainer(TINY, CPU, SHARES, world), Reals(world)
     for _ in range(3):
         trainer.iterate(reals)  # type: ignore[arg-type]
-    torch.save({"weights": trainer.critic.state_dict(), "noise": trainer._noise()}, folder / f"{world.rank}.pt")
+    torch.save({"weights": trainer.critic.state_dict(), "noise": trainer.noise()}, folder / f"{world.rank}.pt")
 
 
 def test_the_processes_keep_the_same_weights_and_see_different_noise(tmp_path: Path) -> None:

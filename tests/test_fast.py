@@ -82,7 +82,7 @@ def recording(trainer: Trainer, recorder: FakeRecorder | None) -> Trainer:
     """The trainer as on one CUDA device, with this recorder."""
     trainer.fast.graphs = True
     trainer._replayed = Graphs(trainer.fast, [trainer.optimizer_g, trainer.optimizer_d], recorder)
-    trainer._enter(trainer.stage)
+    trainer.enter(trainer.stage)
     return trainer
 
 
@@ -148,7 +148,7 @@ def test_real_and_fake_in_one_pass_give_the_same_step(changes: dict[str, Any]) -
         trainer.fast.together = together
         trainer.critic.register_forward_hook(lambda module, given, score: seen.append(len(given[0])))
         trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
-        trainer._critic_step_on(*Reals(config).next())
+        trainer.critic_step_on(*Reals(config).next())
         return {n: p.grad for n, p in trainer.critic.named_parameters() if p.grad is not None}, seen
 
     found, wanted = gradients(True), gradients(False)

@@ -54,7 +54,7 @@ def critic_gradients(config: Config, shares: tuple[float, ...] = ()) -> tuple[di
     stirred(trainer.critic)
     trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
     torch.manual_seed(2)
-    trainer._critic_step(images(), torch.arange(8) % 3 if shares else None)
+    trainer.critic_step(images(), torch.arange(8) % 3 if shares else None)
     return {n: p.grad for n, p in trainer.critic.named_parameters() if p.grad is not None}, trainer.watch.drain()
 
 
@@ -80,13 +80,13 @@ def test_a_batch_in_parts_gives_the_critic_the_gradients_of_the_whole(changes: d
 def test_recomputed_activations_give_the_same_gradients(changes: dict[str, Any]) -> None:
     def both(config: Config) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         trainer = Trainer(config, CPU)
-        trainer._enter(Stage(16, 0.5 if config.progressive else 1.0))
+        trainer.enter(Stage(16, 0.5 if config.progressive else 1.0))
         torch.manual_seed(1)
         stirred(trainer.critic)
         trainer.precision_d.update = trainer.precision_g.update = lambda optimizer: None  # type: ignore[method-assign]
-        trainer._critic_step(images())
+        trainer.critic_step(images())
         critic = {n: p.grad.clone() for n, p in trainer.critic.named_parameters() if p.grad is not None}
-        trainer._generator_step()
+        trainer.generator_step()
         return critic, {n: p.grad for n, p in trainer.generator.named_parameters() if p.grad is not None}
 
     config = SMALL.replace(**changes)
@@ -129,7 +129,7 @@ def test_a_lazy_penalty_comes_every_few_steps_and_weighs_as_much() -> None:
     for step in range(4):
         trainer.images = 8 * step
         trainer.critic.zero_grad()
-        trainer._critic_step(images())
+        trainer.critic_step(images())
         counted.append(int(trainer.watch.counts[1]))
         gradients.append(trainer.critic.heads["16"][0].weight.grad.norm().item())  # type: ignore[index, union-attr]
     assert counted == [1, 1, 1, 2]
@@ -165,7 +165,7 @@ def test_spectral_norms_bring_every_weight_to_norm_one_and_move_once_a_step(whic
     trainer.critic.train()
     trainer.critic(images())
     assert torch.equal(layers[0].weight, weight)  # a look does not move it
-    trainer._critic_step(images())
+    trainer.critic_step(images())
     norm = torch.linalg.matrix_norm(layers[0].weight.flatten(1), 2).item()
     assert norm == pytest.approx(1, rel=0.05)
     normed = [name for name, _ in trainer.generator.named_parameters() if "parametrizations" in name]

@@ -78,21 +78,21 @@ def weights(trainer: Trainer) -> float:
 
 
 def noise(trainer: Trainer) -> float:
-    return round(float(trainer._noise()[0, 0]), 4)
+    return round(float(trainer.noise()[0, 0]), 4)
 
 
 IN_THE_TRAINER: dict[str, list[Seen]] = {
-    "image_size": [(lambda t: tuple(t._fake(t._noise()).shape[2:]), 32, {}, (16, 16), (32, 32))],
+    "image_size": [(lambda t: tuple(t._fake(t.noise()).shape[2:]), 32, {}, (16, 16), (32, 32))],
     "channels": [
-        (lambda t: t._fake(t._noise()).shape[1], 1, {}, 3, 1),
+        (lambda t: t._fake(t.noise()).shape[1], 1, {}, 3, 1),
         (first_weight("critic"), 1, {}, (2, 3, 4, 4), (2, 1, 4, 4)),
     ],
-    "latent_dim": [(lambda t: tuple(t._noise().shape), 7, {}, (4, 4), (4, 7))],
+    "latent_dim": [(lambda t: tuple(t.noise().shape), 7, {}, (4, 4), (4, 7))],
     "base_channels": [
         (first_weight("critic"), 5, {}, (2, 3, 4, 4), (5, 3, 4, 4)),
         (first_weight("generator"), 5, {}, (2, 3, 4, 4), (5, 3, 4, 4)),
     ],
-    "batch_size": [(lambda t: len(t._noise()), 8, {}, 4, 8)],
+    "batch_size": [(lambda t: len(t.noise()), 8, {}, 4, 8)],
     "minibatch_group": [
         (lambda t: t.critic.deviation[0].group, 2, {"minibatch": "stddev"}, 4, 2),  # type: ignore[index]
         (lambda t: t.critic.discrimination.group, 2, {"minibatch": "discrimination"}, 4, 2),

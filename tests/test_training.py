@@ -164,8 +164,8 @@ class Reals:
 def test_each_critic_step_has_a_fresh_real_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer, reals = Trainer(TINY.replace(n_critic=5), CPU), Reals()
     seen: list[torch.Tensor] = []
-    step = Trainer._critic_step
-    monkeypatch.setattr(Trainer, "_critic_step", lambda self, real, label: (seen.append(real), step(self, real)))
+    step = Trainer.critic_step
+    monkeypatch.setattr(Trainer, "critic_step", lambda self, real, label: (seen.append(real), step(self, real)))
     trainer.iterate(reals)  # type: ignore[arg-type]
     assert len(reals.given) == len(seen) == 5
     assert not any(torch.equal(a, b) for a, b in pairwise(seen))
@@ -181,7 +181,7 @@ def test_each_step_moves_only_its_own_network() -> None:
         return any(not torch.equal(p, old) for p, old in zip(module.parameters(), before, strict=True))
 
     generator, critic = copy(trainer.generator), copy(trainer.critic)
-    trainer._critic_step(torch.rand(8, 3, 32, 32) * 2 - 1)
+    trainer.critic_step(torch.rand(8, 3, 32, 32) * 2 - 1)
     assert moved(trainer.critic, critic)
     assert not moved(trainer.generator, generator)
     assert all(p.grad is None for p in trainer.generator.parameters())  # fakes had no generator graph
@@ -190,7 +190,7 @@ def test_each_step_moves_only_its_own_network() -> None:
         copy(trainer.critic),
         [p.grad.clone() for p in trainer.critic.parameters() if p.grad is not None],
     )
-    trainer._generator_step()
+    trainer.generator_step()
     assert moved(trainer.generator, generator)
     assert not moved(trainer.critic, critic)
     after = [p.grad for p in trainer.critic.parameters() if p.grad is not None]

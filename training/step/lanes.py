@@ -21,12 +21,12 @@ from torch import Tensor
 from wgan.serve.backends.pytorch.device import threads
 from wgan.serve.base.pipeline import Pipeline
 from wgan.training.config import Config
+from wgan.training.step.batch import Batch, cut
 from wgan.training.step.flops import Passes, count_flops
 from wgan.training.step.watch import Watched
 
 Result = TypeVar("Result")
 Backward = Callable[[Tensor], None]
-Work = Callable[..., Iterator[Watched]]
 
 FEWEST_ROWS = 8  # images of a lane: narrower products keep a core less busy
 FEWEST_FLOPS = 1e8  # of a critic step in a lane: below, a step is Python's work and one thread does it best
@@ -49,16 +49,18 @@ class Lanes:
         self._pipeline: Pipeline[Any] = Pipeline(max(1, count - 1))  # the caller's thread is one more
         weakref.finalize(self, self._pipeline.stop)
 
-    def differentiate(self, parameters: Iterable[Tensor], work: Work, *rows: Tensor | None) -> list[Watched]:
+    def differentiate(
+        self, parameters: Iterable[Tensor], work: Callable[[Backward, Batch], Iterator[Watched]], batch: Batch
+    ) -> list[Watched]:
         """Adds up the gradients of what ``work`` gives to its backward pass; what it yields, lane by lane.
 
         Args:
             parameters: get the sums of all lanes as their gradients.
-            work: called with a backward pass for scalars, and with a lane's share of each of ``rows``.
-            rows: tensors (N, ...), or None, which stays None.
+            work: called with a backward pass for scalars, and with a lane's share of ``batch``.
+            batch: its tensors are shared out by rows.
         """
         if self.count == 1:
-            return list(work(Tensor.backward, *rows))
+            return list(work(Tensor.backward, batch))
         weights = [weight for weight in parameters if weight.requires_grad]
 
         def lane(number: int) -> tuple[list[Tensor | None], list[Watched]]:
@@ -68,8 +70,7 @@ class Lanes:
                 # not into the weights, where lanes would add in the order in which they come
                 sums[:] = map(_sum, sums, torch.autograd.grad(loss, weights, allow_unused=True))
 
-            share = [None if value is None else value.chunk(self.count)[number] for value in rows]
-            watched = list(work(backward, *share))
+            watched = list(work(backward, cut(batch, self.count)[number]))
             return sums, watched
 
         found = self.run(lane)
