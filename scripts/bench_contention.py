@@ -136,9 +136,9 @@ def generation(asked: Row) -> Callable[[], object]:
 
 def parity(asked: Row) -> Callable[[], object]:
     """`wgan verify` of one artifact."""
-    from wgan.export import exporter
+    from wgan.export.verify import verify_file
 
-    return partial(exporter.verify, Path(asked["folder"]) / FILES["parity"][0], device="cpu")
+    return partial(verify_file, Path(asked["folder"]) / FILES["parity"][0], device="cpu")
 
 
 def case(asked: Row) -> None:

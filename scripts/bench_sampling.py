@@ -35,8 +35,7 @@ from benching import (
 
 from wgan.commands.sample import open_model
 from wgan.serve.artifacts import artifact
-from wgan.serve.backends.base import Backend
-from wgan.serve.backends.pytorch.device import check_name
+from wgan.serve.backends.base import Backend, check_device
 from wgan.serve.base.errors import ConfigError, WganError
 from wgan.serve.base.progress import counter
 from wgan.serve.bench.peak import Peaks
@@ -56,14 +55,15 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.make import make_generator
     from wgan.export import exporter
+    from wgan.export.recipe import EXPORTERS, file_name
 
     generator = make_generator(**changes)
     for precision in ("fp32", "fp16"):
-        for kind in exporter.ENDINGS:
+        for kind in EXPORTERS:
             try:
                 list(exporter.export(generator, folder, [kind], precision=precision))
             except WganError as error:
-                say(f"bench_sampling: no {exporter.file_name(kind, precision)}: {error}")
+                say(f"bench_sampling: no {file_name(kind, precision)}: {error}")
     return artifacts(folder)
 
 
@@ -281,7 +281,7 @@ def main() -> int:
 
 def everything(wanted: argparse.Namespace) -> Row:
     """Everything."""
-    check_name(wanted.device)
+    check_device(wanted.device)
     quick = wanted.quick
     batches = wanted.batches or ([1, 64] if quick else [1, 16, 64, 256])
     count, rounds = wanted.count or (256 if quick else 10_000), wanted.rounds or (2 if quick else 3)

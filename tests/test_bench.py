@@ -31,6 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,12 +60,14 @@ def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
     assert not re.search(r"(src|href)=[\"']?(?!data:)", page)
 
 
+@pytest.mark.slow
 def test_the_gate_holds_where_every_artifact_is_fast_enough(here: Path, tiny_export: Path) -> None:
     words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "2", "--seconds", "0.01"]
     assert main([*words, "--at-least", "0.001"]) == 0
     assert main([*words, "--at-least", "1e12"]) == 1
 
 
+@pytest.mark.slow
 def test_the_newest_runs_artifacts_are_measured(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_file_that_nothing_can_run_is_one_line(here: Path, capsys: pytest.Capt
     assert not (here / "bench.html").exists()
 
 
+@pytest.mark.slow
 def test_hostile_figures_lose_their_own_rows_and_no_others(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +212,7 @@ def test_hostile_figures_lose_their_own_rows_and_no_others(
     assert all("metadata field" in error for error in errors)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,8 +39,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "progressive": True},
     "minibatch discrimination, deeper": {"minibatch": "discrimination", "depth": 2},
 }  # fmt: skip
-QUICK = ("plain", "lazy penalty in parts, minibatch deviation")
-EVERY = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
+EVERY = pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, id=n, marks=[] if n == "plain" else [pytest.mark.slow]) for n, c in VARIANTS.items()],
+)
 
 
 class Reals:
@@ -193,10 +195,8 @@ def compiling(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [pytest.param(c, id=n, marks=[] if n in QUICK else [pytest.mark.slow]) for n, c in VARIANTS.items()],
-)
+@pytest.mark.slow
+@EVERY
 def test_compiled_steps_train_as_plain_ones(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     compiling(monkeypatch, "aot_eager")
     config = SMALL.replace(**changes)
@@ -206,6 +206,7 @@ def test_compiled_steps_train_as_plain_ones(changes: dict[str, Any], monkeypatch
     assert far(compiled, advance(make(config), 4)) < tolerance(config)
 
 
+@pytest.mark.slow
 def test_a_growing_network_is_compiled_once_for_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[torch.fx.GraphModule] = []
 
@@ -378,6 +379,7 @@ def test_recorded_steps_train_as_plain_ones_to_the_bit(changes: dict[str, Any]) 
     assert trainer.watch.drain() == plain.watch.drain()
 
 
+@pytest.mark.slow
 def test_float16_steps_that_overflow_are_left_out_of_a_recording_as_of_a_plain_run() -> None:
     config = SMALL.replace(precision="fp16", base_channels=2)
 

@@ -193,6 +193,7 @@ def scores_of(folder: runs.RunFolder) -> dict[int, float]:
     return {r["step"]: r["frechet_distance"] for r in read(folder.metrics) if r["kind"] == "inception"}
 
 
+@pytest.mark.slow
 def test_a_run_measures_every_so_often_and_at_the_end_and_keeps_the_best(
     tmp_path: Path, cache: Path, small: Small, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +228,7 @@ def assert_same_end(folder: runs.RunFolder, whole: runs.RunFolder) -> None:
     assert scores_of(folder) == scores_of(whole)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_chooses_as_if_it_had_not_stopped(tmp_path: Path, cache: Path, small: Small) -> None:
     whole = trained(tmp_path / "whole", cache)
     trained(tmp_path / "run", cache, TINY.replace(steps=4))
@@ -235,6 +237,7 @@ def test_a_resumed_run_chooses_as_if_it_had_not_stopped(tmp_path: Path, cache: P
     assert_same_end(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_measures_is_honoured_and_made_up_for(
     tmp_path: Path, cache: Path, small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +261,7 @@ def test_a_signal_while_it_measures_is_honoured_and_made_up_for(
     assert_same_end(folder, whole)
 
 
+@pytest.mark.slow
 def test_without_weights_one_line_says_so_and_swd_chooses(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +298,7 @@ def test_a_file_that_is_no_use_stops_the_run_before_it_begins(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pth"]
 
 
+@pytest.mark.slow
 def test_a_run_from_the_command_line_uses_the_file(
     tmp_path: Path, inception_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

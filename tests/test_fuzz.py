@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from wgan.cli import main
 from wgan.commands.bench import case
 from wgan.serve.artifacts import artifact
-from wgan.serve.artifacts.containers import join
+from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import Metadata, _checksum, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError, BackendError
@@ -81,6 +81,7 @@ def parses_or_is_refused(text: str | bytes) -> Metadata | None:
     return found
 
 
+@pytest.mark.slow
 @bounded
 @given(steps=mutations(), sealed=st.booleans())
 def test_mutated_metadata_is_refused_or_means_what_it_says(
@@ -135,7 +136,7 @@ def sealed_copy(folder: Path, name: str, change: Callable[[dict[str, Any]], dict
         text = json.dumps(values | {"checksum": _checksum(values)}).encode()
     except (ValueError, RecursionError):
         return None
-    (to / name).write_bytes(join(found.metadata.format, payload, text))
+    (to / name).write_bytes(FORMATS[found.metadata.format].container.join(payload, text))
     if name.endswith(".plan"):
         (to / f"{name}.json").write_bytes(text)
     return to / name
@@ -148,6 +149,7 @@ def run_quietly(words: list[str]) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+@pytest.mark.slow
 @settings(bounded, max_examples=60)
 @given(steps=mutations(), place=POINTED, value=ODD, pointed=st.booleans())
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.plan"])
@@ -327,6 +329,7 @@ def workplace(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.mark.slow
 @bounded
 @given(line=command_lines())
 @example(line=["verify", "--run", "x" * 300])

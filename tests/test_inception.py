@@ -34,6 +34,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "torch" / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
 
 
+@pytest.mark.slow
 def test_features_and_logits_are_those_of_torch_fidelity(network: Inception, inception_weights: Path) -> None:
     images = pictures(3)
     theirs = library.FeatureExtractorInceptionV3(
@@ -67,6 +68,7 @@ class Evil:
         return (Path.touch, (self.path,))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_these_weights_is_refused_in_one_line(tmp_path: Path, inception_weights: Path) -> None:
     good = torch.load(inception_weights, weights_only=True)
     first = next(iter(good))
@@ -108,6 +110,7 @@ def test_auto_takes_what_the_library_has_downloaded_before(
     assert open_inception("auto", CPU).official
 
 
+@pytest.mark.slow
 def test_auto_downloads_once_and_replaces_a_file_that_was_cut_short(
     hub: Path, tmp_path: Path, inception_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ class Smooth(nn.Module):
         return self.body(x).squeeze(1)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_the_penaltys_parameter_gradients_pass_gradcheck() -> None:
     critic = Smooth().double()
     names = [name for name, _ in critic.named_parameters()]

@@ -17,7 +17,7 @@ from wgan.cli import main
 from wgan.export import exporter
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends import gaps
-from wgan.serve.backends.base import OnnxOptions
+from wgan.serve.backends.base import Options
 from wgan.serve.backends.onnxrt import backend as onnx_backend
 from wgan.serve.backends.onnxrt import engine_cache
 from wgan.serve.backends.onnxrt import providers as onnx_providers
@@ -200,7 +200,7 @@ def test_bound_buffers_give_the_same_bits_as_a_plain_run(tiny_export: Path, name
 
 def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(conditional: Path, pretend: Pretend) -> None:
     log = pretend()
-    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")) as backend:
         assert backend._session.names == [PROVIDERS["tensorrt"], CUDA, CPU]
         asked = backend._session.asked[PROVIDERS["tensorrt"]]
         assert {name: value for name, value in asked.items() if "cache" not in name} == {
@@ -224,7 +224,7 @@ def test_an_engine_is_kept_for_one_file_one_gpu_and_one_version(
     pretend()
 
     def kept(path: Path = conditional) -> tuple[Path, Path]:
-        with OnnxBackend(artifact.read(path), options=OnnxOptions("tensorrt")) as backend:
+        with OnnxBackend(artifact.read(path), options=Options("tensorrt")) as backend:
             asked = backend._session.asked[PROVIDERS["tensorrt"]]
         assert asked["trt_engine_cache_enable"] == asked["trt_timing_cache_enable"] == "1"
         return Path(asked["trt_engine_cache_path"]), Path(asked["trt_timing_cache_path"])
@@ -247,7 +247,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     pretend()
     (tmp_path / "wgan").write_text("a file where the folder would be")
-    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")) as backend:
         assert not any("cache" in name for name in backend._session.asked[PROVIDERS["tensorrt"]])
 
 
@@ -266,10 +266,10 @@ def test_a_kept_engine_that_does_not_load_is_built_anew(
 
     monkeypatch.setattr(sys.modules["onnxruntime"], "InferenceSession", made)
     cache = EngineCache(str(H100), "1.31.1 tensorrt 101303", {})
-    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")):
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")):
         (folder,) = (path for path in cache.shared.iterdir() if path.is_dir())
     (folder / "half.engine").write_bytes(b"half an engine")
-    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")):
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")):
         assert tried == [[], ["half.engine"], []]
 
 
@@ -278,7 +278,7 @@ def test_a_user_without_a_home_has_each_engine_built_anew(
 ) -> None:
     pretend()
     monkeypatch.setattr(engine_cache, "cache_folder", lambda: None)
-    with OnnxBackend(artifact.read(conditional), options=OnnxOptions("tensorrt")) as backend:
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")) as backend:
         assert [name for name in backend._session.asked[PROVIDERS["tensorrt"]] if "cache" in name] == []
 
 
@@ -294,7 +294,7 @@ def test_a_cuda_that_does_not_start_is_an_error_by_name_and_the_cpu_by_auto(
         "ONNX Runtime's CUDA lacks libcurand.so.10; "
         f"to mend it: {requirements.installer()} 'onnxruntime-gpu[cuda,cudnn]'"
     )
-    for device, options, option in (("cuda", None, "--device cuda"), ("auto", OnnxOptions("cuda"), "--provider cuda")):
+    for device, options, option in (("cuda", None, "--device cuda"), ("auto", Options("cuda"), "--provider cuda")):
         with pytest.raises(BackendUnavailable) as caught:
             open_backend(conditional, device=device, options=options)
         assert str(caught.value) == f"{option}: {gap}"
@@ -321,7 +321,7 @@ def test_tensorrts_provider_asks_for_the_tensorrt_that_it_is_linked_with(
     assert wanted == 10
     pretend((CUDA, CPU))
     with pytest.raises(BackendUnavailable) as caught:
-        open_backend(conditional, options=OnnxOptions("tensorrt"))
+        open_backend(conditional, options=Options("tensorrt"))
     assert str(caught.value) == (
         "--provider tensorrt: ONNX Runtime 1.31.1 runs with TensorRT 10 alone, and libnvinfer.so.10 is not here; "
         f"to mend it: {requirements.installer()} 'tensorrt-cu13==10.*'"
@@ -330,15 +330,17 @@ def test_tensorrts_provider_asks_for_the_tensorrt_that_it_is_linked_with(
 
 def test_what_does_not_go_together_is_refused(tiny_export: Path, conditional: Path) -> None:
     for device, options, says in (
-        ("auto", OnnxOptions("rocm"), "--provider rocm is not one of cpu, cuda, tensorrt"),
-        ("cpu", OnnxOptions("cuda"), "--provider cuda does not run on --device cpu"),
-        ("cuda", OnnxOptions("cpu"), "--provider cpu does not run on --device cuda"),
-        ("cpu", OnnxOptions(threads=0), "--threads 0 is outside its range, 1 to 1024"),
+        ("auto", Options("rocm"), "--provider rocm is not one of cpu, cuda, tensorrt"),
+        ("cpu", Options("cuda"), "--provider cuda does not run on --device cpu"),
+        ("cuda", Options("cpu"), "--provider cpu does not run on --device cuda"),
+        ("cpu", Options(threads=0), "--threads 0 is outside its range, 1 to 1024"),
     ):
         with pytest.raises(ConfigError, match=says):
             open_backend(conditional, device=device, options=options)
-    for options in (OnnxOptions("cpu"), OnnxOptions(threads=1)):
-        with pytest.raises(ConfigError, match=r"--(provider|threads) is ONNX Runtime's, which does not run .*\.ts"):
+    for options in (Options("cpu"), Options(threads=1)):
+        with pytest.raises(
+            ConfigError, match=r"--(provider|threads) is for the onnx backend, and .*\.ts is run by torchscript"
+        ):
             open_backend(tiny_export / "generator.ts", options=options)
 
 
@@ -347,7 +349,7 @@ def test_neither_threads_nor_parts_change_a_bit(tiny_export: Path, name: str) ->
     for size in (1, 4, 32, 67):  # the last two are cut into parts
         z, found = latents(0, size, 16), []
         for threads in (1, 2, 3):
-            with OnnxBackend(artifact.read(tiny_export / name), "cpu", OnnxOptions(threads=threads)) as backend:
+            with OnnxBackend(artifact.read(tiny_export / name), "cpu", Options(threads=threads)) as backend:
                 found.append(backend.run(z))
                 runner = backend._runner
                 assert isinstance(runner, CpuSession)
@@ -360,7 +362,7 @@ def test_neither_threads_nor_parts_change_a_bit(tiny_export: Path, name: str) ->
 
 def test_labels_stay_with_their_latents_in_parts(conditional: Path) -> None:
     z, labels = latents(0, 50, 16), np.arange(50, dtype=np.int64) % 3
-    with OnnxBackend(artifact.read(conditional), "cpu", OnnxOptions(threads=3)) as backend:
+    with OnnxBackend(artifact.read(conditional), "cpu", Options(threads=3)) as backend:
         whole = backend.run(z, labels)
         for i in (0, 17, 49):
             assert np.array_equal(backend.run(z[i : i + 1], labels[i : i + 1])[0], whole[i])
@@ -368,7 +370,7 @@ def test_labels_stay_with_their_latents_in_parts(conditional: Path) -> None:
 
 def test_a_part_that_fails_is_the_batchs_failure_and_the_next_batch_runs(conditional: Path) -> None:
     z, labels = latents(0, 50, 16), np.zeros(50, np.int64)
-    with OnnxBackend(artifact.read(conditional), "cpu", OnnxOptions(threads=2)) as backend:
+    with OnnxBackend(artifact.read(conditional), "cpu", Options(threads=2)) as backend:
         with pytest.raises(BackendError, match="ONNX Runtime"):
             backend._infer(z, np.where(np.arange(50) == 3, 99, labels))  # no such class, in the first part alone
         assert backend.run(z, labels).shape == (50, 3, 32, 32)
@@ -394,7 +396,7 @@ def test_threads_and_providers_on_the_command_line(
 def test_a_runtime_without_the_provider_is_said(conditional: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
     with pytest.raises(BackendUnavailable, match="--provider tensorrt: this ONNX Runtime has no TensorRT support: pip"):
-        open_backend(conditional, options=OnnxOptions("tensorrt"))
+        open_backend(conditional, options=Options("tensorrt"))
 
 
 @pytest.mark.gpu
@@ -403,7 +405,7 @@ def test_a_gpu_provider_gives_the_images_of_the_cpu(conditional: Path, provider:
     labels = np.arange(8, dtype=np.int64) % 3
     with (
         open_backend(conditional, device="cpu") as cpu,
-        open_backend(conditional, options=OnnxOptions(provider)) as gpu,
+        open_backend(conditional, options=Options(provider)) as gpu,
     ):
         for size in SIZES:
             z = latents(size, size, 16)

@@ -76,6 +76,7 @@ def test_a_batch_in_parts_gives_the_critic_the_gradients_of_the_whole(changes: d
     assert means_of_parts == pytest.approx(means, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"attention": 8, "depth": 2, "spectral_norm": "both"}, {"progressive": True}])
 def test_recomputed_activations_give_the_same_gradients(changes: dict[str, Any]) -> None:
     def both(config: Config) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -316,6 +317,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.path
 
 
+@pytest.mark.slow
 def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_path: Path) -> None:
     state = checkpoint.load(checkpoint.find(earlier, "best", print))
     config = TINY.replace(init_critic=str(earlier), seed=5)

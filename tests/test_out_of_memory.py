@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from wgan.cli import main
-from wgan.export.reference.generator import TorchBackend
+from wgan.export.reference.torch_backend import TorchBackend
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.cuda import Cuda
 from wgan.serve.backends.memory import runtime_failure
@@ -197,6 +197,7 @@ print(json.dumps({"said": said, "same": bool(np.array_equal(made, wanted)), "err
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_AS to mean what it says")
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.ts"])
 def test_a_real_runtime_that_runs_out_goes_on_with_less(tiny_export: Path, name: str) -> None:

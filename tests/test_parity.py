@@ -13,7 +13,9 @@ from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter, parity
 from wgan.export.parity.figures import Figures
-from wgan.export.reference.generator import TorchBackend, TrainedGenerator
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.export.reference.torch_backend import TorchBackend
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.memory import runtime_failure
@@ -79,8 +81,8 @@ def reweighted(folder: Path, to: Path, scale: float) -> Path:
 
 
 def test_slightly_damaged_weights_fail_verify(tiny_export: Path, tmp_path: Path) -> None:
-    assert exporter.verify(reweighted(tiny_export, tmp_path, 1.0)).passed is True
-    found = exporter.verify(reweighted(tiny_export, tmp_path, 1.002))
+    assert verify_file(reweighted(tiny_export, tmp_path, 1.0)).passed is True
+    found = verify_file(reweighted(tiny_export, tmp_path, 1.002))
     assert found.passed is False
     assert "max_abs" in found.failures[0]
 
@@ -89,7 +91,7 @@ def test_an_artifact_that_does_not_match_is_never_written(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_generator(seed=1)
-    monkeypatch.setattr(exporter, "as_deployed", lambda *_: other.module)
+    monkeypatch.setattr("wgan.export.recipe.as_deployed", lambda *_: other.module)
     with pytest.raises(ParityError, match=r"generator.onnx does not match PyTorch and was not written: max_abs"):
         list(exporter.export(generator, tmp_path, ["onnx"]))
     assert [path.name for path in tmp_path.iterdir()] == [exporter.REFERENCE]
@@ -99,7 +101,7 @@ def test_verify_wants_the_generator_that_was_exported(tiny_export: Path, tmp_pat
     shutil.copy(tiny_export / "generator.onnx", tmp_path)
     list(exporter.export(make_generator(seed=1), tmp_path / "other", ["onnx"]))
     with pytest.raises(ArtifactError, match="was not exported from"):
-        exporter.verify(tmp_path / "generator.onnx", tmp_path / "other" / exporter.REFERENCE)
+        verify_file(tmp_path / "generator.onnx", tmp_path / "other" / exporter.REFERENCE)
 
 
 @pytest.mark.parametrize("report", [{"passed": None, "reason": "no GPU"}, {"passed": False, "max_abs": 1.0}])
@@ -110,8 +112,10 @@ def test_an_engine_that_is_not_proven_yet_gets_the_new_report(
         shutil.copy(tiny_export / name, tmp_path)
     path = tmp_path / "generator.plan"
     artifact.write_sidecar(path, artifact.read(path).metadata.replace(parity=report))
-    monkeypatch.setattr(exporter, "open_backend", lambda *_, **__: open_backend(tiny_export / "generator.onnx"))
-    assert exporter.verify(path).passed is True
+    monkeypatch.setattr(
+        "wgan.export.verify.open_artifact", lambda *_, **__: open_backend(tiny_export / "generator.onnx")
+    )
+    assert verify_file(path).passed is True
     assert artifact.read(path).metadata.proven
 
 
@@ -172,6 +176,7 @@ def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
         assert report[name] == pytest.approx(value, rel=1e-12), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 999, 1001, 1002, 50_000])
 def test_the_percentile_is_exact_for_any_number_of_errors(count: int) -> None:
     errors = np.random.default_rng(count).exponential(size=count).astype(np.float32)
@@ -205,6 +210,7 @@ class Grey(torch.nn.Module):
         return torch.zeros(len(z), 3, 32, 32)
 
 
+@pytest.mark.slow
 def test_measuring_takes_the_memory_of_the_largest_batch_and_little_more(tiny_export: Path) -> None:
     found = artifact.read(tiny_export / "generator.onnx")
     backend, most = Constant(found.metadata, "", found.path), 4096
@@ -328,7 +334,7 @@ def test_an_images_bits_do_not_depend_on_its_batch(tiny_export: Path, name: str)
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx"])
 def test_every_artifact_is_proven_on_cuda(tiny_export: Path, name: str) -> None:
-    found = exporter.verify(tiny_export / name, device="cuda")
+    found = verify_file(tiny_export / name, device="cuda")
     assert found.metadata.parity is not None
     assert found.metadata.parity["device"] == "cuda"
     assert found.passed is True, found.failures

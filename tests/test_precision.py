@@ -112,6 +112,7 @@ TINY = Config(image_size=32, base_channels=4, latent_dim=8, faces_count=64, batc
               log_every=3, sample_every=4, validate_every=2, validate_images=32, checkpoint_every=2)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path: Path, precision: str) -> None:
     from tests.test_training import assert_same_state

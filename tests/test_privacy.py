@@ -15,6 +15,7 @@ from wgan.export import exporter, parity
 from wgan.export.formats import torchscript
 from wgan.export.reference import generator as deploy
 from wgan.export.reference.generator import load_generator
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.privacy import last_name, without_paths
@@ -145,7 +146,7 @@ def export_as_before(folder: Path, monkeypatch: pytest.MonkeyPatch, *kinds: str,
         if traced:
             patch.setattr(torchscript, "_without_debug_records", lambda data: data)
         else:
-            patch.setattr(exporter, "public_settings", dict)
+            patch.setattr("wgan.export.recipe.public_settings", dict)
             patch.setattr(deploy, "public_settings", dict)
         list(exporter.export(generator, folder, kinds, max_batch=4, device="cpu"))
 
@@ -171,8 +172,8 @@ def test_a_report_that_verify_writes_comes_without_the_path(tmp_path: Path, monk
     reason = f"no TensorRT: /opt/{WORD}/libnvinfer.so"
     artifact.write_sidecar(plan, artifact.read(plan).metadata.replace(parity=parity.not_measured(reason)))
     # as on the machine with the GPU
-    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(onnx, device=device))
-    found = exporter.verify(plan, device="cpu")
+    monkeypatch.setattr("wgan.export.verify.open_artifact", lambda _, device: open_backend(onnx, device=device))
+    found = verify_file(plan, device="cpu")
     assert (found.passed, found.leak) == (True, None)
     assert naming(tmp_path, WORD) == {"generator.onnx", "generator.pt"}
     assert artifact.read(plan).metadata.proven

@@ -11,7 +11,9 @@ from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter, parity
 from wgan.export.reference import reduced
-from wgan.export.reference.generator import TorchBackend, TrainedGenerator, save_generator
+from wgan.export.reference.generator import TrainedGenerator, save_generator
+from wgan.export.reference.torch_backend import TorchBackend
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
@@ -49,7 +51,7 @@ def test_a_bf16_file_is_proven(
     assert report["passed"] is True
     # it really was computed in 8 bits: float16 is some 8 times closer
     assert 1e-3 < report["mean_abs"] < 1.6e-2
-    assert exporter.verify(made.path).passed is True
+    assert verify_file(made.path).passed is True
     module = torch.jit.load(made.path)
     assert "BFloat16" in str(module.inlined_graph)
 

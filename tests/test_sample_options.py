@@ -49,6 +49,7 @@ def made(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
     return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "torchscript", "torch"])
 @pytest.mark.parametrize("kind", ["truncated", "scaled"])
 def test_truncated_images_are_those_of_truncated_latents(

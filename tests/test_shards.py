@@ -55,6 +55,7 @@ def test_shards_hold_the_images_of_the_plain_run_in_order(tmp_path):
     assert names == [f"seed-{s:06d}.{ending}" for s in range(3, 53) for ending in ("png", "json")]
 
 
+@pytest.mark.slow
 def test_a_killed_run_continued_gives_the_same_bytes(tmp_path):
     script = f"""
 import os, signal
@@ -189,6 +190,7 @@ def test_the_manifest_says_what_the_shards_are(tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".tar", ".npy"])
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path, ending):
     def peak(count):
@@ -215,6 +217,7 @@ def test_a_part_that_there_is_not_is_refused(text):
         Part.parse(text)
 
 
+@pytest.mark.slow
 def test_two_processes_that_make_the_same_shards_make_them_whole(tmp_path):
     root = Path(__file__).parents[1]
     script = f"from pathlib import Path\nfrom tests.test_shards import make\nmake(Path({str(tmp_path / 'a.tar')!r}))"

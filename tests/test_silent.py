@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a compiler")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a compiler"),
+]
 
 # a variable that tells of continuous integration would silence ONNX Runtime too: the process gets these alone
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -78,7 +81,7 @@ def test_telemetry_is_the_users_to_turn_on(recorder: Path, tmp_path: Path) -> No
 
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 29):
         pytest.skip("this ONNX Runtime has no telemetry on Linux")
-    script = "from wgan.serve.backends.onnxrt import runtime as onnx_runtime; onnx_runtime.load()"
+    script = "from wgan.serve.backends.onnxrt import runtime; runtime.load()"
     (tmp_path / "off").mkdir()
     assert Watched(recorder, tmp_path / "off", script).left == []
     (tmp_path / "on").mkdir()
@@ -150,10 +153,7 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
     assert list((place / "tmp").iterdir()) == []
     assert strewn() == before
     # where a cache would lie is no error either
-    assert (
-        said("from wgan.serve.backends.trt.timing_cache import cache_folder; print(cache_folder())") == "None\n"
-        or not user
-    )
+    assert said("from wgan.serve.base.files import cache_folder; print(cache_folder())") == "None\n" or not user
     import onnxruntime
 
     if user and tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 29):
@@ -163,7 +163,6 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
         assert "\x1b[" in loud  # so that silence above says something
 
 
-@pytest.mark.slow
 def test_every_command_is_silent(recorder: Path, tmp_path: Path) -> None:
     """But for the Inception weights, which `wgan eval` would download."""
     commands = [
@@ -180,7 +179,6 @@ def test_every_command_is_silent(recorder: Path, tmp_path: Path) -> None:
     assert (found.asked, found.left) == (set(), [])
 
 
-@pytest.mark.slow
 def test_the_inception_weights_alone_are_fetched(recorder: Path, tmp_path: Path) -> None:
     commands = [["train", "--device", "cpu", *TINY, "inception_every=2", "inception_images=4"]]
     found = Watched(recorder, tmp_path, COMMANDS.format(commands=commands))

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from wgan.cli import main
 from wgan.serve.artifacts.artifact import read
 from wgan.serve.artifacts.external_data import external_files
-from wgan.serve.backends.onnxrt.stranger import Stranger, open_any
+from wgan.serve.backends.onnxrt.stranger import Stranger
+from wgan.serve.backends.open import open_any
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.latents.table import latents
 from wgan.serve.outputs.pixels import to_uint8

@@ -22,11 +22,13 @@ from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.export.formats.onnx import to_onnx
+from wgan.export.recipe import file_name
 from wgan.export.reference.fold import as_deployed
 from wgan.export.reference.generator import TrainedGenerator
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact
-from wgan.serve.artifacts.metadata import PRECISIONS
+from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.trt import api as tensorrt_api
 from wgan.serve.backends.trt import build as tensorrt_build
@@ -53,7 +55,7 @@ def graph(generator: TrainedGenerator, precision: str = "fp32") -> bytes:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_an_engine_of_each_precision_is_built(generator: TrainedGenerator, tmp_path: Path, precision: str) -> None:
     (made,) = exporter.export(generator, tmp_path, ["trt"], precision=precision, max_batch=32)
-    assert made.path.name == exporter.file_name("trt", precision)
+    assert made.path.name == file_name("trt", precision)
     found = artifact.read(made.path).metadata
     assert found.max_batch == 32
     assert found.engine is not None
@@ -78,10 +80,12 @@ def test_engines_are_built_for_gpus_that_are_not_here(
     assert len(built.plan) > 10_000
 
 
+@pytest.mark.slow
 def test_a_float16_engine_holds_its_weights_in_float16() -> None:
     generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
     fp32, fp16 = (
-        len(build_engine(graph(generator, precision), precision, 16, 64).plan) for precision in PRECISIONS["trt"]
+        len(build_engine(graph(generator, precision), precision, 16, 64).plan)
+        for precision in FORMATS["trt"].precisions
     )
     count = sum(parameter.numel() for parameter in as_deployed(generator.module, "fp32").parameters())
     assert fp32 - fp16 == pytest.approx(2 * count, rel=0.1)
@@ -610,6 +614,6 @@ def test_an_engine_gets_its_proof_where_it_can_run(
     for path in tiny_export.glob("generator*"):
         shutil.copy(path, tmp_path)
     plan = tmp_path / "generator.plan"
-    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(tmp_path / "generator.onnx"))
-    assert exporter.verify(plan).passed is True
+    monkeypatch.setattr("wgan.export.verify.open_artifact", lambda *_, **__: open_backend(tmp_path / "generator.onnx"))
+    assert verify_file(plan).passed is True
     assert artifact.read(plan).metadata.proven

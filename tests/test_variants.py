@@ -12,6 +12,7 @@ import torch
 from tests.test_training import assert_same_state
 from wgan.export import exporter
 from wgan.export.reference.generator import load_generator
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.open import open_backend
 from wgan.serve.machine.gpu import gpu_count
@@ -62,6 +63,7 @@ VARIANTS = {
         "attention": 8, "spectral_norm": "both", "minibatch": "stddev", "depth": 2, "accumulate": 2,
         "activation_checkpointing": True, "precision": "bf16", "penalty_every": 2, "drift": 1e-3},
 }  # fmt: skip
+QUICK = "labels joined to z, projection"
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +86,10 @@ def train_and_interrupt(path: Path, config: Config, cache: Path, monkeypatch: py
     assert (ended.finished, ended.step) == (False, STOPPED_AFTER)
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, id=n, marks=[] if n == QUICK else [pytest.mark.slow]) for n, c in VARIANTS.items()],
+)
 def test_a_variant_goes_the_whole_way(
     changes: dict[str, object], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,12 +120,13 @@ def test_a_variant_goes_the_whole_way(
             runs_here = made.path.suffix != ".plan" or gpu_count() > 0  # an engine is built, but has no GPU to run on
             assert made.passed is (True if runs_here else None), (made.path.name, made.failures)
             if runs_here:
-                assert exporter.verify(made.path).passed is True
+                assert verify_file(made.path).passed is True
             metadata = artifact.read(made.path).metadata
             assert (metadata.classes is not None) == config.conditional
             assert (metadata.image.height, metadata.image.width) == (16, 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["growing", "growing with attention, spectral norms and deeper"])
 def test_an_exported_graph_has_no_trace_of_the_growth(name: str, tmp_path: Path) -> None:
     import onnx

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from wgan.export import exporter
-from wgan.export.reference.generator import TorchBackend, load_generator
+from wgan.export.recipe import EXPORTERS, file_name
+from wgan.export.reference.generator import load_generator
 from wgan.export.table import parity_table
-from wgan.serve.backends.base import Backend
+from wgan.export.verify import verify_file
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch.device import torch_device, why_cpu
 from wgan.serve.base.errors import BackendUnavailable, ExportError, ParityError
@@ -117,7 +118,7 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
 
     mark = time.monotonic()
     made: list[Path] = []  # others in the folder may be of an earlier generator
-    for kind in exporter.ENDINGS:
+    for kind in EXPORTERS:
         try:
             for exported in exporter.export(generator, target, [kind], device=device):
                 say(f"wrote {exported.path}")
@@ -130,7 +131,7 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
     timings["export, measured"] = time.monotonic() - mark
 
     mark = time.monotonic()
-    artifacts = [exporter.verify(file, device=device, required=False) for file in made]
+    artifacts = [verify_file(file, device=device, required=False) for file in made]
     timings["verify"] = time.monotonic() - mark
 
     mark = time.monotonic()
@@ -139,12 +140,12 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
         target / exporter.REFERENCE,
         *(entry.path for entry in artifacts if entry.passed is not None),
     ]:
-        with _open(file, device) as backend:
+        with open_backend(file, device=device) as backend:
             speeds.append(measure_speed(backend, BATCH))
     timings["measuring speed"] = time.monotonic() - mark
 
     mark = time.monotonic()
-    with open_backend(target / exporter.file_name("onnx", "fp32"), device=device) as backend:
+    with open_backend(target / file_name("onnx", "fp32"), device=device) as backend:
         text = {"model": backend.digest}
         with open_output(path / "generated", count=BATCH, first=0, text=text) as output:
             for first, images, _ in sample(backend, 0, BATCH, BATCH):
@@ -169,10 +170,6 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
 
 def _trained(folder: runs.RunFolder, wanted: config.Config) -> bool:
     return checkpoint.step_path(folder.checkpoints, wanted.steps).is_file()
-
-
-def _open(file: Path, device: str) -> Backend:
-    return TorchBackend(file, device) if file.name == exporter.REFERENCE else open_backend(file, device=device)
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str | None], None]:

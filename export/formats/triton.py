@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import Metadata
-from wgan.serve.backends.pytorch.device import check_name
+from wgan.serve.backends.base import check_device
 from wgan.serve.backends.trt.api import load_tensorrt
 from wgan.serve.backends.trt.build import OPTIMUM
 from wgan.serve.base.errors import ConfigError, ExportError
 from wgan.serve.base.files import atomic_write
 
-BACKENDS = {"onnxruntime": "onnx", "tensorrt": "trt"}  # Triton's, and the artifact that each loads
-FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
+FORMATS_OF = {"onnxruntime": "onnx", "tensorrt": "trt"}  # Triton's backend → the format that it loads
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 IMAGE_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 ALONE = (
@@ -41,9 +41,9 @@ class Settings:
         Raises:
             ConfigError: an unknown backend or device, or an engine on the CPU.
         """
-        if self.backend not in BACKENDS:
-            raise ConfigError(f"--triton-backend {self.backend} is not one of {', '.join(BACKENDS)}")
-        check_name(self.device)
+        if self.backend not in FORMATS_OF:
+            raise ConfigError(f"--triton-backend {self.backend} is not one of {', '.join(FORMATS_OF)}")
+        check_device(self.device)
         if (self.backend, self.device) == ("tensorrt", "cpu"):
             raise ConfigError("--triton-backend tensorrt runs on CUDA only: use onnxruntime for the CPU")
 
@@ -54,7 +54,7 @@ class Settings:
             BackendUnavailable: no TensorRT here.
             ExportError: the one that is here builds engines that Triton cannot load.
         """
-        if BACKENDS[self.backend] == "trt" and (name := load_tensorrt().__name__) != "tensorrt":
+        if FORMATS_OF[self.backend] == "trt" and (name := load_tensorrt().__name__) != "tensorrt":
             raise ExportError(f"here is {name}, {ALONE}")
 
 
@@ -76,7 +76,7 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
     settings.check()
     found = artifact.read(source)
     metadata = found.metadata
-    if metadata.format != BACKENDS[settings.backend]:
+    if metadata.format != FORMATS_OF[settings.backend]:
         raise ConfigError(f"--triton-backend {settings.backend} serves no {metadata.format}: {source}")
     runtime = (metadata.engine or {}).get("runtime")
     if settings.backend == "tensorrt" and runtime != "tensorrt":
@@ -85,7 +85,7 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         reason = (metadata.parity or {}).get("reason") or "it does not match PyTorch"
         raise ExportError(f"{source} is not proven and is not served: {reason}")
     model = folder / source.stem.replace(".", "_")
-    atomic_write(model / "1" / FILES[settings.backend], found.data)
+    atomic_write(model / "1" / _file_name(settings.backend), found.data)
     if metadata.classes is None:
         (model / "labels.txt").unlink(missing_ok=True)  # of another generator that had this name
     else:
@@ -108,7 +108,7 @@ def config_text(name: str, metadata: Metadata, settings: Settings) -> str:
         [
             f"name: {_quoted(name)}",
             f"backend: {_quoted(settings.backend)}",
-            f"default_model_filename: {_quoted(FILES[settings.backend])}",
+            f"default_model_filename: {_quoted(_file_name(settings.backend))}",
             f"max_batch_size: {most}",
             "input {",
             *_tensor("z", "TYPE_FP32", [metadata.latent.dim]),
@@ -135,6 +135,10 @@ def config_text(name: str, metadata: Metadata, settings: Settings) -> str:
             "",
         ]
     )
+
+
+def _file_name(backend: str) -> str:
+    return f"model{FORMATS[FORMATS_OF[backend]].ending}"
 
 
 def _tensor(name: str, kind: str, dims: list[int]) -> list[str]:

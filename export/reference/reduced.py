@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wgan.export import parity
-from wgan.export.reference.generator import TorchBackend
+from wgan.export.reference.torch_backend import TorchBackend
 from wgan.serve.base.errors import ParityError
 from wgan.serve.bench.precision import backend_speeds, hopeless, short_type
 

@@ -11,7 +11,9 @@ from gpu.rows import Here
 from tests.make import make_generator
 from wgan.cli import main as wgan
 from wgan.export import exporter
+from wgan.export.recipe import file_name
 from wgan.export.reference.generator import TrainedGenerator
+from wgan.export.verify import verify_file
 from wgan.serve.artifacts.artifact import read, sidecar, write_sidecar
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.trt.api import load_tensorrt
@@ -37,7 +39,7 @@ def run(here: Here) -> None:
         return
     generator, most = make_generator(), 8 if here.tiny else 64
     with trust_as_it_was(), tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / exporter.file_name("trt", "fp32")
+        plan = Path(folder) / file_name("trt", "fp32")
         for what, options in ELSEWHERE.items():
             try:
                 (made,) = exporter.export(generator, plan.parent, ["trt"], max_batch=most, engine_options=options)
@@ -83,7 +85,7 @@ def trusted(here: Here, plan: Path, what: str) -> None:
     else:
         here.tell(f"{what}, nobody trusts it", ok=False, why=refused)
     os.environ[TRUST] = "1"
-    proven(here, exporter.verify(plan, device="cuda"), f"{what}, read back from its file")
+    proven(here, verify_file(plan, device="cuda"), f"{what}, read back from its file")
     del os.environ[TRUST]
 
 
@@ -110,7 +112,7 @@ def rebuilt(here: Here, generator: TrainedGenerator, plan: Path, most: int) -> N
         name = f"rebuilt: an engine {what}"
         try:
             if (code := sampled(plan, 3 * most // 2)) == 0:
-                proven(here, exporter.verify(plan, device="cuda"), name)
+                proven(here, verify_file(plan, device="cuda"), name)
             else:
                 here.tell(name, ok=False, why=f"wgan sample --rebuild ended with {code}")
         except WganError as error:

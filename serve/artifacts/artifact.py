@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan.serve.artifacts.containers import Damaged, join, split
+from wgan.serve.artifacts.containers import Damaged
+from wgan.serve.artifacts.formats import FORMATS, Format, format_by_ending
 from wgan.serve.artifacts.metadata import Metadata, parse
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.files import atomic_write
-
-SUFFIXES = {".onnx": "onnx", ".ts": "torchscript", ".plan": "trt"}
 
 
 @dataclass(frozen=True)
@@ -23,26 +22,31 @@ class Artifact:
 
 
 class Foreign(ArtifactError):
-    """A file of a known format that wgan did not write; ``data`` are its bytes, ``digest`` their SHA-256."""
+    """A file of a known format that wgan did not write: its bytes ``data``, and ``digest``, their SHA-256."""
 
     def __init__(self, path: Path, kind: str, data: bytes, digest: str):
         message = f"{path} carries no wgan metadata: it was not exported by wgan"
-        if kind == "torchscript":
-            message += "; a TorchScript file is a program that loading runs, so wgan loads its own alone"
+        if why := FORMATS[kind].never_foreign:
+            message += f"; {why}"
         super().__init__(message)
-        self.data, self.digest = data, digest
+        self.path, self.kind, self.data, self.digest = path, kind, data, digest
 
 
 def format_of(path: Path) -> str:
-    """The artifact format that the file's ending means.
+    """The name of the artifact format that the file's ending means.
 
     Raises:
         ArtifactError: an ending that is none of ours.
     """
-    try:
-        return SUFFIXES[path.suffix.lower()]
-    except KeyError:
-        raise ArtifactError(f"{path}: not an artifact; the endings are {', '.join(SUFFIXES)}") from None
+    return _row(path).name
+
+
+def _row(path: Path) -> Format:
+    row = format_by_ending(path)
+    if row is None or row.name not in FORMATS:
+        endings = ", ".join(row.ending for row in FORMATS.values())
+        raise ArtifactError(f"{path}: not an artifact; the endings are {endings}")
+    return row
 
 
 def read(path: Path) -> Artifact:
@@ -51,7 +55,7 @@ def read(path: Path) -> Artifact:
     Raises:
         ArtifactError: missing, unreadable, truncated, altered, without metadata or of a newer schema.
     """
-    kind = format_of(path)
+    row = _row(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -61,7 +65,7 @@ def read(path: Path) -> Artifact:
     except MemoryError:
         raise _too_large(path) from None
     beside = None
-    if kind == "trt":
+    if row.container.beside:
         with suppress(OSError):
             beside = sidecar(path).read_bytes()
     return _checked(path, data, beside)
@@ -70,25 +74,25 @@ def read(path: Path) -> Artifact:
 def assembled(path: Path, payload: bytes, metadata: Metadata) -> Artifact:
     """What `write` would write and `read` then read, without a file. Raises ArtifactError as `read`."""
     text = metadata.to_json().encode()
-    return _checked(path, join(metadata.format, payload, text), text)
+    return _checked(path, FORMATS[metadata.format].container.join(payload, text), text)
 
 
 def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
     """A file's bytes, and those of the metadata that lies beside a plan, as an artifact."""
-    kind = format_of(path)
+    row = _row(path)
     try:
-        text, digest = split(kind, data)
+        text, digest = row.container.split(data)
     except Damaged as error:
         raise ArtifactError(f"{path} is damaged or no {error} file: copy or export it again") from None
     except MemoryError:
         raise _too_large(path) from None
-    if kind == "trt":
+    if row.container.beside:
         text = beside
     if text is None:
-        raise Foreign(path, kind, data, digest)
+        raise Foreign(path, row.name, data, digest)
     metadata = parse(text, str(path))
-    if metadata.format != kind:
-        raise ArtifactError(f"{path} holds {metadata.format}, its ending says {kind}: rename it")
+    if metadata.format != row.name:
+        raise ArtifactError(f"{path} holds {metadata.format}, its ending says {row.name}: rename it")
     if metadata.payload_sha256 != digest:
         raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; copy or export it again")
     return Artifact(path, metadata, data)
@@ -100,7 +104,8 @@ def _too_large(path: Path) -> ArtifactError:
 
 def list_folder(folder: Path) -> list[Path]:
     """The artifacts in a folder, by name; their content is not looked at."""
-    return sorted(path for path in folder.glob("generator*") if path.suffix in SUFFIXES)
+    endings = {row.ending for row in FORMATS.values()}
+    return sorted(path for path in folder.glob("generator*") if path.suffix in endings)
 
 
 def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
@@ -129,8 +134,9 @@ def write(path: Path, payload: bytes, metadata: Metadata) -> None:
         OutputError: it cannot be written; a file that was there before is untouched.
     """
     # the plan first: a sidecar without its plan would be refused, a plan without one only unknown
-    atomic_write(path, join(metadata.format, payload, metadata.to_json().encode()))
-    if metadata.format == "trt":
+    container = FORMATS[metadata.format].container
+    atomic_write(path, container.join(payload, metadata.to_json().encode()))
+    if container.beside:
         write_sidecar(path, metadata)
 
 
@@ -141,7 +147,7 @@ def write_sidecar(path: Path, metadata: Metadata) -> None:
 
 def payload_digest(kind: str, payload: bytes) -> str:
     """SHA-256 of an artifact's content without its metadata, in hex."""
-    return split(kind, payload)[1]
+    return FORMATS[kind].container.split(payload)[1]
 
 
 def sidecar(path: Path) -> Path:

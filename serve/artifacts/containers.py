@@ -9,38 +9,36 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from wgan.serve.artifacts.metadata import KEY
+KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
 
 
 class Damaged(Exception):
     """The bytes are no file of their format; the text says what they should have been."""
 
 
-def split(kind: str, data: bytes) -> tuple[bytes | None, str]:
-    """A file's metadata, if it carries any, and the SHA-256 of everything else.
+@dataclass(frozen=True)
+class Container:
+    """How a format holds metadata.
 
     Args:
-        kind: onnx, torchscript or trt.
-        data: the whole file.
-
-    Raises:
-        Damaged: truncated, or not of this format.
+        split: a whole file → its metadata, if it carries any, and the SHA-256 of everything else. Raises Damaged.
+        join: payload and metadata → the file that holds both, or the payload alone where nothing else has a place.
+        beside: whether the metadata lies in a file beside it.
     """
-    if kind == "onnx":
-        return _split_onnx(data)
-    if kind == "torchscript":
-        return _split_torchscript(data)
+
+    split: Callable[[bytes], tuple[bytes | None, str]]
+    join: Callable[[bytes, bytes], bytes]
+    beside: bool = False
+
+
+def _split_bare(data: bytes) -> tuple[None, str]:
     return None, hashlib.sha256(data).hexdigest()
 
 
-def join(kind: str, payload: bytes, text: bytes) -> bytes:
-    """The file that holds the payload and, where the format has a place for it, the metadata."""
-    if kind == "onnx":
-        return payload + _encode(_METADATA_PROPS, _encode(1, KEY.encode()) + _encode(2, text))
-    if kind == "torchscript":
-        return _join_torchscript(payload, text)
+def _join_bare(payload: bytes, _text: bytes) -> bytes:
     return payload
 
 
@@ -93,6 +91,10 @@ def _join_torchscript(payload: bytes, text: bytes) -> bytes:
 # ONNX: ModelProto.metadata_props is field 14, repeated StringStringEntryProto {1: key, 2: value}.
 # Wire format: protobuf.dev/programming-guides/encoding
 _METADATA_PROPS, _LENGTH_DELIMITED = 14, 2
+
+
+def _join_onnx(payload: bytes, text: bytes) -> bytes:
+    return payload + _encode(_METADATA_PROPS, _encode(1, KEY.encode()) + _encode(2, text))
 
 
 def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
@@ -161,3 +163,9 @@ def _encode(number: int, content: bytes) -> bytes:
         return bytes([*out, value])
 
     return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(content)) + content
+
+
+ONNX = Container(_split_onnx, _join_onnx)
+TORCHSCRIPT = Container(_split_torchscript, _join_torchscript)
+PLAN = Container(_split_bare, _join_bare, beside=True)
+BARE = Container(_split_bare, _join_bare)  # no metadata at all

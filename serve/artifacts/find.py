@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
-from wgan.serve.artifacts.artifact import SUFFIXES
+from wgan.serve.artifacts.formats import (
+    BACKENDS,
+    CHECKPOINT,
+    FORMATS,
+    backend_for,
+    check_backend,
+    format_by_ending,
+    format_named,
+)
 from wgan.serve.base.errors import ArtifactError, ConfigError
 
 ROOT = Path("runs")
-BACKENDS = {"onnx": "generator.onnx", "torchscript": "generator.ts", "trt": "generator.plan", "torch": "generator.pt"}
+DEFAULT = "onnx"  # both a format and a backend: what runs everywhere
 
 
 def newest_run(root: Path = ROOT) -> Path:
@@ -22,31 +30,31 @@ def newest_run(root: Path = ROOT) -> Path:
 
 
 def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> tuple[Path, str]:
-    """The file to sample from and its backend's name.
+    """The file to sample from and the name of the backend that runs it.
 
     Args:
         model: a file, or None for one in the run's export folder.
         run: a run folder, or None for the newest.
-        backend: one of `BACKENDS`, or None to go by the file's ending (onnx without a file).
+        backend: one of `BACKENDS`, or None for the first that runs the file (onnx without a file).
 
     Raises:
-        ConfigError: an unknown backend, or one that does not fit the file.
+        ConfigError: an unknown backend, or one that does not run the file.
         ArtifactError: nothing exported there.
     """
-    if backend is not None and backend not in BACKENDS:
-        raise ConfigError(f"--backend {backend} is not one of {', '.join(BACKENDS)}")
+    if backend is not None:
+        check_backend(backend)
     if model is not None:
-        kind = "torch" if model.suffix == ".pt" else SUFFIXES.get(model.suffix.lower())
-        if kind is None:
-            endings = ", ".join([*SUFFIXES, ".pt"])
+        row = format_by_ending(model)
+        if row is None:
+            endings = ", ".join(row.ending for row in (*FORMATS.values(), CHECKPOINT))
             raise ConfigError(f"--model {model}: the endings are {endings}")
-        if backend is not None and backend != kind:
-            raise ConfigError(f"--backend {backend} cannot run {model}, which is for {kind}")
-        return model, kind
+        return model, backend_for(row.name, backend, model).name
     folder = (run or newest_run()) / "export"
-    kind = backend or "onnx"
-    path = folder / BACKENDS[kind]
-    if not path.is_file():
-        wanted = "onnx" if kind == "torch" else kind
-        raise ArtifactError(f"no {path}: run `wgan export --format {wanted}` first, or name a file with --model")
-    return path, kind
+    runtime = BACKENDS[backend or DEFAULT]
+    paths = [folder / format_named(kind).file for kind in runtime.formats]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        # the checkpoint comes with every export
+        wanted = DEFAULT if runtime.formats[0] == CHECKPOINT.name else runtime.formats[0]
+        raise ArtifactError(f"no {paths[0]}: run `wgan export --format {wanted}` first, or name a file with --model")
+    return path, runtime.name

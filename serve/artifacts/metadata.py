@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.foreign_json import parse_json
 
 SCHEMA = 1
-KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
-# what each can compute in; ONNX has no bfloat16 convolutions before opset 22, and ONNX Runtime none at all on a CPU
-PRECISIONS = {"onnx": ("fp32", "fp16"), "torchscript": ("fp32", "fp16", "bf16"), "trt": ("fp32", "fp16")}
-FORMATS = tuple(PRECISIONS)
 # what an image can be: its type → its layout and the range of its values
 OUTPUTS: dict[str, tuple[str, tuple[float, float]]] = {"float32": ("NCHW", (-1.0, 1.0)), "uint8": ("NHWC", (0, 255))}
 # of a parity report, as `export.parity` measures them
@@ -117,10 +114,10 @@ def parse(text: str | bytes, where: str) -> Metadata:
     latent, image = reader.table("latent"), reader.table("image")
     opset = reader.integer("opset", 1, 1000) if values.get("opset") is not None else None
     max_batch = reader.integer("max_batch", 1, 2**20) if values.get("max_batch") is not None else None
-    kind = reader.choice("format", FORMATS)
+    kind = reader.choice("format", tuple(FORMATS))
     metadata = Metadata(
         format=kind,
-        precision=reader.choice("precision", PRECISIONS[kind]),
+        precision=reader.choice("precision", FORMATS[kind].precisions),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
         image=_image(image),
         payload_sha256=reader.text("payload_sha256", 64),

@@ -5,26 +5,39 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 
+from wgan.serve.artifacts.artifact import Artifact, Foreign
 from wgan.serve.artifacts.metadata import Metadata
-from wgan.serve.base.errors import BackendError
+from wgan.serve.base.errors import BackendError, ConfigError
 
+DEVICES = ("auto", "cpu", "cuda")
 Batch = tuple[np.ndarray, np.ndarray | None]  # latents (N, Z), and labels (N,) where there are classes
 
 
 @dataclass(frozen=True)
-class OnnxOptions:
-    """How ONNX Runtime is to run.
+class Options:
+    """How a backend is to run, where it leaves a choice; which of these it takes is in the table of backends.
 
     Args:
-        provider: cpu, cuda or tensorrt; None to go by the device.
+        provider: which of its ways to a device; None to go by the device.
         threads: of one operator on the CPU; None for one a core.
     """
 
     provider: str | None = None
     threads: int | None = None
+
+
+def check_device(name: str) -> None:
+    """Refuses what is no name of a device.
+
+    Raises:
+        ConfigError: it is not one of `DEVICES`.
+    """
+    if name not in DEVICES:
+        raise ConfigError(f"--device {name} is not one of {', '.join(DEVICES)}")
 
 
 class Backend(ABC):
@@ -107,3 +120,28 @@ class Backend(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Opener(Protocol):
+    """What opens a model with one backend, as the table of backends names it."""
+
+    def __call__(self, model: Artifact | Path, device: str, options: Options, trusted: bool, /) -> Backend:
+        """An open generator.
+
+        Args:
+            model: an artifact that has been read, or the path of a checkpoint.
+            device: one of `DEVICES`.
+            options: those that this backend does not take are None.
+            trusted: whether this process made the artifact, so that code in it may run.
+
+        Raises:
+            BackendUnavailable: the runtime is not installed or cannot run here.
+            BackendError: it cannot load the model.
+        """
+
+
+class ForeignOpener(Protocol):
+    """What opens a file that wgan did not write."""
+
+    def __call__(self, foreign: Foreign, device: str, options: Options, /) -> Backend:
+        """An open generator, which `assumes` what the file does not say. Raises as `Opener`, and ArtifactError."""

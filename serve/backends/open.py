@@ -1,28 +1,63 @@
-"""Opens an artifact with the runtime that runs it: the one file that knows every backend."""
+"""Opens a generator with the backend that runs it, as the table of backends names it."""
 
 from pathlib import Path
 
 from wgan.serve.artifacts import artifact
-from wgan.serve.artifacts.artifact import Artifact
-from wgan.serve.backends.base import Backend, OnnxOptions
-from wgan.serve.backends.pytorch.device import check_name
+from wgan.serve.artifacts.artifact import Artifact, Foreign
+from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, BackendRow, backend_for, format_by_ending
+from wgan.serve.backends.base import Backend, ForeignOpener, Opener, Options, check_device
 from wgan.serve.base.errors import ConfigError
 
 
-def open_backend(path: Path, *, device: str = "auto", options: OnnxOptions | None = None) -> Backend:
-    """Opens an artifact with the runtime that its ending names; ``options`` are for ONNX files.
+def open_backend(
+    path: Path, *, backend: str | None = None, device: str = "auto", options: Options | None = None
+) -> Backend:
+    """Opens an artifact or a checkpoint.
+
+    Args:
+        path: the file; its ending names its format.
+        backend: what is to run it; None for the first that can.
+        device: auto, cpu or cuda.
+        options: how the backend is to run it; only those that it takes may be set.
 
     Raises:
         ArtifactError: the file is missing, damaged or not ours.
+        CheckpointError: the same of a checkpoint.
         BackendUnavailable: the runtime is not installed or cannot run here.
-        ConfigError: an unknown device, or options that are not for this file.
+        ConfigError: an unknown device or backend, or options that this backend does not take.
     """
-    check_name(device)
-    return open_artifact(artifact.read(path), device=device, options=options)
+    check_device(device)
+    if format_by_ending(path) != CHECKPOINT:
+        return open_artifact(artifact.read(path), backend=backend, device=device, options=options)
+    return _open(backend_for(CHECKPOINT.name, backend, path), path, device, options)
+
+
+def open_any(
+    path: Path, *, backend: str | None = None, device: str = "auto", options: Options | None = None
+) -> Backend:
+    """`open_backend`, and for a file without wgan's metadata what its backend makes of it, where it takes such files.
+
+    Raises:
+        ArtifactError: as `open_backend`, or a foreign file that is no generator of images.
+    """
+    try:
+        return open_backend(path, backend=backend, device=device, options=options)
+    except Foreign as foreign:
+        row = backend_for(foreign.kind, backend, path)
+        if row.opens_foreign is None:
+            raise
+        refuse_options(options, row, path)
+        opener: ForeignOpener = row.load(row.opens_foreign)
+        return opener(foreign, device, options or Options())
 
 
 def open_artifact(
-    opened: Artifact, *, device: str = "auto", options: OnnxOptions | None = None, trusted: bool = False
+    opened: Artifact,
+    *,
+    backend: str | None = None,
+    device: str = "auto",
+    options: Options | None = None,
+    trusted: bool = False,
 ) -> Backend:
     """`open_backend` for what has been read, or was made here and has no file yet.
 
@@ -31,28 +66,26 @@ def open_artifact(
     Raises:
         BackendUnavailable, ConfigError: as `open_backend`.
     """
-    check_name(device)
-    kind = opened.metadata.format
-    if kind == "onnx":
-        from wgan.serve.backends.onnxrt.backend import OnnxBackend
-
-        return OnnxBackend(opened, device, options)
-    refuse_options(options, opened.path)
-    if kind == "torchscript":
-        from wgan.serve.backends.pytorch.torchscript import TorchScriptBackend
-
-        return TorchScriptBackend(opened, device)
-    from wgan.serve.backends.trt.backend import TrtBackend
-
-    return TrtBackend(opened, device, trusted=trusted)
+    check_device(device)
+    row = backend_for(opened.metadata.format, backend, opened.path)
+    return _open(row, opened, device, options, trusted)
 
 
-def refuse_options(options: OnnxOptions | None, path: Path) -> None:
-    """Refuses ONNX Runtime's options for what another runtime runs.
+def _open(
+    row: BackendRow, model: Artifact | Path, device: str, options: Options | None, trusted: bool = False
+) -> Backend:
+    refuse_options(options, row, model if isinstance(model, Path) else model.path)
+    opener: Opener = row.load(row.opens)
+    return opener(model, device, options or Options(), trusted)
+
+
+def refuse_options(options: Options | None, row: BackendRow, path: Path) -> None:
+    """Refuses options that are set and that the backend in ``row``, which is to run ``path``, does not take.
 
     Raises:
-        ConfigError: names the option.
+        ConfigError: names the option and the backends that take it.
     """
-    for name, value in vars(options or OnnxOptions()).items():
-        if value is not None:
-            raise ConfigError(f"--{name} is ONNX Runtime's, which does not run {path}: use --backend onnx")
+    for name, value in vars(options or Options()).items():
+        if value is not None and name not in row.options:
+            takers = " or ".join(other.name for other in BACKENDS.values() if name in other.options)
+            raise ConfigError(f"--{name} is for the {takers} backend, and {path} is run by {row.name}")

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.artifacts.formats import extras
 from wgan.serve.backends.gaps import gpu_gap
 from wgan.serve.base.errors import BackendError
 from wgan.serve.bench.precision import Speeds, products_apart
 from wgan.serve.doctor import verdicts
 from wgan.serve.doctor.verdicts import Verdict
-from wgan.serve.machine import hardware as machine
+from wgan.serve.machine import hardware
 from wgan.serve.machine.gpu import Driver, query_driver
 from wgan.serve.machine.requirements import Gap, Package, installed, installer, packages, uninstaller, unmet
 
@@ -24,8 +25,8 @@ class Diagnosis:
     wgan: str | None
     python: str
     platform: str
-    cpu: machine.Cpu
-    disk: machine.Disk
+    cpu: hardware.Cpu
+    disk: hardware.Disk
     driver: Driver | None
     products: list[Speeds] | str | None  # matrix products by torch; why that failed; None if not timed
     packages: list[Package]
@@ -55,12 +56,12 @@ def examine(folder: Path, timed: bool = True) -> Diagnosis:
         folder: where runs are written; need not be there.
         timed: another process times torch's products.
     """
-    driver, disk, asked = query_driver(), machine.disk(folder), packages()
+    driver, disk, asked = query_driver(), hardware.disk(folder), packages(extras())
     return Diagnosis(
         wgan=installed("wgan"),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        cpu=machine.cpu(),
+        cpu=hardware.cpu(),
         disk=disk,
         driver=driver,
         products=_products() if timed else None,
@@ -77,7 +78,7 @@ def _products() -> list[Speeds] | str | None:
         return str(error)
 
 
-def _troubles(asked: list[Package], disk: machine.Disk, driver: Driver | None) -> list[Gap]:
+def _troubles(asked: list[Package], disk: hardware.Disk, driver: Driver | None) -> list[Gap]:
     """What is wrong, though much may run in spite of it."""
     install = installer()
     found = []
@@ -98,7 +99,7 @@ def _troubles(asked: list[Package], disk: machine.Disk, driver: Driver | None) -
         what = f"torchvision {installed('torchvision')} is made for torch {wanted}, not {installed('torch')}"
         found.append(Gap(what, f"{install} --force-reinstall torchvision 'torch{wanted}'"))
     gap = gpu_gap(driver)
-    if gap is not None and (driver is not None or machine.nvidia_on_the_bus()):
+    if gap is not None and (driver is not None or hardware.nvidia_on_the_bus()):
         found.append(gap)
     if not disk.writable:
         found.append(Gap(f"{disk.folder}/ cannot be written", "name another place with --run and --out"))

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from wgan.serve.backends.onnxrt.verdict import verdict as onnx_verdict
-from wgan.serve.backends.pytorch.verdict import torch_verdict, torchscript_verdict
-from wgan.serve.backends.trt.verdict import verdict as trt_verdict
+from wgan.serve.artifacts.formats import BACKENDS
 from wgan.serve.machine.gpu import Driver
 from wgan.serve.machine.requirements import Gap
 
@@ -23,22 +21,16 @@ class Verdict:
     fix: str | None = None
 
 
-_LOOKS = (
-    ("onnx", onnx_verdict),
-    ("torchscript", torchscript_verdict),
-    ("torch", torch_verdict),
-    ("trt", trt_verdict),
-)
-
-
 def backends(driver: Driver | None) -> list[Verdict]:
     """A verdict for each backend on each device that it knows."""
-    found = []
-    for name, look in _LOOKS:
-        for device in ("cpu", "cuda") if name != "trt" else ("cuda",):
-            result = look(device, driver)
-            if isinstance(result, str):
-                found.append(Verdict(name, device, True, result))
+    verdicts = []
+    for row in BACKENDS.values():
+        verdict = row.load(row.verdict)
+        for device in row.devices:
+            said = verdict(device, driver)
+            if isinstance(said, str):
+                verdicts.append(Verdict(row.name, device, True, said))
             else:
-                found.append(Verdict(name, device, False if isinstance(result, Gap) else None, result.why, result.fix))
-    return found
+                runs = False if isinstance(said, Gap) else None
+                verdicts.append(Verdict(row.name, device, runs, said.why, said.fix))
+    return verdicts

@@ -1,5 +1,6 @@
 """Which packages wgan and its extras ask for, and which of them are installed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -8,8 +9,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-
-EXTRAS = ("onnx-cpu", "onnx", "trt", "trt-rtx", "train")
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ def installed(name: str) -> str | None:
         return None
 
 
-def packages() -> list[Package]:
-    """All that the base and `EXTRAS` ask for on this platform, each once.
+def packages(extras: Iterable[str]) -> list[Package]:
+    """All that the base and these extras ask for on this platform, each once.
 
     Empty where wgan runs without being installed.
     """
     found: dict[str, Package] = {}
-    for extra in (None, *EXTRAS):
+    for extra in (None, *extras):
         for requirement in _asked_for("wgan", extra):
             name = canonicalize_name(requirement.name)
             if name not in found and name != "wgan":

@@ -10,7 +10,7 @@ from wgan.serve.latents.sources import Source
 from wgan.serve.outputs.base import Output
 from wgan.serve.outputs.open import open_output
 from wgan.serve.outputs.shards import Part, ShardSet
-from wgan.serve.sampling.sampler import sample
+from wgan.serve.sampling.sampler import Sampling
 
 Done = Callable[[int], None]  # is told how many more images are made
 
@@ -84,14 +84,10 @@ class Run:
         return open_output(path, count=count, first=first, text=self.text, unit=self.source.unit)
 
     def _fill(self, output: Output, first: int, count: int, done: Done) -> None:
-        rows = self.source.rows
-
-        def resized(size: int) -> None:
-            self.batch_size = size
-
-        batches = sample(
-            self.backend, first, count, self.batch_size, self.label, rows, shrink=self.shrink, resized=resized
+        sampling = Sampling(
+            self.backend, first, count, self.batch_size, self.label, rows=self.source.rows, shrink=self.shrink
         )
-        for start, images, labels in batches:
+        for start, images, labels in sampling.batches():
+            self.batch_size = sampling.batch_size
             output.write(start, images, labels)
             done(len(images))

@@ -9,6 +9,7 @@ What a step computes depends on the number of lanes and of their threads, to the
 how busy the machine is.
 """
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -126,10 +127,10 @@ def lanes_for(config: Config, device: torch.device, processes: int = 1, possible
     cut would be another batch.
     """
     count = torch.get_num_threads()
-    if device.type != "cpu":
+    if device.type != "cpu" or count == 1:
         return Lanes(1, count)
     parts = config.accumulate * processes
-    flops = count_flops(Passes(config.replace(progressive=False)).critic_step) / parts
+    flops = _critic_flops(config.replace(progressive=False)) / parts
     if flops / count < FEWEST_FLOPS:
         return Lanes(1, 1)
     if not possible:
@@ -142,3 +143,9 @@ def lanes_for(config: Config, device: torch.device, processes: int = 1, possible
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b
+
+
+@functools.lru_cache(maxsize=16)
+def _critic_flops(config: Config) -> int:
+    """Of a critic step; counting takes as long as many steps of a small network."""
+    return count_flops(Passes(config).critic_step)

@@ -42,7 +42,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure artifacts side by side: speed, memory, cold start."""
-    from wgan.serve.backends.pytorch.device import check_name
+    from wgan.serve.backends.base import check_device
     from wgan.serve.base.files import atomic_write
     from wgan.serve.base.progress import counter
     from wgan.serve.bench.page import render
@@ -50,7 +50,7 @@ def bench(
     from wgan.serve.bench.side_by_side import Bench, measure
     from wgan.serve.bench.text import to_text
 
-    check_name(device)
+    check_device(device)
     if not 0 < seconds <= 3600:
         raise ConfigError(f"--seconds {seconds:g} is outside its range, up to 3600")
     if at_least is not None and not at_least > 0:
@@ -84,39 +84,43 @@ def _sizes(text: str) -> list[int]:
 
 def _files(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
     """Artifacts and the names of their backends."""
-    from wgan.serve.artifacts import artifact
-    from wgan.serve.artifacts.find import BACKENDS, find_artifact, newest_run
+    from wgan.serve.artifacts.artifact import list_folder
+    from wgan.serve.artifacts.find import find_artifact, newest_run
+    from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, backends_of, check_backend, format_by_ending
 
     wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
-    if unknown := [word for word in wanted if word not in BACKENDS]:
-        raise ConfigError(f"--backends {unknown[0]} is not one of {', '.join(BACKENDS)}")
+    for word in wanted:
+        check_backend(word, "--backends")
     paths = models or [(run or newest_run()) / "export"]
     where = "what --model names" if models else str(paths[0])
-    found: list[tuple[Path, str]] = []
+    files: list[Path] = []
     for path in paths:
         if models and not path.is_dir():
-            found.append(find_artifact(path, None, None))
+            files.append(find_artifact(path, None, None)[0])
             continue
-        found += [(file, artifact.format_of(file)) for file in artifact.list_folder(path)]
-        if (reference := path / BACKENDS["torch"]).is_file():
-            found.append((reference, "torch"))
-    found = [(path, kind) for path, kind in found if kind in wanted]
-    if not found:
+        files += list_folder(path)
+        if (reference := path / CHECKPOINT.file).is_file():
+            files.append(reference)
+    pairs = []
+    for path in files:
+        if (row := format_by_ending(path)) is not None:
+            pairs += [(path, backend.name) for backend in backends_of(row.name) if backend.name in wanted]
+    if not pairs:
         raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `wgan export --format all` first")
-    return sorted(found, key=lambda pair: wanted.index(pair[1]))
+    return sorted(pairs, key=lambda pair: wanted.index(pair[1]))
 
 
 def _subjects(
     files: list[tuple[Path, str]], precisions: list[str] | None, providers: list[str] | None
 ) -> "list[Subject]":
     """Each file once, but a checkpoint in each precision and an ONNX file by each provider."""
-    from wgan.serve.artifacts.metadata import PRECISIONS
+    from wgan.serve.artifacts.formats import CHECKPOINT
     from wgan.serve.backends.onnxrt.backend import PROVIDERS
     from wgan.serve.bench.side_by_side import Subject
 
     kinds = {kind for _, kind in files}
     known = {
-        "--precision": (precisions, PRECISIONS["torchscript"], "torch"),
+        "--precision": (precisions, CHECKPOINT.precisions, "torch"),
         "--provider": (providers, PROVIDERS, "onnx"),
     }
     chosen: dict[str, list[str]] = {}
@@ -155,14 +159,14 @@ def case(
 ) -> dict[str, Any]:
     """Loads an artifact, makes one image, and times a batch size: what one process measures."""
     from wgan.commands.sample import open_model
-    from wgan.serve.backends.base import OnnxOptions
+    from wgan.serve.backends.base import Options
     from wgan.serve.bench.process import device_memory, peak_memory
     from wgan.serve.bench.side_by_side import facts
     from wgan.serve.bench.speed import measure_speed
     from wgan.serve.sampling.sampler import batch_size_for, sample
 
     began = time.time()
-    options = OnnxOptions(provider) if provider else None
+    options = Options(provider) if provider else None
     with open_model(Path(path), kind, device, precision, options) as backend:
         loaded = time.time()
         list(sample(backend, 0, 1, 1))

@@ -17,14 +17,15 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Show what this machine can run, and how to mend the rest."""
-    from wgan.serve.artifacts.find import BACKENDS, ROOT
-    from wgan.serve.backends.pytorch.device import check_name
+    from wgan.serve.artifacts.find import ROOT
+    from wgan.serve.artifacts.formats import check_backend
+    from wgan.serve.backends.base import check_device
     from wgan.serve.doctor.diagnosis import examine
     from wgan.serve.doctor.text import as_text
 
-    check_name(device)
-    if backend is not None and backend not in BACKENDS:
-        raise ConfigError(f"--backend {backend} is not one of {', '.join(BACKENDS)}")
+    check_device(device)
+    if backend is not None:
+        check_backend(backend)
     if backend is None and device != "auto":
         raise ConfigError("--device goes with --backend: name the backend that is to run on it")
     # a check of another runtime, as a container makes it, does not wait for torch

@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
     from wgan.serve.artifacts.find import newest_run
-    from wgan.serve.backends.pytorch.device import check_name
+    from wgan.serve.backends.base import check_device
     from wgan.serve.backends.trt.build import BuildOptions, parse_capabilities
     from wgan.serve.base.errors import ConfigError
     from wgan.serve.base.owner import FOREVER, own
@@ -53,6 +53,7 @@ def export(
     need_training()
     from wgan.export import exporter
     from wgan.export.formats import triton
+    from wgan.export.recipe import EXPORTERS
     from wgan.export.reference.generator import load_generator
     from wgan.export.table import parity_table
     from wgan.training.records.checkpoint import find
@@ -60,7 +61,7 @@ def export(
 
     serving = triton.Settings(triton_backend, triton_device, max_batch)
     serving.check()
-    check_name(device)
+    check_device(device)
     # a checkpoint file and a folder to write to need no run
     alone = checkpoint not in ("best", "last") and run is None and out is not None
     folder = None if alone else run or newest_run()
@@ -70,10 +71,10 @@ def export(
         generator = load_generator(source).with_data_name(data_name)
         if generator.step == 0:
             say(f"{source} is of a generator that was not trained")
-        kinds = list(exporter.ENDINGS) if format == "all" else [format]
+        kinds = list(EXPORTERS) if format == "all" else [format]
         if format == "triton":
             serving.check_builder()
-            kinds = [triton.BACKENDS[triton_backend]]
+            kinds = [triton.FORMATS_OF[triton_backend]]
         done = []
         for artifact in exporter.export(
             generator,
@@ -115,15 +116,14 @@ def verify(
     from wgan.serve.base.owner import FOREVER, own
 
     need_training()
-    from wgan.export import exporter
-    from wgan.export.folder import Refused, Row, passed, verify_folder, why_not
     from wgan.export.table import parity_table
+    from wgan.export.verify import Refused, Row, passed, verify_file, verify_folder, why_not
 
     place = model or (run or newest_run()) / "export"
     alone = model is not None and not model.is_dir()
     done: list[Row]
     with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
-        done = [exporter.verify(place, device=device)] if alone else verify_folder(place, device=device)
+        done = [verify_file(place, device=device)] if alone else verify_folder(place, device=device)
     say_once(row.notice for row in done)
     say_once(row.leak for row in done)
     verdict = passed(done)

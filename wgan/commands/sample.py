@@ -12,7 +12,7 @@ from wgan.serve.base.terminal import emit, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.artifacts.metadata import Metadata
-    from wgan.serve.backends.base import Backend, OnnxOptions
+    from wgan.serve.backends.base import Backend, Options
 
 
 def sample(
@@ -67,7 +67,7 @@ def sample(
 ) -> None:
     """Generate images on any backend, by seed."""
     from wgan.serve.artifacts.find import find_artifact
-    from wgan.serve.backends.base import OnnxOptions
+    from wgan.serve.backends.base import Options
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Run as SampleRun
     from wgan.serve.sampling.sampler import batch_size_for
@@ -79,7 +79,7 @@ def sample(
     if rebuild:
         _rebuild(path, kind)
     began = time.perf_counter()
-    with open_model(path, kind, device, precision, OnnxOptions(provider, threads)) as opened:
+    with open_model(path, kind, device, precision, Options(provider, threads)) as opened:
         loaded = time.perf_counter()
         say_once([opened.notice])
         said = opened.notice
@@ -156,9 +156,9 @@ def _rebuild(path: Path, kind: str) -> None:
 
 
 def open_model(
-    path: Path, kind: str, device: str, precision: str = "fp32", options: "OnnxOptions | None" = None
+    path: Path, backend: str, device: str, precision: str = "fp32", options: "Options | None" = None
 ) -> "Backend":
-    """An artifact or a checkpoint, as `runs.find_artifact` found it, ready to run.
+    """An artifact or a checkpoint, with the backend that `find_artifact` named, ready to run.
 
     A checkpoint in another ``precision`` is measured against itself in float32, and what was found is said. With `auto`
     both are timed.
@@ -166,10 +166,11 @@ def open_model(
     Raises:
         WganError: as the backends raise it.
     """
-    if kind == "torch":
-        from wgan.serve.backends.open import refuse_options
+    from wgan.serve.artifacts.formats import BACKENDS
+    from wgan.serve.backends.open import open_any, refuse_options
 
-        refuse_options(options, path)
+    if backend == "torch":
+        refuse_options(options, BACKENDS[backend], path)
         need_training()
         if precision != "fp32":
             from wgan.export.reference.reduced import in_words, open_faster, open_reduced
@@ -178,14 +179,9 @@ def open_model(
             if live.metadata.precision != "fp32":
                 say(in_words(live))
             return live
-        from wgan.export.reference.generator import TorchBackend
-
-        return TorchBackend(path, device)
-    if precision != "fp32":
+    elif precision != "fp32":
         raise ConfigError(
             f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
             "use --backend torch, or `wgan export --precision`"
         )
-    from wgan.serve.backends.onnxrt.stranger import open_any
-
-    return open_any(path, device=device, options=options)
+    return open_any(path, backend=backend, device=device, options=options)

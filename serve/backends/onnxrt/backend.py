@@ -10,9 +10,9 @@ import numpy as np
 
 from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.artifacts.metadata import Metadata
-from wgan.serve.backends.base import Backend, OnnxOptions
+from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
-from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
@@ -37,14 +37,14 @@ class OnnxBackend(Backend):
     provider: str
     knows_inputs = True  # from the metadata, before a session is made
 
-    def __init__(self, artifact: Artifact, device: str = "auto", options: OnnxOptions | None = None):
+    def __init__(self, artifact: Artifact, device: str = "auto", options: Options | None = None):
         super().__init__(artifact.metadata, artifact.metadata.payload_sha256, artifact.path)
-        options = options or OnnxOptions()
+        options = options or Options()
         if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
             raise ConfigError(f"--threads {options.threads} is outside its range, 1 to {MOST_THREADS}")
         _check_provider(options.provider, device)
         try:
-            ort = onnx_runtime.load()
+            ort = runtime.load()
         except ImportError:
             raise BackendUnavailable("the onnx backend needs ONNX Runtime", extra="onnx") from None
         self._ort, self._threads = ort, options.threads or physical_cores()
@@ -163,6 +163,11 @@ class OnnxBackend(Backend):
             self._runner.close()
         self._runner = None
         del self._session
+
+
+def open_onnx(artifact: Artifact, device: str, options: Options, _trusted: bool) -> Backend:
+    """An `Opener`."""
+    return OnnxBackend(artifact, device, options)
 
 
 def _check_provider(asked: str | None, device: str) -> None:

@@ -11,7 +11,7 @@ import re
 import shutil
 from contextlib import suppress
 
-from wgan.serve.backends.trt.timing_cache import cache_folder
+from wgan.serve.base.files import cache_folder
 
 
 class EngineCache:

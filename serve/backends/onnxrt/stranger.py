@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact, Foreign
 from wgan.serve.artifacts.containers import Damaged
 from wgan.serve.artifacts.external_data import digest_with, external_files
 from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
-from wgan.serve.backends.base import Backend, OnnxOptions
+from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.backends.onnxrt.backend import OnnxBackend
-from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError, BackendError
 from wgan.serve.latents.table import latents
 
@@ -24,20 +22,6 @@ TRIAL = 4  # images made at opening, to see what they are
 BEYOND = 1.1  # the largest value of an image that is meant to lie in [-1, 1]
 
 
-def open_any(path: Path, *, device: str = "auto", options: OnnxOptions | None = None) -> Backend:
-    """`open_backend`, and for an ONNX file without wgan's metadata a `Stranger`.
-
-    Raises:
-        ArtifactError: as `open_backend`, or a stranger that is no generator of images.
-    """
-    try:
-        return open_backend(path, device=device, options=options)
-    except Foreign as error:
-        if artifact.format_of(path) != "onnx":
-            raise
-        return Stranger(path, error.data, error.digest, device, options)
-
-
 class Stranger(OnnxBackend):
     """An ONNX file of another's, with one float32 input (N, Z) and one float32 output (N, C, H, W).
 
@@ -46,7 +30,7 @@ class Stranger(OnnxBackend):
 
     knows_inputs = False
 
-    def __init__(self, path: Path, data: bytes, digest: str, device: str = "auto", options: OnnxOptions | None = None):
+    def __init__(self, path: Path, data: bytes, digest: str, device: str = "auto", options: Options | None = None):
         try:
             self._beside = external_files(path, data)
         except Damaged:
@@ -124,6 +108,11 @@ class Stranger(OnnxBackend):
         except Exception as error:  # onnxruntime raises types of its own, some without a common base
             raise runtime_failure("ONNX Runtime", error, len(z)) from None
         return images
+
+
+def open_stranger(foreign: Foreign, device: str, options: Options) -> Backend:
+    """A `ForeignOpener`."""
+    return Stranger(foreign.path, foreign.data, foreign.digest, device, options)
 
 
 def _shown(node: Any) -> str:

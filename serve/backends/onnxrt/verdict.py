@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from wgan.serve.backends.gaps import cuda_fails, gpu_gap
-from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.providers import CUDA, cuda_gap, tensorrt_gap
 from wgan.serve.base.terminal import short
 from wgan.serve.machine.gpu import Driver, query_driver
@@ -17,7 +17,7 @@ def verdict(device: str, driver: Driver | None) -> str | Gap:
     if find_spec("onnxruntime") is None:
         return Gap("ONNX Runtime is not installed", f"{installer()} '{extra}'")
     try:
-        ort = onnx_runtime.load()
+        ort = runtime.load()
         providers = ort.get_available_providers()
         found = f"onnxruntime {ort.__version__}"
     except Exception as error:  # half an install fails in any way
@@ -35,7 +35,7 @@ def verdict(device: str, driver: Driver | None) -> str | Gap:
 def provider_gap(provider: str) -> Gap | None:
     """Why ONNX Runtime cannot run with its provider cuda or tensorrt here; None where it can. It is tried."""
     if provider == "tensorrt":
-        ort = onnx_runtime.load()
+        ort = runtime.load()
         if (gap := tensorrt_gap(ort)) is not None:
             return gap
     found = verdict("cuda", query_driver())

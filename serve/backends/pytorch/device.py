@@ -4,22 +4,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wgan.serve.backends.base import check_device
 from wgan.serve.backends.pytorch.verdict import torch_gap
-from wgan.serve.base.errors import BackendUnavailable, ConfigError
+from wgan.serve.base.errors import BackendUnavailable
 from wgan.serve.machine.cores import restricted
 from wgan.serve.machine.gpu import gpu_count
-
-DEVICES = ("auto", "cpu", "cuda")
-
-
-def check_name(name: str) -> None:
-    """Refuses what is no name of a device.
-
-    Raises:
-        ConfigError: it is not one of `DEVICES`.
-    """
-    if name not in DEVICES:
-        raise ConfigError(f"--device {name} is not one of {', '.join(DEVICES)}")
 
 
 def torch_device(name: str) -> str:
@@ -29,7 +18,7 @@ def torch_device(name: str) -> str:
         ConfigError: an unknown name.
         BackendUnavailable: torch is not installed, or CUDA is asked for and torch finds none.
     """
-    check_name(name)
+    check_device(name)
     try:
         import torch
     except ImportError:

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from wgan.serve.artifacts.artifact import Artifact
-from wgan.serve.backends.base import Backend
+from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.backends.pytorch.device import exact_float32, torch_device, why_cpu
 from wgan.serve.backends.pytorch.pieces import PIECE, Pieces
@@ -57,3 +57,8 @@ class TorchScriptBackend(Backend):
             self._pieces.close()
         self._pieces = None
         del self._module
+
+
+def open_torchscript(artifact: Artifact, device: str, _options: Options, _trusted: bool) -> Backend:
+    """An `Opener`."""
+    return TorchScriptBackend(artifact, device)

@@ -20,7 +20,7 @@ from contextlib import suppress
 import numpy as np
 
 from wgan.serve.artifacts.artifact import Artifact
-from wgan.serve.backends.base import Backend, Batch
+from wgan.serve.backends.base import Backend, Batch, Options
 from wgan.serve.backends.cuda import Cuda
 from wgan.serve.backends.trt.api import naming_tensorrt
 from wgan.serve.backends.trt.engine import TrtEngine
@@ -157,6 +157,11 @@ class TrtBackend(Backend):
                     engine.close()
         finally:
             self._cuda.close()
+
+
+def open_engine(artifact: Artifact, device: str, _options: Options, trusted: bool) -> Backend:
+    """An `Opener`."""
+    return TrtBackend(artifact, device, trusted=trusted)
 
 
 class _Slot:

@@ -1,21 +1,11 @@
 """TensorRT's measurements of its kernels, kept so that the second build on a machine is quick."""
 
-import os
 import re
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import atomic_write
-
-
-def cache_folder() -> Path | None:
-    """Where this user's caches lie; None for a user without a home, as in many containers."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgan"
-    except RuntimeError:
-        return None
+from wgan.serve.base.files import atomic_write, cache_folder
 
 
 class TimingCache:

@@ -1,0 +1,74 @@
+"""A checkpoint run by PyTorch itself: what `--backend torch` is."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wgan.export.reference.fold import as_deployed, check_precision
+from wgan.export.reference.generator import load_generator
+from wgan.serve.artifacts.formats import CHECKPOINT
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.backends.base import Backend, Options
+from wgan.serve.backends.memory import runtime_failure
+from wgan.serve.backends.pytorch.device import exact_float32, torch_device, why_cpu
+from wgan.serve.backends.pytorch.pieces import PIECE, Pieces
+from wgan.training.step.flops import generator_flops
+
+
+class TorchBackend(Backend):
+    """A checkpoint run by PyTorch itself: as it is in float32, folded in float16 or bfloat16."""
+
+    name = "torch"
+    steady_batch = PIECE  # on the CPU every batch is made of these
+
+    def __init__(self, path: Path, device: str = "auto", precision: str = "fp32"):
+        check_precision(precision)
+        generator = load_generator(path)
+        config = generator.config
+        digest = generator.weights_sha256
+        if precision != "fp32":  # other images come of it
+            digest = hashlib.sha256(f"{digest} {precision}".encode()).hexdigest()
+        metadata = Metadata(
+            format=CHECKPOINT.name,
+            precision=precision,
+            latent=Latent(config.latent_dim),
+            image=ImageSpec(config.image_size, config.image_size, config.channels),
+            payload_sha256=digest,
+            classes=generator.classes,
+            source={"config": config.to_dict(), "flops": generator_flops(config)},
+        )
+        super().__init__(metadata, digest, path)
+        self.device = torch_device(device)
+        self.notice = why_cpu(device)
+        exact_float32(self.device)
+        self.generator = generator
+        module = generator.module if precision == "fp32" else as_deployed(generator.module, precision)
+        self._module = module.to(self.device)
+        self._pieces = Pieces(self._whole) if self.device == "cpu" else None
+
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        try:
+            return self._pieces.run(z, labels) if self._pieces else self._whole(z, labels)
+        except (RuntimeError, MemoryError) as error:
+            raise runtime_failure("torch", error, len(z)) from None
+
+    def _whole(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        with torch.inference_mode():
+            label = None if labels is None else torch.from_numpy(labels).to(self.device)
+            image: Tensor = self._module(torch.from_numpy(z).to(self.device), label)
+            return image.cpu().numpy()
+
+    def close(self) -> None:
+        """Frees the module and its threads."""
+        if self._pieces is not None:
+            self._pieces.close()
+        self._pieces = None
+        del self._module
+
+
+def open_checkpoint(path: Path, device: str, _options: Options, _trusted: bool) -> Backend:
+    """An `Opener`, in float32."""
+    return TorchBackend(path, device)

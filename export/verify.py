@@ -1,0 +1,129 @@
+"""`wgan verify`: artifacts measured anew, one or a whole folder of them, whatever is wrong with some."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wgan.export import parity
+from wgan.export.exporter import REFERENCE, Exported
+from wgan.export.formats.torchscript import names_folders
+from wgan.export.recipe import MAX_BATCH
+from wgan.export.reference.generator import TrainedGenerator, load_generator
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.artifact import Artifact, list_folder
+from wgan.serve.artifacts.formats import FORMATS
+from wgan.serve.artifacts.metadata import Metadata
+from wgan.serve.backends.open import open_artifact
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, WganError
+from wgan.serve.base.privacy import public_source, without_paths
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that could not be measured, and why."""
+
+    path: Path
+    reason: str
+    notice: None = None
+    leak: None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"file": self.path.name, "path": str(self.path), "error": self.reason}
+
+
+Row = Exported | Refused
+
+
+def verify_file(path: Path, reference: Path | None = None, *, device: str = "auto", required: bool = True) -> Exported:
+    """Measures an artifact anew against the generator that it was exported from.
+
+    An engine that is not proven yet gets the report into its metadata, which then names no folders.
+
+    Args:
+        path: the artifact.
+        reference: the generator; by default `generator.pt` beside the artifact.
+        device: what to run it on.
+        required: whether it is an error that this machine cannot run it; otherwise the report says so.
+
+    Returns:
+        The artifact with a fresh report, which has ``passed`` False where a gate does not hold.
+
+    Raises:
+        ArtifactError: it is damaged, or the reference is not what it was made from.
+        BackendUnavailable: ``required`` and it cannot run here.
+    """
+    exported = artifact.read(path)
+    metadata = exported.metadata
+    reference = reference or path.with_name(REFERENCE)
+    generator = load_generator(reference)
+    if metadata.source.get("weights_sha256") != generator.weights_sha256:
+        raise ArtifactError(f"{path} was not exported from {reference}: export it again")
+    _check_describes(path, metadata, generator)
+    try:
+        backend = open_artifact(exported, device=device)
+    except BackendUnavailable as error:
+        if required:
+            raise
+        return Exported(path, metadata.replace(parity=parity.not_measured(str(error))), leak=_leak(exported))
+    with backend:
+        report = parity.measure(backend, generator.module, metadata.max_batch or MAX_BATCH)
+    measured = metadata.replace(parity=report, source=public_source(metadata.source))
+    if FORMATS[metadata.format].container.beside and not metadata.proven:
+        # built where it could not run, or measured where it did not hold: from now on it carries this report
+        artifact.write_sidecar(path, measured)
+        return Exported(path, measured, backend.notice)
+    return Exported(path, measured, backend.notice, _leak(exported))
+
+
+def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
+    """`verify_file` for each artifact in a folder, by name.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    files = list_folder(folder)
+    if not files:
+        raise ArtifactError(f"nothing exported in {folder}: run `wgan export --format onnx` first")
+    rows: list[Row] = []
+    for path in files:
+        try:
+            rows.append(verify_file(path, device=device, required=False))
+        except WganError as error:
+            rows.append(Refused(path, str(error)))
+    return rows
+
+
+def passed(rows: Sequence[Row]) -> bool | None:
+    """Whether all of them hold: False if one does not or was refused, otherwise None if one was not measured."""
+    verdicts = [False if isinstance(row, Refused) else row.passed for row in rows]
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def why_not(row: Row) -> str:
+    """What kept an artifact from being measured, in a line that names it."""
+    reason = row.reason if isinstance(row, Refused) else (row.metadata.parity or {}).get("reason") or "never tried"
+    return str(reason) if str(row.path) in str(reason) else f"{row.path}: {reason}"
+
+
+def _leak(exported: Artifact) -> str | None:
+    """A line where an artifact names folders of the machine that made it, as those of an earlier wgan do."""
+    source, report = exported.metadata.source, exported.metadata.parity or {}
+    reason = str(report.get("reason") or "")
+    traced = exported.metadata.format == "torchscript" and names_folders(exported.data)
+    if not traced and public_source(source) == source and without_paths(reason) == reason:
+        return None
+    return f"{exported.path} names folders of the machine that made it: export it again before you pass it on"
+
+
+def _check_describes(path: Path, metadata: Metadata, generator: TrainedGenerator) -> None:
+    """Refuses metadata that gives the generator other inputs or outputs than it has."""
+    config, image = generator.config, metadata.image
+    for name, said, real in (
+        ("latent.dim", metadata.latent.dim, config.latent_dim),
+        ("image", (image.height, image.width, image.channels), (config.image_size, config.image_size, config.channels)),
+        ("classes", metadata.classes, generator.classes),
+    ):
+        if said != real:
+            raise ArtifactError(f"{path}: metadata field {name} is not the generator's: export it again")
