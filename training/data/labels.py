@@ -9,7 +9,7 @@ _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however
 
 
 def shares_of(labels: NDArray[np.int64], classes: int) -> tuple[float, ...]:
-    """How much of the data each class is."""
+    """The share of each class in the data, in class order."""
     return tuple((np.bincount(labels, minlength=classes) / len(labels)).tolist())
 
 

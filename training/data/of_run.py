@@ -1,4 +1,4 @@
-"""What a run is given to see: the images it trains on, and the real ones that validation compares with."""
+"""The images of a run: those it trains on, and the real ones that validation compares with."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -32,7 +32,7 @@ class DiversityAndSharpness:
         self._diversity, self._sharpness = self._figures(real)
 
     def __call__(self, images: Images) -> dict[str, float]:
-        """``diversity`` and ``sharpness`` of images of the same shape; 0 for both where all are one flat colour.
+        """``diversity`` and ``sharpness`` of generated images of the same shape; both are 0 if all are one flat colour.
 
         Diversity is the mean Euclidean distance of two images, both reduced to 16 × 16 pixels: it falls
         when a generator forgets modes or its latent. Sharpness is the mean absolute value of the

@@ -1,4 +1,4 @@
-"""`wgan eval`: how far an artifact's images are from real ones, whatever runtime makes them."""
+"""`wgan eval`: the distances of an artifact's images from real ones, with any runtime."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def _written(key: str, figures: dict[str, Any]) -> tuple[str]:
 
 
 def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
-    """What the generator was trained on, if its metadata says so: where that lies, its ``run`` knows."""
+    """The images that the generator was trained on, None if its metadata names none; ``run`` knows their path."""
     config = backend.metadata.source.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("data"), str):
         return None
@@ -107,7 +107,7 @@ def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
 
 
 def _place(name: str, run: RunFolder) -> str:
-    """Where the images of this name lie, empty where nothing says so; the name of the built-in faces is their place."""
+    """The path of the images of this name, empty if nothing tells it; `faces` stays `faces`."""
     if name == "faces":
         return name
     if run.config.is_file():

@@ -46,7 +46,7 @@ class FeatureSummary:
 
 
 class FeatureDistances:
-    """Fréchet distance, kernel distance and classifier score of generated images, by what they may be called."""
+    """Fréchet distance, kernel distance and classifier score of generated images, each under the name it has earned."""
 
     def __init__(self, inception: Inception, real: FeatureSummary):
         self.inception, self.real = inception, real
@@ -56,7 +56,7 @@ class FeatureDistances:
         return "fid" if self.inception.official and min(count, self.real.count) >= ENOUGH else "frechet_distance"
 
     def comparable_name(self, count: int) -> str:
-        """Names what may be compared: the distance, the weights, and the images on both sides."""
+        """The distance, the weights and the numbers of images: only values with the same name may be compared."""
         return f"{self.distance_name(count)} {self.inception.sha256[:8]} {count}:{self.real.count}"
 
     def __call__(
@@ -91,7 +91,7 @@ class FeatureDistances:
         }
 
     def no_fid(self, count: int) -> str | None:
-        """Why the distance of ``count`` images is no FID, for people; None if it is one."""
+        """A line that says why the distance of ``count`` images is no FID; None if it is one."""
         if self.distance_name(count) == "fid":
             return None
         if not self.inception.official:

@@ -19,7 +19,7 @@ SPLITS = 10  # of the Inception Score, as usual
 
 @dataclass(frozen=True)
 class Gaussian:
-    """What the Fréchet distance sees of a set of features."""
+    """Mean and covariance of a set of features, which is all that the Fréchet distance depends on."""
 
     mean: Tensor  # (F,)
     covariance: Tensor  # (F, F), divided by N - 1

@@ -98,7 +98,7 @@ def open_inception(wanted: str, device: torch.device, progress: ProgressFn | Non
 
 
 def inception_or_reason(wanted: str, device: torch.device, progress: ProgressFn | None = None) -> Inception | str:
-    """`open_inception`, but where ``auto`` finds no weights the reason as one line, and what to do.
+    """The network of `open_inception`; if ``auto`` finds no weights, one line with the reason and what to do.
 
     Raises:
         ConfigError, BackendUnavailable: a file was named, and it is of no use.

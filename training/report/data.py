@@ -81,12 +81,12 @@ def mapping(value: Any) -> Values:
 
 def levels(record: Values, key: str) -> dict[int, float]:
     """Distances by resolution, finest first, from `swd_levels` or `floor_levels` of a validation record."""
-    found = {
+    distances = {
         int(name): distance
         for name, value in mapping(record.get(key)).items()
         if str(name).isdecimal() and (distance := number(value)) is not None
     }
-    return dict(sorted(found.items(), reverse=True))
+    return dict(sorted(distances.items(), reverse=True))
 
 
 def _records(path: Path) -> list[history.Record]:
@@ -97,16 +97,16 @@ def _records(path: Path) -> list[history.Record]:
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:
-    found = ((re.fullmatch(r"step-(\d+)\.png", path.name), path) for path in folder.glob("step-*.png"))
-    return sorted((int(match[1]), path) for match, path in found if match)
+    matches = ((re.fullmatch(r"step-(\d+)\.png", path.name), path) for path in folder.glob("step-*.png"))
+    return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 def _artifacts(folder: Path) -> list[Values]:
-    found: list[Values] = []
+    summaries: list[Values] = []
     for path in artifact.list_folder(folder):
         with suppress(ArtifactError):
-            found.append(artifact.summary(path, artifact.read(path).metadata))
-    return found
+            summaries.append(artifact.summary(path, artifact.read(path).metadata))
+    return summaries
 
 
 def read_json(path: Path) -> Values:

@@ -44,25 +44,25 @@ def header(run: ReportData) -> str:
 
 
 def _facts(run: ReportData) -> list[tuple[str, str]]:
-    found = []
+    facts = []
     distances = [distance for record in run.validation if (distance := number(record.get("swd"))) is not None]
     if distances:
         change = f"{figure(distances[0])} → " if len(distances) > 1 else ""
-        found.append(("Sliced Wasserstein × 10³", f"{change}<b>{figure(distances[-1])}</b>"))
+        facts.append(("Sliced Wasserstein × 10³", f"{change}<b>{figure(distances[-1])}</b>"))
     frechet = [value for record in run.inception if (value := number(record.get("fid"))) is not None]
     if frechet:
         change = f"{figure(frechet[0])} → " if len(frechet) > 1 else ""
-        found.append(("FID", f"{change}<b>{figure(frechet[-1])}</b>"))
+        facts.append(("FID", f"{change}<b>{figure(frechet[-1])}</b>"))
     passed = [mapping(artifact.get("parity")).get("passed") for artifact in run.artifacts]
     if passed:
-        found.append(("Artifacts equal to PyTorch", f"<b>{passed.count(True)}</b> of {len(passed)}"))
+        facts.append(("Artifacts equal to PyTorch", f"<b>{passed.count(True)}</b> of {len(passed)}"))
     speed = max((number(entry.get("images_per_second")) or 0.0 for entry in run.speeds), default=0.0)
     if speed:
-        found.append(("Fastest sampling", f"<b>{figure(speed)}</b> images/s"))
+        facts.append(("Fastest sampling", f"<b>{figure(speed)}</b> images/s"))
     weights = number(mapping(run.info.get("parameters")).get("generator"))
     if weights:
-        found.append(("Generator", f"<b>{figure(weights / 1e6)}</b> M weights"))
-    return found
+        facts.append(("Generator", f"<b>{figure(weights / 1e6)}</b> M weights"))
+    return facts
 
 
 def samples(run: ReportData) -> str:
@@ -104,7 +104,7 @@ def advice(run: ReportData) -> str:
 
 
 def curves(run: ReportData) -> str:
-    """What was watched during training."""
+    """The watched quantities during training, as curves."""
 
     def points(records: Any, key: str) -> list[tuple[float, float]]:
         pairs = ((record["step"], number(record.get(key))) for record in records)
@@ -141,13 +141,13 @@ def curves(run: ReportData) -> str:
 
 
 def distance(run: ReportData) -> str:
-    """Untrained against trained, at each level."""
+    """Sliced Wasserstein distance at each level, untrained beside trained."""
     measured = [record for record in run.validation if levels(record, "swd_levels")]
     if not measured:
         return ""
     first, last = measured[0], measured[-1]
     before, after = levels(first, "swd_levels"), levels(last, "swd_levels")
-    floors = [found for record in measured if (found := levels(record, "floor_levels"))]
+    floors = [floor for record in measured if (floor := levels(record, "floor_levels"))]
     floor = floors[-1] if floors else {}
     trained = len(measured) > 1
 
@@ -171,7 +171,7 @@ def distance(run: ReportData) -> str:
 
 
 def inception(run: ReportData) -> str:
-    """The newest figures by Inception features, and what they were made with."""
+    """The newest feature distances, and the weights they were made with."""
     if not run.inception:
         return ""
     last = run.inception[-1]

@@ -33,7 +33,7 @@ from wgan.training.step.trainer import Trainer
 
 
 def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -> str | None:
-    """The line for a run that goes on with other threads than it was saved with; None where the bits stay the same.
+    """A line for a run that goes on with another number of threads than before; None where results stay the same.
 
     Another number of processes is for the user to know of, and earlier checkpoints do not say.
     """
@@ -80,7 +80,7 @@ class Session:
         self.trainer.iterate(self.reals)
 
     def begin(self) -> list[str]:
-        """Starts from the weights of other runs, where some are named; lines on what was not to be had."""
+        """Starts from the weights of other runs where settings name some; lines that say where a best was missing."""
         return self.trainer.start_from_others()
 
     def restore(self) -> list[str]:
@@ -135,7 +135,7 @@ class Session:
             checkpoint.mark_missed(checkpoint.step_path(self.run.checkpoints, self.best.step))
 
     def set_damaged_aside(self) -> None:
-        """Takes what `restore` passed over out of the way, once the run is sure to go on."""
+        """Renames the damaged files that `restore` skipped, once the run is sure to go on."""
         self.world.wait()  # until every process has read what it goes on from
         if self.world.first:
             for path in self._damaged:
@@ -172,7 +172,7 @@ class Session:
         checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
 
     def floor(self) -> dict[str, float]:
-        """The distance of other training images to the same real ones: what no generator can be below."""
+        """The distance of other training images to the same real ones: the lowest that a generator can reach."""
         others = pick(len(self.data.images), len(self._validation.reference), self.config.seed + 1)
         return self._validation.distance(np.asarray(self.data.images[others]))
 
@@ -191,7 +191,7 @@ class Session:
         return record
 
     def _offer(self, generator: Generator, measure: str, value: float) -> None:
-        """Only what was trained and can be exported can be the best."""
+        """Offers a value to `Best`, but not of an untrained generator or of one that has not grown to full size."""
         if self.step > 0 and generator.stage == Stage(self.config.image_size):
             self.is_best |= self.best.offer(measure, value, self.step)
 

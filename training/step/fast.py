@@ -89,7 +89,7 @@ class Compiled(Generic[Given, Found]):
 
     def __call__(self, *inputs: Given.args, **named: Given.kwargs) -> Found:
         """What the function gives."""
-        return self.then(lambda found: None, *inputs, **named)
+        return self.then(lambda result: None, *inputs, **named)
 
     def then(self, go_on: Callable[[Found], None], *inputs: Given.args, **named: Given.kwargs) -> Found:
         """Also calls ``go_on`` with it: a backward pass, which may be compiled only then; failing, it adds nothing."""
@@ -97,15 +97,15 @@ class Compiled(Generic[Given, Found]):
             try:
                 if self._compiled is None:  # alpha is a tensor, resolutions are few: no shape is worth a symbol
                     self._compiled = torch.compile(self._plain, fullgraph=True, dynamic=False)
-                found = self._compiled(*inputs, **named)
-                go_on(found)
-                return found
+                result = self._compiled(*inputs, **named)
+                go_on(result)
+                return result
             except Exception as error:  # of a compiler anything can come; what is ours comes again below
                 self._fast.compile = False
                 self._fast.note(f"not compiled, going on without (compile=off: without this line): {_reason(error)}")
-        found = self._plain(*inputs, **named)
-        go_on(found)
-        return found
+        result = self._plain(*inputs, **named)
+        go_on(result)
+        return result
 
 
 class Recorder(Protocol):

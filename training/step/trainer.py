@@ -85,7 +85,7 @@ class Trainer:
         self.generator.compute_in(lanes)
 
     def start_from_others(self) -> list[str]:
-        """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
+        """Takes the weights that `init_generator` and `init_critic` name; lines that say where a best was missing."""
         notes = start_from(self.config, self.generator, self.critic)
         self.ema.copy(self.generator)
         return notes
@@ -120,7 +120,7 @@ class Trainer:
                 fake = self._make_fake(lane.z, lane.label)
             for part in cut(ScoredBatch(lane.real, fake, lane.epsilon, lane.label), self.config.accumulate):
                 loss = self._critic_loss_of.then(
-                    lambda found: self.precision_d.backward(found.loss / self._cuts, backward), *part, scale
+                    lambda result: self.precision_d.backward(result.loss / self._cuts, backward), *part, scale
                 )
                 yield loss.watched()
 
@@ -147,7 +147,7 @@ class Trainer:
         def descend(backward: Backward, lane: GeneratorBatch) -> Iterator[Watched]:
             for part in cut(lane, self.config.accumulate):
                 loss = self._generator_loss_of.then(
-                    lambda found: self.precision_g.backward(found / self._cuts, backward), *part
+                    lambda result: self.precision_g.backward(result / self._cuts, backward), *part
                 )
                 yield {"generator_loss": loss}
 
@@ -190,7 +190,7 @@ class Trainer:
 
     @property
     def _cuts(self) -> int:
-        """How many means of equally many images the loss of a batch is the mean of."""
+        """Into how many equal parts a batch is cut: its loss is the mean of theirs."""
         return self.config.accumulate * self.lanes.count
 
     def _set_rates(self) -> None:
