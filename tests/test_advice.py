@@ -273,7 +273,7 @@ def remedies(config: Config) -> Iterator[tuple[str, str]]:
         for record in sorted([*(point(10 * i, grad_norm=norm) for i in range(1, 90)), *looks], key=lambda r: r["step"]):
             adviser.see(record)
         for rule in RULES:
-            yield rule.name, recommended(rule.remedy(adviser._signs), config)
+            yield rule.name, recommended(rule.remedy(adviser.signs), config)
 
 
 @pytest.mark.parametrize(

@@ -276,8 +276,8 @@ def test_fakes_carry_the_labels_of_the_real_batch(monkeypatch: pytest.MonkeyPatc
     drawn: list[Tensor] = []
     trainer.generator.register_forward_pre_hook(lambda module, given: drawn.append(given[1]))
     scored: list[Tensor] = []
-    score = trainer._score
-    monkeypatch.setattr(trainer, "_score", lambda x, label: (scored.append(label), score(x, label))[1])
+    score = trainer.score
+    monkeypatch.setattr(trainer, "score", lambda x, label: (scored.append(label), score(x, label))[1])
     trainer.iterate(reals)  # type: ignore[arg-type]
     wanted = [*reals.given, reals.given[-1]]  # two critic steps, then the generator
     assert all(torch.equal(a, b) for a, b in zip(drawn, wanted, strict=True))

@@ -22,7 +22,7 @@ class Adviser:
     """
 
     def __init__(self, config: Config, past: Iterable[Mapping[str, Any]] = ()):
-        self._config, self._signs = config, Signs(config)
+        self._config, self.signs = config, Signs(config)
         self._shown: set[str] = set()  # rules whose symptom is there
         for record in past:
             self._appeared(record)
@@ -36,18 +36,18 @@ class Adviser:
 
     def _appeared(self, record: Mapping[str, Any]) -> list[Rule]:
         """Rules whose symptom has appeared with this record."""
-        if not self._signs.add(record):
+        if not self.signs.add(record):
             return []
         appeared = []
         for rule in RULES:
             if rule.name in self._shown:
-                if rule.gone(self._signs):
+                if rule.gone(self.signs):
                     self._shown.remove(rule.name)
-            elif not self._shown.intersection(rule.yields_to) and rule.shows(self._signs):
+            elif not self._shown.intersection(rule.yields_to) and rule.shows(self.signs):
                 self._shown.add(rule.name)
                 appeared.append(rule)
         return appeared
 
     def _message(self, rule: Rule) -> str:
-        remedy = recommended(rule.remedy(self._signs), self._config)
-        return f"{rule.says(self._signs)}: {remedy}"
+        remedy = recommended(rule.remedy(self.signs), self._config)
+        return f"{rule.says(self.signs)}: {remedy}"

@@ -180,17 +180,17 @@ class Session:
         """The sliced Wasserstein distance, as a record; notes whether it is the smallest so far."""
         record = self._validation(generator)
         self.swd = float(record["swd"])
-        self._offer(generator, SWD, self.swd)
+        self.offer(generator, SWD, self.swd)
         return record
 
     def measure_features(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
         """Feature distances as a record, None if stopped; notes whether the Fréchet distance is the smallest so far."""
         record = self.feature_distances(generator, progress)
         if record is not None and self.feature_distances.measure is not None:
-            self._offer(generator, self.feature_distances.measure, self.feature_distances.distance)
+            self.offer(generator, self.feature_distances.measure, self.feature_distances.distance)
         return record
 
-    def _offer(self, generator: Generator, measure: str, value: float) -> None:
+    def offer(self, generator: Generator, measure: str, value: float) -> None:
         """Offers a value to `Best`, but not of an untrained generator or of one that has not grown to full size."""
         if self.step > 0 and generator.stage == Stage(self.config.image_size):
             self.is_best |= self.best.offer(measure, value, self.step)
