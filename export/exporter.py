@@ -27,6 +27,7 @@ from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.privacy import public_settings, without_paths
 from wgan.serve.bench.precision import backend_speeds, hopeless, short_type
 from wgan.training.config import AUTO
+from wgan.training.report.parity import artifacts
 from wgan.training.step.flops import generator_flops
 
 MAX_BATCH = 256  # that parity tries, and an engine takes
@@ -54,9 +55,17 @@ class Exported:
         """The gates that do not hold, in words."""
         return [] if self.passed is not False else parity.failures(dict(self.metadata.parity or {}))
 
+    @property
+    def parity(self) -> dict[str, Any]:
+        """The report: what was measured against PyTorch, the gates, and whether they hold."""
+        return dict(self.metadata.parity or {})
+
     def to_dict(self) -> dict[str, Any]:
         """For `--json` and the report page."""
         return artifact.summary(self.path, self.metadata)
+
+    def _repr_html_(self) -> str:
+        return artifacts([self.to_dict()])
 
 
 def file_name(kind: str, precision: str, output: str = "float32") -> str:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from wgan.commands.console import Device, Json, Run, need_training
+from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
 
@@ -19,15 +20,15 @@ def evaluate(
         str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
-    run: Run = None,
+    run: RunOption = None,
     inception_weights: Annotated[str, typer.Option(help="a file, auto, or none for SWD alone")] = "auto",
     seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up")] = 0,
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
-    device: Device = "auto",
-    as_json: Json = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Measure FID, KID, IS and SWD of an artifact."""
-    from wgan.commands.sample import open_model, unproven
+    from wgan.models import cautions, find_model, open_model
     from wgan.serve.artifacts.find import ROOT, find_artifact
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.serve.base.progress import counter

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import Device, Json, Run, need_training
+from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError, ParityError
 from wgan.serve.base.terminal import emit, say, say_once
 
@@ -21,7 +22,7 @@ def sample(
         str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
-    run: Run = None,
+    run: RunOption = None,
     seed: Annotated[
         int | None, typer.Option(help="seed of the first image; the next ones count up [default: 0]")
     ] = None,
@@ -54,7 +55,7 @@ def sample(
     shard: Annotated[
         str | None, typer.Option(metavar="i/k", help="with --shard-size: machine i of k makes its part, i from 1")
     ] = None,
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         str, typer.Option(help="torch: fp32, fp16, bf16, or auto: what is faster here [others: as exported]")
     ] = "fp32",
@@ -63,7 +64,7 @@ def sample(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Generate images on any backend, by seed."""
     from wgan.serve.artifacts.find import find_artifact
