@@ -33,7 +33,7 @@ LONGEST = 2000  # characters of the line that says what is wrong
 
 app = typer.Typer(
     help="Train a WGAN-GP on a folder of images and deploy its generator anywhere, proven equal to PyTorch.",
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -16,7 +16,7 @@ Done = Callable[[int], None]  # is told how many more images are made
 
 
 @dataclass
-class Run:
+class Sampling:
     """The images of ``source``, all of class ``label`` or each of its own, ``batch_size`` at a time.
 
     Where memory runs out ``batch_size`` becomes smaller, and stays so: what did not fit once is not tried again.

@@ -98,7 +98,16 @@ def test_a_users_program_is_checked_by_its_types(tmp_path: Path):
     program, wrong = tmp_path / "user.py", tmp_path / "wrong.py"
     program.write_text(USER)
     wrong.write_text('import wgan\nwgan.export("r", "onnx", opsett=11)\nwgan.lode("x")\n')
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), str(program), str(wrong)]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(ROOT / ".mypy_cache"),
+        str(program),
+        str(wrong),
+    ]
     done = subprocess.run(
         command, cwd=ROOT, env={"MYPYPATH": str(types.parent), "PATH": ""}, capture_output=True, text=True, check=False
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
-from wgan.models import need_training
+from wgan.models import find_model, need_training, open_model, unproven
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
 
@@ -28,8 +28,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure FID, KID, IS and SWD of an artifact."""
-    from wgan.models import cautions, find_model, open_model
-    from wgan.serve.artifacts.find import ROOT, find_artifact
+    from wgan.serve.artifacts.find import ROOT
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.serve.base.progress import counter
     from wgan.serve.sampling.sampler import batch_size_for
@@ -38,7 +37,7 @@ def evaluate(
         raise ConfigError(f"-n {n} is not at least 2")
     if not 0 <= seed <= 2**63 - n:
         raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
-    path, kind = find_artifact(model, run, backend)
+    path, kind = find_model(model, run, backend, device=device)
     need_training()
     import torch
 

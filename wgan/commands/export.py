@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.console import JsonOption, RunOption
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once

@@ -10,7 +10,6 @@ from wgan.models import need_training
 from wgan.serve.base.terminal import emit
 
 
-
 def train(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(help="faces, a folder, or a .zip of images")] = None,
