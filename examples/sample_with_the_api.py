@@ -1,7 +1,7 @@
 """From images to a deployed generator in one program: train, export, check, sample.
 
-    python examples/sample_with_the_api.py              # the built-in faces, a few minutes
-    python examples/sample_with_the_api.py photos       # a folder of your own images
+python examples/sample_with_the_api.py              # the built-in faces, a few minutes
+python examples/sample_with_the_api.py photos       # a folder of your own images
 """
 
 import sys

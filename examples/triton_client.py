@@ -1,9 +1,9 @@
 """Images from a generator that a Triton server serves.
 
-    wgan export --format triton                                   # writes runs/<run>/export/triton, a model repository
-    tritonserver --model-repository runs/<run>/export/triton      # on the machine with the server
-    pip install 'tritonclient[http]' pillow
-    python examples/triton_client.py localhost:8000
+wgan export --format triton                                   # writes runs/<run>/export/triton, a model repository
+tritonserver --model-repository runs/<run>/export/triton      # on the machine with the server
+pip install 'tritonclient[http]' pillow
+python examples/triton_client.py localhost:8000
 """
 
 import json
