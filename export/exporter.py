@@ -20,6 +20,7 @@ from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.privacy import without_paths
 from wgan.serve.bench.precision import backend_speeds, hopeless, short_type
 from wgan.training.config import AUTO
+from wgan.training.report.parity import artifacts
 
 REFERENCE = CHECKPOINT.file  # the generator that the folder's artifacts were made from
 
@@ -45,9 +46,17 @@ class Exported:
         """The gates that do not hold, in words."""
         return [] if self.passed is not False else parity.failures(dict(self.metadata.parity or {}))
 
+    @property
+    def parity(self) -> dict[str, Any]:
+        """The report: what was measured against PyTorch, the gates, and whether they hold."""
+        return dict(self.metadata.parity or {})
+
     def to_dict(self) -> dict[str, Any]:
         """For `--json` and the report page."""
         return artifact.summary(self.path, self.metadata)
+
+    def _repr_html_(self) -> str:
+        return artifacts([self.to_dict()])
 
 
 def export(

@@ -126,7 +126,7 @@ def training(asked: Row) -> Callable[[], object]:
 
 def generation(asked: Row) -> Callable[[], object]:
     """A batch of `wgan sample`, before it becomes files."""
-    from wgan.commands.sample import open_model
+    from wgan.models import open_model
     from wgan.serve.latents.table import latents
 
     kind = asked["role"]

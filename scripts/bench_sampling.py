@@ -33,7 +33,7 @@ from benching import (
     wholes,
 )
 
-from wgan.commands.sample import open_model
+from wgan.models import open_model
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.base import Backend, check_device
 from wgan.serve.base.errors import ConfigError, WganError

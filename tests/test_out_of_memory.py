@@ -22,7 +22,7 @@ from wgan.serve.base.errors import BackendError, BackendOutOfMemory
 from wgan.serve.latents.sources import from_table
 from wgan.serve.outputs.shards import Part, ShardSet
 from wgan.serve.sampling import sampler
-from wgan.serve.sampling.run import Run
+from wgan.serve.sampling.run import Job
 from wgan.serve.sampling.sampler import sample
 
 
@@ -74,7 +74,7 @@ def test_a_batch_that_did_not_fit_is_not_tried_again_at_the_next_shard(tiny_expo
     said: list[str] = []
     with Cramped(open_backend(tiny_export / "generator.onnx", device="cpu"), 8) as backend:
         backend.runs = 2  # no room from the first batch on
-        run = Run(backend, from_table(backend.metadata.latent.dim, 0, 400, None), None, 64, said.append)
+        run = Job(backend, from_table(backend.metadata.latent.dim, 0, 400, None), None, 64, said.append)
         assert run.shards(ShardSet(tmp_path / "a.npy", 0, 400, 100), Part(), said.append) == (400, 4, 0)
         assert backend.runs == 2 + 3 + 4 * 13  # three that failed, then batches of eight
     assert [int(line.split()[-1]) for line in said] == [32, 16, 8]

@@ -18,12 +18,12 @@ from wgan.serve.latents.sources import from_table
 from wgan.serve.latents.truncation import Truncation
 from wgan.serve.outputs import shards
 from wgan.serve.outputs.shards import Part, ShardSet
-from wgan.serve.sampling.run import Run
+from wgan.serve.sampling.run import Job
 
 
 def make(out, count=50, size=8, part=None, batch=5, truncation=None, label=None, said=None, first=3, **fake):
     backend = FakeGenerator(**fake)
-    run = Run(backend, from_table(192, first, count, truncation), label, batch)
+    run = Job(backend, from_table(192, first, count, truncation), label, batch)
     return run.shards(ShardSet(out, first, count, size), part or Part(), (said if said is not None else []).append)
 
 
@@ -44,7 +44,7 @@ def test_machines_together_make_what_one_makes(tmp_path, ending):
 def test_shards_hold_the_images_of_the_plain_run_in_order(tmp_path):
     make(tmp_path / "a.npy")
     make(tmp_path / "a" / "a.tar")
-    Run(FakeGenerator(), from_table(192, 3, 50, None), None, 64).whole(tmp_path / "plain.npy")
+    Job(FakeGenerator(), from_table(192, 3, 50, None), None, 64).whole(tmp_path / "plain.npy")
     shards = [np.load(tmp_path / f"a-{j:06d}.npy") for j in range(7)]
     assert [len(shard) for shard in shards] == [8] * 6 + [2]
     assert np.array_equal(np.concatenate(shards), np.load(tmp_path / "plain.npy"))

@@ -11,16 +11,19 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from wgan.commands.bench import bench
-from wgan.commands.console import Stopped
+from wgan.commands.console import StoppedAndSaved
+from wgan.commands.demo import demo
 from wgan.commands.doctor import doctor
 from wgan.commands.eval import evaluate
-from wgan.commands.export import export, verify
+from wgan.commands.export import export
 from wgan.commands.sample import sample
-from wgan.commands.train import demo, train
+from wgan.commands.train import train
+from wgan.commands.verify import verify
 from wgan.serve.base.errors import WganError
 from wgan.serve.base.terminal import say
 from wgan.serve.machine.cores import spin_briefly
@@ -30,10 +33,29 @@ LONGEST = 2000  # characters of the line that says what is wrong
 
 app = typer.Typer(
     help="Train a WGAN-GP on a folder of images and deploy its generator anywhere, proven equal to PyTorch.",
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from wgan.version import version
+
+        print(f"wgan {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    pass
+
+
 for command in (train, export, verify, sample):
     app.command()(command)
 app.command("eval")(evaluate)
@@ -52,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == INTERRUPTED:  # what newer versions of typer make of a KeyboardInterrupt
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except Stopped:
+    except StoppedAndSaved:
         return INTERRUPTED
     except WganError as error:
         return _fail(str(error), error.exit_code, words)

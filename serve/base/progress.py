@@ -4,14 +4,13 @@ Nothing here ever reaches stdout, which belongs to results. Rich is imported whe
 """
 
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from wgan.serve.base.terminal import plain
+from wgan.serve.base.terminal import messages, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +82,7 @@ def counter(
 
     ``speed``: also say how many a second. Nothing is shown of work that is over within ``quiet`` seconds.
     """
-    out = stream or sys.stderr
+    out = stream or messages()
     shown = _Bar(out, speed) if is_live(out) else _Lines(out, speed)
     started, rate = time.monotonic(), Rate()
 

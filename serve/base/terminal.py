@@ -1,9 +1,14 @@
 """What is written for people: results on stdout, all else on stderr, and nothing that steers a terminal."""
 
+import io
 import json
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+_quiet = ContextVar("quiet", default=False)
 
 # what steers a terminal or cannot be written: controls, marks that turn the reading direction, half characters
 _STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
@@ -15,9 +20,24 @@ def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(result) if as_json else plain(text), flush=True)
 
 
+@contextmanager
+def quiet(wanted: bool = True) -> Iterator[None]:
+    """While it is open nothing is said and no progress is shown, if ``wanted``: for programs that import wgan."""
+    before = _quiet.set(wanted or _quiet.get())
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
+
+def messages() -> TextIO:
+    """Where lines and progress are written: stderr, or nowhere while `quiet` is open."""
+    return io.StringIO() if _quiet.get() else sys.stderr
+
+
 def say(text: str) -> None:
     """A line on stderr."""
-    print(plain(text), file=sys.stderr, flush=True)
+    print(plain(text), file=messages(), flush=True)
 
 
 def say_once(texts: Iterable[str | None]) -> None:

@@ -16,7 +16,7 @@ Done = Callable[[int], None]  # is told how many more images are made
 
 
 @dataclass
-class Run:
+class Job:
     """Makes the images of ``source``, ``batch_size`` at a time, all of class ``label`` or, for None, each of its own.
 
     Where memory runs out ``batch_size`` becomes smaller, and stays so: what did not fit once is not tried again.

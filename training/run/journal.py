@@ -1,7 +1,6 @@
 """All that a run says while it goes on: records on disk, curves for TensorBoard, and the lines a person watches."""
 
 import io
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from wgan.serve.base.privacy import public_line
+from wgan.serve.base.terminal import messages
 from wgan.training.advice import Adviser
 from wgan.training.config import Config
 from wgan.training.records.history import History, read, seconds
@@ -34,7 +34,7 @@ class Journal:
     def __init__(self, metrics: Path, board: Path, config: Config, *, first_step: int, silent: bool = False):
         self._open = ExitStack()
         self._public = partial(public_line, run=metrics.parent, settings=config.to_dict())
-        stream = io.StringIO() if silent else sys.stderr
+        stream = io.StringIO() if silent else messages()
         self._history: History | None = None
         self._board: TensorBoard | None = None
         with ExitStack() as opening:  # what was opened before a failure is closed again

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import Device, Json, Run
+from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
 from wgan.serve.base.terminal import emit, say, say_once
 
@@ -22,7 +22,7 @@ def bench(
         list[Path] | None,
         typer.Option(help="artifact or folder of them, may be repeated [default: the run's export/]"),
     ] = None,
-    run: Run = None,
+    run: RunOption = None,
     backends: Annotated[
         str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]")
     ] = None,
@@ -32,14 +32,14 @@ def bench(
         float | None, typer.Option(help="exit code 1 unless each artifact makes so many images a second")
     ] = None,
     out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         list[str] | None, typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]")
     ] = None,
     provider: Annotated[
         list[str] | None, typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure artifacts side by side: speed, memory, cold start."""
     from wgan.serve.backends.base import check_device
@@ -158,7 +158,7 @@ def case(
     path: str, kind: str, device: str, batch: str, seconds: str, precision: str, provider: str, used: str, started: str
 ) -> dict[str, Any]:
     """Loads an artifact, makes one image, and times a batch size: what one process measures."""
-    from wgan.commands.sample import open_model
+    from wgan.models import open_model
     from wgan.serve.backends.base import Options
     from wgan.serve.bench.process import device_memory, peak_memory
     from wgan.serve.bench.side_by_side import facts

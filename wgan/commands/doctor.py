@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from wgan.commands.console import Device, Json
+from wgan.commands.console import DeviceOption, JsonOption
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit
 
@@ -13,8 +13,8 @@ def doctor(
     backend: Annotated[
         str | None, typer.Option(help="torch, torchscript, onnx or trt: exit code 1 if it cannot run")
     ] = None,
-    device: Device = "auto",
-    as_json: Json = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Show what this machine can run, and how to mend the rest."""
     from wgan.serve.artifacts.find import ROOT

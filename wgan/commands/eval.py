@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from wgan.commands.console import Device, Json, Run, need_training
+from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.models import find_model, need_training, open_model, unproven
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
 
@@ -19,16 +20,15 @@ def evaluate(
         str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
-    run: Run = None,
+    run: RunOption = None,
     inception_weights: Annotated[str, typer.Option(help="a file, auto, or none for SWD alone")] = "auto",
     seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up")] = 0,
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
-    device: Device = "auto",
-    as_json: Json = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Measure FID, KID, IS and SWD of an artifact."""
-    from wgan.commands.sample import open_model, unproven
-    from wgan.serve.artifacts.find import ROOT, find_artifact
+    from wgan.serve.artifacts.find import ROOT
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.serve.base.progress import counter
     from wgan.serve.sampling.sampler import batch_size_for
@@ -37,7 +37,7 @@ def evaluate(
         raise ConfigError(f"-n {n} is not at least 2")
     if not 0 <= seed <= 2**63 - n:
         raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
-    path, kind = find_artifact(model, run, backend)
+    path, kind = find_model(model, run, backend, device=device)
     need_training()
     import torch
 

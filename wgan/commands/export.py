@@ -1,17 +1,22 @@
-"""`wgan export` and `wgan verify`."""
+"""`wgan export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import Device, Json, Run, need_training
+from wgan.commands.console import JsonOption, RunOption
+from wgan.models import need_training
+from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
+
+if TYPE_CHECKING:
+    from wgan.serve.backends.trt.build import BuildOptions
 
 
 def export(
     format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt, all or triton")],
-    run: Run = None,
+    run: RunOption = None,
     checkpoint: Annotated[str, typer.Option(help="best, last or a file")] = "best",
     precision: Annotated[
         str, typer.Option(help="fp32, fp16, for torchscript bf16, or auto: what is faster here")
@@ -37,101 +42,55 @@ def export(
     device: Annotated[
         str, typer.Option(help="what artifacts are measured on: auto, cpu or cuda", metavar="NAME")
     ] = "auto",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
-    from wgan.serve.artifacts.find import newest_run
     from wgan.serve.backends.base import check_device
-    from wgan.serve.backends.trt.build import BuildOptions, parse_capabilities
-    from wgan.serve.base.errors import ConfigError
     from wgan.serve.base.owner import FOREVER, own
 
-    capabilities = parse_capabilities(compute_capability) if compute_capability is not None else ()
-    options = BuildOptions(version_compatible, hardware_compatible, capabilities)
-    if options != BuildOptions() and format not in ("trt", "all"):
-        raise ConfigError(f"--format {format} has no options of an engine: use --format trt")
+    engine_options = _engine_options(format, version_compatible, hardware_compatible, compute_capability)
     need_training()
-    from wgan.export import exporter
+    from wgan.export import from_run
     from wgan.export.formats import triton
     from wgan.export.recipe import EXPORTERS
-    from wgan.export.reference.generator import load_generator
     from wgan.export.table import parity_table
-    from wgan.training.records.checkpoint import find
-    from wgan.training.report import write_report
 
     serving = triton.Settings(triton_backend, triton_device, max_batch)
     serving.check()
     check_device(device)
-    # a checkpoint file and a folder to write to need no run
-    alone = checkpoint not in ("best", "last") and run is None and out is not None
-    folder = None if alone else run or newest_run()
-    target = out or (folder or Path()) / "export"
-    with own(target, say, patience=FOREVER):
-        source = Path(checkpoint) if folder is None else find(folder, checkpoint, say)
-        generator = load_generator(source).with_data_name(data_name)
-        if generator.step == 0:
-            say(f"{source} is of a generator that was not trained")
+    source = from_run.Source.of(run, checkpoint, out)
+    choices = {"precision": precision, "output": output, "opset": opset, "max_batch": max_batch, "device": device}
+    with own(source.target, say, patience=FOREVER):
+        done = []
         kinds = list(EXPORTERS) if format == "all" else [format]
         if format == "triton":
             serving.check_builder()
             kinds = [triton.FORMATS_OF[triton_backend]]
-        done = []
-        for artifact in exporter.export(
-            generator,
-            target,
-            kinds,
-            precision=precision,
-            output=output,
-            opset=opset,
-            max_batch=max_batch,
-            engine_options=options,
-            device=device,
-        ):
-            if artifact.chosen is not None:
-                say(artifact.chosen)
+        exported = from_run.export_source(
+            source, kinds, say=say, data_name=data_name, engine_options=engine_options, **choices
+        )
+        for artifact in exported:
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
-        if folder is not None and target == folder / "export":
-            write_report(folder)
+        from_run.finish(source)
         result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
         text = parity_table(done)
         if format == "triton":
-            (model,) = (triton.write_repository(artifact.path, target / "triton", serving) for artifact in done)
+            (model,) = (triton.write_repository(artifact.path, source.target / "triton", serving) for artifact in done)
             result["triton"] = {"repository": str(model.parent), "model": model.name}
             text += f"\nmodel repository: {model.parent} (model {model.name})"
     emit(result, text, as_json)
 
 
-def verify(
-    model: Annotated[
-        Path | None, typer.Option(help="one artifact, or a folder of them [default: the run's export/]")
-    ] = None,
-    run: Run = None,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Measure artifacts against PyTorch again."""
-    from wgan.serve.artifacts.find import newest_run
-    from wgan.serve.base.owner import FOREVER, own
+def _engine_options(
+    format: str, version_compatible: bool, hardware_compatible: bool, compute_capability: str | None
+) -> "BuildOptions":
+    """What an engine may run on. Raises ConfigError where no engine is to be built."""
+    from wgan.serve.backends.trt.build import BuildOptions, parse_capabilities
 
-    need_training()
-    from wgan.export.table import parity_table
-    from wgan.export.verify import Refused, Row, passed, verify_file, verify_folder, why_not
-
-    place = model or (run or newest_run()) / "export"
-    alone = model is not None and not model.is_dir()
-    done: list[Row]
-    with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
-        done = [verify_file(place, device=device)] if alone else verify_folder(place, device=device)
-    say_once(row.notice for row in done)
-    say_once(row.leak for row in done)
-    verdict = passed(done)
-    emit({"passed": verdict, "artifacts": [row.to_dict() for row in done]}, parity_table(done), as_json)
-    if any(not isinstance(row, Refused) and row.passed is False for row in done):
-        raise typer.Exit(1)
-    if all(isinstance(row, Refused) or row.passed is None for row in done):
-        say(f"wgan: nothing could be measured here: {why_not(done[0])}")
-        raise typer.Exit(2)
-    if verdict is False:  # of what was refused
-        raise typer.Exit(2)
+    capabilities = parse_capabilities(compute_capability) if compute_capability is not None else ()
+    options = BuildOptions(version_compatible, hardware_compatible, capabilities)
+    if options != BuildOptions() and format not in ("trt", "all"):
+        raise ConfigError(f"--format {format} has no options of an engine: use --format trt")
+    return options

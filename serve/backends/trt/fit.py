@@ -140,6 +140,28 @@ def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
     return True
 
 
+def build_missing(path: Path, say: Callable[[str], object]) -> None:
+    """Builds an engine that is not there yet from the ONNX file beside it, as `rebuild_if_needed` does.
+
+    ``say`` is told that it is built, and when it is done.
+
+    Raises:
+        BackendUnavailable: no GPU or no TensorRT here.
+        ArtifactError: the ONNX file is damaged.
+        ExportError: the build failed.
+    """
+    onnx = onnx_beside(path)
+    if first_gpu() is None:
+        raise BackendUnavailable(
+            f"no {path} yet, and it can be built from {onnx.name} beside it only on a machine with an NVIDIA GPU, "
+            "which this one does not show: use --backend onnx"
+        )
+    load_tensorrt()
+    say(f"no {path} yet: it is built from {onnx.name} beside it")
+    rebuild_if_needed(path, say)
+    say(f"built {path} for this machine")
+
+
 def _fits(engine: Artifact, gpu: Gpu) -> bool:
     with suppress(BackendUnavailable):
         check_fits(engine, runtime_of(engine), gpu)

@@ -1,0 +1,1 @@
+"""Tests of the face: the API and the commands."""

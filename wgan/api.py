@@ -1,0 +1,143 @@
+"""What `import wgan` offers: train, load and verify; export is in `wgan.export.from_run`, as it needs torch.
+
+Nothing is imported here but what every command imports anyway.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wgan.generator import Generator
+    from wgan.results import Run, Verification
+
+AnyPath = str | os.PathLike[str]
+
+
+def train(
+    data: AnyPath | None = None,
+    *,
+    preset: AnyPath | None = None,
+    run: AnyPath | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+    **settings: Any,
+) -> "Run":
+    """Trains on images, into a run folder: what `wgan train` does.
+
+    Ctrl-C ends it after the step that it is at, with the state saved; a second one interrupts at once.
+
+    Args:
+        data: "faces" (built in), a folder, or a .zip of images; None: as the preset says, or as the run to go on with.
+        preset: demo, faces-64, wgan-gp-64, or a YAML file; None: wgan-gp-64.
+        run: the run folder; None: a new one under runs/, or with ``resume`` the newest there.
+        resume: go on with the run and its settings.
+        device: auto, cpu or cuda.
+        progress: show on stderr how far it has come.
+        settings: any setting by name, such as ``steps=200, batch_size=32``.
+
+    Returns:
+        Where the run lies and how it ended; it may be given to `wgan.export` and `wgan.load`.
+
+    Raises:
+        ConfigError: an unknown setting (the text says which was meant), a value out of its range, or a folder in use.
+        DatasetError: the images cannot be used.
+        CheckpointError: nothing whole to resume from.
+        TrainingError: a loss is not finite; the text says how to go on.
+        OutputError: the disk is full; earlier checkpoints are whole.
+        BackendUnavailable: a package is missing; the text names the extra to install.
+    """
+    from wgan.models import need_training
+
+    need_training()
+    from wgan.plan import plan_run
+    from wgan.results import Run
+    from wgan.serve.base.terminal import quiet
+
+    if data is not None:
+        settings["data"] = os.fspath(data)
+    with quiet(not progress):
+        plan = plan_run(
+            settings,
+            preset=None if preset is None else os.fspath(preset),
+            run=None if run is None else Path(run),
+            resume=resume,
+            device=device,
+        )
+        return Run.of(plan.train())
+
+
+def load(
+    path: AnyPath,
+    *,
+    device: str = "auto",
+    backend: str | None = None,
+    provider: str | None = None,
+    threads: int | None = None,
+    precision: str = "fp32",
+) -> "Generator":
+    """Opens a generator: any artifact, a checkpoint, or an ONNX file of another program.
+
+    What a user should know of it (that it was not measured against PyTorch, say) is a `UserWarning`.
+
+    Args:
+        path: the file; or a run folder (or what `wgan.train` returned), for the artifact in its export/.
+        device: auto, cpu or cuda.
+        backend: torch, torchscript, onnx or trt; None: by the file's ending, in a run onnx.
+        provider: of ONNX Runtime: cpu, cuda or tensorrt; None: by ``device``.
+        threads: of ONNX Runtime on the CPU; None: one a core.
+        precision: of a checkpoint: fp32, fp16, bf16, or auto (what is faster here). Artifacts have their own.
+
+    Returns:
+        A context manager; ``generator.sample(64, seed=0)`` gives uint8 (64, H, W, C).
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or no generator of images.
+        CheckpointError: the same of a checkpoint.
+        ParityError: it was measured and does not match PyTorch.
+        BackendUnavailable: its runtime is not installed, or cannot run here.
+        ConfigError: an unknown device or backend, or an option that is not for this file.
+    """
+    from wgan.generator import Generator
+    from wgan.models import cautions, find_model, open_model
+    from wgan.serve.backends.base import Options
+
+    place = Path(path)
+    folder = place if place.is_dir() else None
+    file, kind = find_model(None if folder else place, folder, backend, device=device)
+    opened = open_model(file, kind, device, precision, Options(provider, threads))
+    try:
+        for line in cautions(opened):
+            warnings.warn(line, UserWarning, stacklevel=2)
+    except BaseException:
+        opened.close()
+        raise
+    return Generator(opened)
+
+
+def verify(path: AnyPath, *, device: str = "auto") -> "Verification":
+    """Measures an artifact, or every artifact in a folder, against PyTorch again.
+
+    Args:
+        path: an artifact, a folder of them, or a run folder, whose export/ is taken.
+        device: what to run them on: auto, cpu or cuda.
+
+    Returns:
+        A report an artifact, in order of their names, and one verdict.
+
+    Raises:
+        ArtifactError: it is damaged, was not exported from the `generator.pt` beside it, or there is none. In a
+            folder such a file is a row of the result that says so.
+        BackendUnavailable: a package is missing, or the one artifact cannot run here.
+        ConfigError: an unknown device.
+    """
+    from wgan.models import need_training
+
+    need_training()
+    from wgan.results import Verification
+
+    place = Path(path)
+    in_run = (place / "config.yaml").is_file()
+    return Verification.of(place / "export" if in_run else place, alone=not place.is_dir(), device=device)

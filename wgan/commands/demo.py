@@ -1,0 +1,29 @@
+"""`wgan demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wgan.commands.console import DeviceOption, JsonOption, Overrides, StoppedAndSaved
+from wgan.models import need_training
+from wgan.serve.base.terminal import emit, say
+
+
+def demo(
+    overrides: Overrides = None,
+    run: Annotated[Path, typer.Option(help="run folder; gone on with if it is there")] = Path("runs/demo"),
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """The whole way, on the built-in faces."""
+    need_training()
+    from wgan.demo import run_demo
+    from wgan.training.config import parse_overrides
+
+    result = run_demo(run, parse_overrides(overrides or []), device, say)
+    emit(result.to_dict(), result.to_text(), as_json)
+    if not result.finished:
+        raise StoppedAndSaved
+    if not result.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,117 @@
+"""Finds and opens a generator for the face: any artifact, a checkpoint, or an ONNX file of another program."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
+from wgan.serve.base.terminal import say
+
+if TYPE_CHECKING:
+    from wgan.serve.artifacts.metadata import Metadata
+    from wgan.serve.backends.base import Backend, Options
+
+
+def need_training() -> None:
+    """Refuses what trains or exports where the `train` extra is missing.
+
+    Raises:
+        BackendUnavailable: names the package and the extra.
+    """
+    for package in ("torch", "yaml", "onnx"):
+        if find_spec(package) is None:
+            raise BackendUnavailable(f"this command needs {package}", extra="train")
+
+
+def find_model(
+    model: Path | None, run: Path | None, backend: str | None, *, device: str = "auto", rebuild: bool = False
+) -> tuple[Path, str]:
+    """The file to sample from and the name of the backend that runs it.
+
+    A run that has an ONNX file and no engine yet gets one where the `trt` backend is asked for. ``rebuild`` builds
+    an engine that is there and does not fit this machine. Both are said on stderr.
+
+    Raises:
+        WganError: as `find_artifact`, and as the build of an engine raises it.
+    """
+    from wgan.serve.artifacts.find import find_artifact, newest_run
+
+    if backend == "trt" and model is None and device != "cpu":
+        from wgan.serve.artifacts.formats import FORMATS
+        from wgan.serve.backends.trt.fit import build_missing, onnx_beside
+
+        engine = (run or newest_run()) / "export" / FORMATS["trt"].file
+        if not engine.is_file() and onnx_beside(engine).is_file():
+            build_missing(engine, say)
+            return engine, backend
+    path, kind = find_artifact(model, run, backend)
+    if rebuild:
+        _rebuild(path, kind)
+    return path, kind
+
+
+def _rebuild(path: Path, kind: str) -> None:
+    if kind != "trt":
+        raise ConfigError(f"--rebuild is for TensorRT engines, not for {path}")
+    from wgan.serve.backends.trt.fit import rebuild_if_needed
+
+    built = rebuild_if_needed(path, say)
+    say(f"built {path} for this machine" if built else f"{path} fits this machine: not built again")
+
+
+def open_model(
+    path: Path, backend: str, device: str, precision: str = "fp32", options: "Options | None" = None
+) -> "Backend":
+    """An artifact or a checkpoint, with the backend that `find_model` named, ready to run.
+
+    A checkpoint in another ``precision`` is measured against itself in float32, and the figures are said. With `auto`
+    both are timed.
+
+    Raises:
+        WganError: as the backends raise it.
+    """
+    from wgan.serve.artifacts.formats import BACKENDS
+    from wgan.serve.backends.open import open_any, refuse_options
+
+    if backend == "torch":
+        refuse_options(options, BACKENDS[backend], path)
+        need_training()
+        if precision != "fp32":
+            from wgan.export.reference.reduced import in_words, open_faster, open_reduced
+
+            live = open_faster(path, device, say) if precision == "auto" else open_reduced(path, device, precision)
+            if live.metadata.precision != "fp32":
+                say(in_words(live))
+            return live
+    elif precision != "fp32":
+        raise ConfigError(
+            f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
+            "use --backend torch, or `wgan export --precision`"
+        )
+    return open_any(path, backend=backend, device=device, options=options)
+
+
+def unproven(path: Path, metadata: "Metadata") -> str | None:
+    """What a user must know of an artifact's parity with PyTorch; None where it holds, or there is none to hold."""
+    if metadata.proven or metadata.format == "torch":
+        return None
+    if not metadata.disproven:
+        return f"{path} was not measured against PyTorch where it was made: run `wgan verify` here"
+    report = metadata.parity or {}
+    figures = "" if report.get("max_abs") is None else f" (max error {report['max_abs']:.1e} on {report.get('device')})"
+    return f"{path} does NOT match PyTorch{figures}"
+
+
+def cautions(opened: "Backend") -> list[str]:
+    """What a user must know before images are made: how it runs, what it assumes, that it was not measured.
+
+    Raises:
+        ParityError: it was measured and does not match PyTorch.
+    """
+    lines = [] if opened.notice is None else [opened.notice]
+    if opened.assumes is not None:  # of a file that is not ours
+        return [*lines, opened.assumes]
+    doubt = unproven(opened.path, opened.metadata)
+    if doubt is not None and opened.metadata.disproven:
+        raise ParityError(f"{doubt}: no images are made of it; export it again, or measure again: `wgan verify`")
+    return lines if doubt is None else [*lines, doubt]

@@ -1,0 +1,127 @@
+"""A run as it was asked for, before anything is written: what `wgan.train` and `wgan train` begin with."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.owner import own
+from wgan.serve.base.terminal import say, say_once
+
+if TYPE_CHECKING:
+    import torch
+
+    from wgan.training.config import Config
+    from wgan.training.distributed import World
+    from wgan.training.run.loop import Trained
+
+PRESET = "wgan-gp-64"
+LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can begin.
+
+    Args:
+        config: all settings.
+        changes: those that were given, by name.
+        run: the folder for it; None for a new one under runs/.
+        old: the folder of the run to go on with.
+        device: where to train.
+    """
+
+    config: "Config"
+    changes: dict[str, Any]
+    run: Path | None
+    old: Path | None
+    device: "torch.device"
+
+    def train(self, *, world: "World | None" = None) -> "Trained":
+        """Trains. Of several processes each calls it, with the world that they share.
+
+        Raises:
+            WganError: as `training.run.loop.train`.
+        """
+        from wgan.training.config import from_dict
+        from wgan.training.distributed import World
+        from wgan.training.records.folder import RunFolder
+        from wgan.training.run.loop import train
+
+        world = world or World()
+        with ExitStack() as held:
+            place, values, going_on = world.same(lambda: self._prepare(held))
+            return train(
+                RunFolder(place),
+                from_dict(values),
+                device=self.device,
+                cache=place.parent / ".cache",
+                resume=going_on,
+                world=world,
+            )
+
+    def _prepare(self, held: ExitStack) -> tuple[Path, dict[str, Any], bool]:
+        """The folder, owned as long as ``held`` is open, its settings, and whether the run in it goes on."""
+        from wgan.serve.artifacts.find import ROOT
+        from wgan.training.distributed import restarted
+        from wgan.training.records import folder as runs
+
+        # started again by torchrun after a loss, with the words of the first start
+        there = (runs.find_same(self.run or ROOT, self.config) if restarted() else None) or self.old
+        patience = LOST if restarted() else 0.0
+        if there is not None:
+            held.enter_context(own(there, say, patience=patience))
+            folder, changed = runs.reopen(there, self.changes)
+            return folder.path, changed.to_dict(), True
+        if self.run is None:
+            name = runs.name_for(self.config)
+            return runs.begin(runs.own_new(ROOT, name, say, held)).path, self.config.to_dict(), False
+        held.enter_context(own(self.run, say, patience=patience))
+        return runs.begin(self.run).path, self.config.to_dict(), False
+
+
+def plan_run(
+    changes: dict[str, Any],
+    *,
+    preset: str | None = None,
+    run: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    dry: bool = False,
+) -> Plan:
+    """What is to be trained; nothing is written.
+
+    Args:
+        changes: settings by name, over those of the preset or of the run that goes on.
+        preset: a preset's name or a YAML file; None for `PRESET`.
+        run: the run folder.
+        resume: go on with ``run``, or with the newest.
+        device: auto, cpu or cuda.
+        dry: only to be looked at: a precision that the run has settled on is shown.
+
+    Raises:
+        ConfigError: an unknown setting or value, a preset for a run that goes on, or no run there.
+        BackendUnavailable: no such device here.
+    """
+    import torch
+
+    from wgan.serve.artifacts.find import newest_run
+    from wgan.serve.backends.pytorch.device import torch_device, why_cpu
+    from wgan.training import config as settings
+    from wgan.training.distributed import own_device
+    from wgan.training.records.folder import RunFolder
+
+    chosen = own_device(torch.device(torch_device(device)))
+    say_once([why_cpu(device)])
+    if not resume:
+        config = settings.from_dict(changes, base=settings.load(preset or PRESET))
+        return Plan(config, changes, run, None, chosen)
+    if preset is not None:
+        raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
+    old = run or newest_run()
+    saved = RunFolder(old).read_config()
+    config = settings.from_dict(changes, base=saved)
+    if dry and config.precision == settings.AUTO:
+        config = config.replace(precision=saved.precision)  # a run keeps what it has
+    return Plan(config, changes, run, old, chosen)

@@ -1,0 +1,23 @@
+"""Which version this is."""
+
+from pathlib import Path
+
+
+def version() -> str:
+    """The version of the installed package; in a checkout that is not installed its pyproject.toml's, or "unknown"."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("wgan")
+    except metadata.PackageNotFoundError:
+        return _in_checkout(Path(__file__).parents[1] / "pyproject.toml")
+
+
+def _in_checkout(project: Path) -> str:
+    import tomllib
+
+    try:
+        found = tomllib.loads(project.read_text("utf-8")).get("project", {})
+    except (OSError, ValueError):
+        return "unknown"
+    return str(found.get("version", "unknown")) if found.get("name") == "wgan" else "unknown"
