@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wgan.cli import main
+from wgan.commands import bench as commands_bench
 from wgan.serve.artifacts import artifact
 from wgan.serve.base.errors import BackendError
 from wgan.serve.bench import page as bench_page
@@ -29,6 +31,17 @@ MODULE = "wgan.commands.bench"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process for each case and peak, where the rows are what is asked about."""
+
+    def measured(module: str, words: list[str]) -> dict[str, Any]:
+        return json.loads(json.dumps(commands_bench.case(*words, repr(time.time()))))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(bench, "run_apart", measured)
+    monkeypatch.setattr(bench_peak, "run_apart", lambda _, words: {"peak": bench_peak.measure_peak(*words[1:])})
 
 
 @pytest.mark.slow
@@ -61,7 +74,9 @@ def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
 
 
 @pytest.mark.slow
-def test_the_gate_holds_where_every_artifact_is_fast_enough(here: Path, tiny_export: Path) -> None:
+def test_the_gate_holds_where_every_artifact_is_fast_enough(
+    here: Path, tiny_export: Path, in_this_process: None
+) -> None:
     words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "2", "--seconds", "0.01"]
     assert main([*words, "--at-least", "0.001"]) == 0
     assert main([*words, "--at-least", "1e12"]) == 1
@@ -69,7 +84,7 @@ def test_the_gate_holds_where_every_artifact_is_fast_enough(here: Path, tiny_exp
 
 @pytest.mark.slow
 def test_the_newest_runs_artifacts_are_measured(
-    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_export: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = here / "runs" / "one"
     run.mkdir(parents=True)
@@ -214,7 +229,7 @@ def test_hostile_figures_lose_their_own_rows_and_no_others(
 
 @pytest.mark.slow
 def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts(
-    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_export: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["bench", "--model", str(tiny_export), "--backends", "onnx,torch", "--batch-sizes", "2"]
     words += ["--seconds", "0.01", "--device", "cpu", "--precision", "fp32,bf16", "--provider", "cpu"]

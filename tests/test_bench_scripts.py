@@ -1,5 +1,6 @@
 """The benchmarks of scripts/, at tiny sizes: what they count and how they end. Never a time."""
 
+import importlib
 import json
 import os
 import re
@@ -278,26 +279,41 @@ def test_a_generator_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert re.fullmatch(r"bench_contention: .*generator\.onnx.*\n", refused.stderr)
 
 
-@pytest.mark.slow
-def test_an_unknown_case_or_neighbour_is_refused() -> None:
-    command = [sys.executable, str(SCRIPTS / "bench_contention.py")]
+@pytest.fixture
+def called(
+    scripts: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls a script's `main`, without a process: its exit code, stdout and stderr."""
+
+    def call(script: str, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        try:
+            code = importlib.import_module(script).main()
+        except SystemExit as ended:  # argparse's
+            code = ended.code
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def test_an_unknown_case_or_neighbour_is_refused(called: Callable[..., tuple[int, str, str]]) -> None:
     for option, word in (("--only", "trainning"), ("--beside", "a circus"), ("--seconds", "0")):
-        refused = subprocess.run([*command, option, word], capture_output=True, text=True, check=False)
-        assert refused.returncode == 2
-        assert f"{option}: {word} is not " in refused.stderr
+        code, _, said = called("bench_contention", option, word)
+        assert code == 2
+        assert f"{option}: {word} is not " in said
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("script", ["bench_training.py", "bench_data.py", "bench_sampling.py"])
-def test_help_says_what_it_measures_and_a_wrong_word_is_refused(script: str) -> None:
-    command = [sys.executable, str(SCRIPTS / script)]
-    shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+@pytest.mark.parametrize("script", ["bench_training", "bench_data", "bench_sampling"])
+def test_help_says_what_it_measures_and_a_wrong_word_is_refused(
+    script: str, called: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, shown, _ = called(script, "--help")
+    assert code == 0
     assert "JSON object" in " ".join(shown.split())
     assert "--quick" in shown
-    refused = subprocess.run([*command, "--device", "tpu"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "--device tpu is not one of auto, cpu, cuda" in refused.stderr
-    assert refused.stdout == ""
+    code, shown, said = called(script, "--device", "tpu")
+    assert (code, shown) == (2, "")
+    assert "--device tpu is not one of auto, cpu, cuda" in said
 
 
 def test_rounds_become_a_median_with_its_spread(scripts: None) -> None:

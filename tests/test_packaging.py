@@ -101,8 +101,8 @@ def slim(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
         run(uv, "venv", "-q", "--python", sys.executable, env)
         run(uv, "pip", "install", "-q", "--python", env / "bin/python", *wanted)
     else:
-        run(sys.executable, "-m", "venv", env)
-        run(env / "bin/python", "-m", "pip", "install", "-q", *wanted)
+        run(sys.executable, "-m", "venv", "--without-pip", env)
+        run(sys.executable, "-m", "pip", "--python", env / "bin/python", "install", "-q", *wanted)
     return env
 
 
