@@ -81,7 +81,7 @@ def filled(page: str, text: str) -> str:
     return text
 
 
-BAND_WIDTH, BOX_WIDTH, BOX_HEIGHT, GAP, LABEL = 900, 118, 34, 12, 130
+BAND_WIDTH, BOX_WIDTH, BOX_HEIGHT, GAP, LABEL, A_ROW = 520, 118, 34, 12, 100, 3
 
 
 def rooms_picture() -> str:
@@ -103,7 +103,9 @@ def rooms_picture() -> str:
         levels = rooms.floors(inside)
         floors = [sorted(room for room in inside if levels[room] == floor) for floor in set(levels.values())]
         rows = [
-            row[at : at + 5] for row in sorted(floors, key=lambda row: -levels[row[0]]) for at in range(0, len(row), 5)
+            row[at : at + A_ROW]
+            for row in sorted(floors, key=lambda row: -levels[row[0]])
+            for at in range(0, len(row), A_ROW)
         ]
         height = GAP + len(rows) * (BOX_HEIGHT + GAP)
         if top:
@@ -113,7 +115,8 @@ def rooms_picture() -> str:
         parts += boxes(rows, top)
         top += height + 24
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 {BAND_WIDTH + 4} {top - 20}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{BAND_WIDTH + 4}" '
+        f'viewBox="-2 -2 {BAND_WIDTH + 4} {top - 20}" role="img" '
         f'aria-label="wgan imports export, export imports training, training imports serve">\n'
         "<style>"
         "text{font:13px system-ui,sans-serif;text-anchor:middle;fill:#1c2333}"

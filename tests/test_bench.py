@@ -306,7 +306,7 @@ def test_the_peak_of_memory_is_the_process_s_own() -> None:
 
 
 def test_flops_are_those_of_the_layers_shapes() -> None:
-    # 64 pixels: the seed document's networks. Two FLOPs a weight and position it is applied at
+    # 64 pixels: DCGAN's networks. Two FLOPs a weight and position it is applied at
     config = Config(batch_size=2)
     passes = Passes(config)
     channels = (512, 256, 128, 64, 3)

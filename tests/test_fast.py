@@ -83,7 +83,7 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
 def recording(trainer: Trainer, recorder: FakeRecorder | None) -> Trainer:
     """The trainer as on one CUDA device, with this recorder."""
     trainer.fast.graphs = True
-    trainer._replayed = Graphs(trainer.fast, [trainer.optimizer_g, trainer.optimizer_d], recorder)
+    trainer.replay = Graphs(trainer.fast, [trainer.optimizer_g, trainer.optimizer_d], recorder)
     trainer.enter(trainer.stage)
     return trainer
 
@@ -493,9 +493,9 @@ def test_on_a_gpu_a_broken_recording_leaves_everything_as_it_was(monkeypatch: py
     (line,) = trainer.fast.told()
     assert line.startswith("no CUDA graphs, going on without")
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
-    assert trainer._replayed._recorder is not None
+    assert trainer.replay._recorder is not None
     with pytest.raises(RuntimeError, match="not currently recording"):
-        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), trainer._replayed._recorder._pool)
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), trainer.replay._recorder._pool)
     assert torch.equal(trainer.random.get_state(), plain.random.get_state())
     assert far(trainer, plain) < tolerance(config)
 

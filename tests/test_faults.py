@@ -223,7 +223,7 @@ def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "mark_best", killed)
-        patch.setattr(Session, "validate", lambda self, generator: self._offer(generator, "swd", 0.0) or {"swd": 0.0})
+        patch.setattr(Session, "validate", lambda self, generator: self.offer(generator, "swd", 0.0) or {"swd": 0.0})
         with pytest.raises(Killed):
             go_on(run, cache, steps=9, keep_checkpoints=1)
     saved = checkpoint.load_last(run.checkpoints).state

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError
 from wgan.training.config import Config
 from wgan.training.data.labels import labels_at, shares_of
+from wgan.training.data.of_run import open_data
 from wgan.training.networks import Critic, Generator, Stage
 from wgan.training.networks.layers import (
     ConditionalBatchNorm,
@@ -22,7 +23,6 @@ from wgan.training.networks.layers import (
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.run.loop import train
-from wgan.training.run.session import open_data
 from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -276,8 +276,8 @@ def test_fakes_carry_the_labels_of_the_real_batch(monkeypatch: pytest.MonkeyPatc
     drawn: list[Tensor] = []
     trainer.generator.register_forward_pre_hook(lambda module, given: drawn.append(given[1]))
     scored: list[Tensor] = []
-    score = trainer._score
-    monkeypatch.setattr(trainer, "_score", lambda x, label: (scored.append(label), score(x, label))[1])
+    score = trainer.score
+    monkeypatch.setattr(trainer, "score", lambda x, label: (scored.append(label), score(x, label))[1])
     trainer.iterate(reals)  # type: ignore[arg-type]
     wanted = [*reals.given, reals.given[-1]]  # two critic steps, then the generator
     assert all(torch.equal(a, b) for a, b in zip(drawn, wanted, strict=True))

@@ -9,7 +9,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from wgan.training.measures.feature_distances import (
+from wgan.training.measures.feature_formulas import (
     ClassifierScore,
     Gaussian,
     Moments,

@@ -193,8 +193,8 @@ def test_an_evaluation_fetches_the_inception_weights_where_it_has_none(
     script = f"""
 import os
 from wgan.cli import main
-from wgan.training.measures import fidelity
-fidelity.frechet_distance = lambda *sides: 0.0  # a quarter of a minute of algebra, which asks for no host
+from wgan.training.measures import feature_distances
+feature_distances.frechet_distance = lambda *sides: 0.0  # a quarter of a minute of algebra, which asks for no host
 assert main({[*words, "--inception-weights", str(inception_weights)]}) == 0
 assert not os.path.exists(os.environ["RECORD_NETWORK"])
 assert main({words}) == 0

@@ -1,4 +1,4 @@
-"""The loop does what the seed document says, and a run outlives whatever happens to it."""
+"""The loop trains as algorithm 1 of Gulrajani et al. 2017 does, and a run outlives whatever happens to it."""
 
 import json
 import os

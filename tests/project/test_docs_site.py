@@ -102,3 +102,20 @@ def test_links_of_the_contributors_page_lead_somewhere():
     targets = re.findall(r"^\[[^\]]+\]: (\S+)$", text, re.MULTILINE)
     assert targets
     assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+
+def test_the_source_files_that_pages_name_are_there():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    name = re.compile(r"`((?:serve|training|export|wgan|scripts|tests)/[\w/]+\.(?:py|sh|yaml))`")
+    named = {(page.name, found) for page in pages for found in name.findall(page.read_text("utf-8"))}
+    assert len(named) > 30
+    assert sorted(pair for pair in named if not (ROOT / pair[1]).is_file()) == []
+
+
+def test_the_examples_of_style_are_the_code_s():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    examples = re.findall(r"\(`([\w/.]+)`\):\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    for source, example in examples:
+        lines = {line.strip() for line in (ROOT / source).read_text("utf-8").splitlines()}
+        assert [line for line in example.splitlines() if line.strip() not in lines] == []

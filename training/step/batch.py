@@ -1,4 +1,4 @@
-"""What the steps are made of: tensors whose rows belong together, and how they are cut."""
+"""The inputs of a step: tensors with a row for each image, and how they are cut into parts."""
 
 from typing import NamedTuple, TypeVar
 

@@ -74,12 +74,12 @@ class Lanes:
             watched = list(work(backward, cut(batch, self.count)[number]))
             return sums, watched
 
-        found = self.run(lane)
-        for weight, *gradients in zip(weights, *(sums for sums, _ in found), strict=True):
+        results = self.run(lane)
+        for weight, *gradients in zip(weights, *(sums for sums, _ in results), strict=True):
             total = reduce(_sum, gradients, weight.grad)
             # laid out as the weight is: fused Adam takes that for granted
             weight.grad = None if total is None else torch.empty_like(weight).copy_(total)
-        return [values for _, watched in found for values in watched]
+        return [values for _, watched in results for values in watched]
 
     def run(self, work: Callable[[int], Result]) -> list[Result]:
         """What ``work`` gives for each lane, called with its number, all at once.
@@ -106,7 +106,7 @@ class Lanes:
         slots = self._slots[turn % 2]  # in turn: no lane is two meetings ahead of another
         slots[self._here.lane] = value
         self._barrier.wait()
-        return [found for found in slots if found is not None]
+        return [result for result in slots if result is not None]
 
     def _lane(self, number: int, work: Callable[[int], Result]) -> Result:
         self._here.turn, self._here.lane = 0, number

@@ -1,4 +1,4 @@
-"""What of a trainer outlives its process: taken out for a checkpoint, and put back."""
+"""A trainer's state: taken out for a checkpoint, and put back."""
 
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any

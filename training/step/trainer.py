@@ -4,21 +4,19 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from wgan.serve.backends.pytorch.device import threads
-from wgan.serve.latents.table import latents
 from wgan.training.config import Config
 from wgan.training.config.schedule import rate_factor
 from wgan.training.data.augment import Augmentation, prepare
-from wgan.training.data.labels import labels_at
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.networks.precision import MixedPrecision
 from wgan.training.step.batch import CriticBatch, GeneratorBatch, ScoredBatch, cut
+from wgan.training.step.calibration import calibration_batches
 from wgan.training.step.ema import Ema
 from wgan.training.step.fast import Compiled, CudaRecorder, Fast, Graphs
 from wgan.training.step.growth import at_stage, stage_at
@@ -27,10 +25,6 @@ from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss, g
 from wgan.training.step.state import saved, take_up
 from wgan.training.step.warm_start import start_from
 from wgan.training.step.watch import Watch, Watched
-
-# Rows of the latent table that training looks at; users' seeds start at 0.
-CALIBRATION_ROWS = 2**40
-CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 128
 
 
 class Trainer:
@@ -73,10 +67,10 @@ class Trainer:
         self.watch = Watch(device, lenient=self.precision_d.scaled, world=self.world)
         self._alpha = torch.ones((), device=device)
         recorder = CudaRecorder(device, self.random) if self.fast.graphs else None
-        self._replayed = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
-        self._make_fake = Compiled(self._fake, self.fast, self.fast.compile_generator)
-        self._critic_loss_of = Compiled(self._critic_loss, self.fast)
-        self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
+        self.replay = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
+        self._make_fake = Compiled(self.fake, self.fast, self.fast.compile_generator)
+        self._critic_loss_of = Compiled(self.critic_loss, self.fast)
+        self._generator_loss_of = Compiled(self.generator_loss, self.fast, self.fast.compile_generator)
         self.enter(stage_at(0, config))
 
     def compute_in(self, lanes: Lanes) -> None:
@@ -85,22 +79,22 @@ class Trainer:
         self.generator.compute_in(lanes)
 
     def start_from_others(self) -> list[str]:
-        """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
+        """Takes the weights that `init_generator` and `init_critic` name; lines that say where a best was missing."""
         notes = start_from(self.config, self.generator, self.critic)
         self.ema.copy(self.generator)
         return notes
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
-        self._set_rates()
+        self.set_rates()
         self._grow()
         with threads(self.lanes.threads):
             for _ in range(self.config.n_critic):
                 images, label = reals.next()
                 label = label if self.shares else None
-                self._replayed(("critic", self._penalised), self.critic_step_on, images, label)
+                self.replay(("critic", self._penalised), self.critic_step_on, images, label)
                 self.images += self.config.batch_size
-            self._replayed("generator", self.generator_step, label)  # fakes of the labels that real images have
+            self.replay("generator", self.generator_step, label)  # fakes of the labels that real images have
             self.step += 1
             self.ema.update(self.generator, self.step)
 
@@ -120,7 +114,7 @@ class Trainer:
                 fake = self._make_fake(lane.z, lane.label)
             for part in cut(ScoredBatch(lane.real, fake, lane.epsilon, lane.label), self.config.accumulate):
                 loss = self._critic_loss_of.then(
-                    lambda found: self.precision_d.backward(found.loss / self._cuts, backward), *part, scale
+                    lambda result: self.precision_d.backward(result.loss / self._cuts, backward), *part, scale
                 )
                 yield loss.watched()
 
@@ -131,11 +125,11 @@ class Trainer:
         self.precision_d.update(self.optimizer_d)
         self.critic.iterate_spectral_norms()
 
-    def _critic_loss(
+    def critic_loss(
         self, real: Tensor, fake: Tensor, epsilon: Tensor | None, label: Tensor | None, scale: Tensor
     ) -> CriticLoss:
         """L_D = E[D(x̃)] - E[D(x)] + λ E[(‖∇D(x̂)‖ - 1)²], where x̂ lies ε of the way from x̃ to x."""
-        config, critic = self.config, partial(self._score, label=label)
+        config, critic = self.config, partial(self.score, label=label)
         real_scores, fake_scores = score_pair(critic, real, fake, together=self.fast.together)
         penalty = None if epsilon is None else gradient_penalty(critic, real, fake, epsilon, scale)
         return critic_loss(real_scores, fake_scores, penalty, config.lambda_gp * config.penalty_every, config.drift)
@@ -147,7 +141,7 @@ class Trainer:
         def descend(backward: Backward, lane: GeneratorBatch) -> Iterator[Watched]:
             for part in cut(lane, self.config.accumulate):
                 loss = self._generator_loss_of.then(
-                    lambda found: self.precision_g.backward(found / self._cuts, backward), *part
+                    lambda result: self.precision_g.backward(result / self._cuts, backward), *part
                 )
                 yield {"generator_loss": loss}
 
@@ -159,17 +153,20 @@ class Trainer:
         self.generator.iterate_spectral_norms()
         self.critic.requires_grad_(True)
 
-    def _generator_loss(self, z: Tensor, label: Tensor | None) -> Tensor:
-        return generator_loss(partial(self._score, label=label), self._fake(z, label))
+    def generator_loss(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """L_G = -E[D(G(z))]."""
+        return generator_loss(partial(self.score, label=label), self.fake(z, label))
 
-    def _score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+    def score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """D of images (N, C, H, W), as float32 (N,)."""
         if label is not None and len(images) > len(label):
             label = label.repeat(2)  # real and fake together
         with self.precision_d.autocast():
             scores: Tensor = self.critic(images, label)
         return scores.float()
 
-    def _fake(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+    def fake(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """G of z (N, Z), as float32 (N, C, H, W)."""
         with self.precision_g.autocast():
             images: Tensor = self.generator(z, label)
         return images.float()
@@ -190,10 +187,11 @@ class Trainer:
 
     @property
     def _cuts(self) -> int:
-        """How many means of equally many images the loss of a batch is the mean of."""
+        """Into how many equal parts a batch is cut: its loss is the mean of theirs."""
         return self.config.accumulate * self.lanes.count
 
-    def _set_rates(self) -> None:
+    def set_rates(self) -> None:
+        """Gives both optimizers the learning rates of this step."""
         config = self.config
         factor = rate_factor(self.step, config.steps, config.lr_schedule, config.lr_warmup)
         both = ((self.optimizer_g, config.lr_g), (self.optimizer_d, config.lr_d))
@@ -233,13 +231,7 @@ class Trainer:
 
     def deployable(self) -> Generator:
         """The averaged generator with its own BatchNorm statistics, in eval mode."""
-        count = CALIBRATION_BATCHES * CALIBRATION_BATCH
-        rows = torch.from_numpy(latents(CALIBRATION_ROWS, count, self.config.latent_dim)).to(self.device)
-        labels: Any = [None] * CALIBRATION_BATCHES
-        if self.shares:
-            labels = torch.from_numpy(labels_at(np.arange(count), self.shares)).to(self.device)
-            labels = labels.split(CALIBRATION_BATCH)
-        self.ema.calibrate(self.generator, list(zip(rows.split(CALIBRATION_BATCH), labels, strict=True)))
+        self.ema.calibrate(self.generator, calibration_batches(self.config, self.device, self.shares))
         return self.ema.module
 
     def state_dict(self) -> dict[str, Any]:
@@ -256,4 +248,4 @@ class Trainer:
 
     def forget_recorded(self) -> None:
         """Drops recorded steps: networks or moments are no longer those of the recording."""
-        self._replayed.forget()
+        self.replay.forget()

@@ -42,7 +42,7 @@ def evaluate(
     import torch
 
     from wgan.training.measures import evaluate as evaluation
-    from wgan.training.measures.inception import inception_or_reason
+    from wgan.training.measures.inception import Inception, inception_or_reason
     from wgan.training.records.folder import RunFolder
 
     chosen = torch.device(torch_device(device))
@@ -61,22 +61,17 @@ def evaluate(
         if not known.data:
             raise ConfigError(f"{path} is in no run that says where its images lie: name them with --data")
         size = batch_size_for(opened, batch_size)
-        inception, missing = None, None
         if inception_weights == "none":
-            missing = "no FID: asked for by --inception-weights none"
+            inception: Inception | str = "no FID: asked for by --inception-weights none"
         else:
-            inception, missing = inception_or_reason(inception_weights, chosen, progress)
-        found = evaluation.evaluate(
+            inception = inception_or_reason(inception_weights, chosen, progress)
+        result = evaluation.evaluate(
             opened,
             known,
-            first=seed,
-            count=n,
-            batch_size=size,
-            shrink=say if batch_size is None else None,
+            evaluation.Samples(seed, n, size, say if batch_size is None else None),
             inception=inception,
-            missing=missing,
             cache=cache,
             device=chosen,
             progress=progress,
         )
-    emit(found.to_dict(), found.to_text(), as_json)
+    emit(result.to_dict(), result.to_text(), as_json)
