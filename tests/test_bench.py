@@ -306,7 +306,7 @@ def test_a_process_that_dies_says_how(here: Path, monkeypatch: pytest.MonkeyPatc
         run_apart("dies", [])
     with pytest.raises(BackendError, match="ended with 1: RuntimeError: out of luck"):
         run_apart("fails", [])
-    with pytest.raises(BackendError, match="no end after 1 s"):
+    with pytest.raises(BackendError, match="not done after 1 s"):
         run_apart("hangs", [], patience=1)
 
 

@@ -155,7 +155,7 @@ def test_shards_that_nothing_vouches_for_are_refused(tmp_path):
 @pytest.mark.parametrize("text", ["{}", "[", "null", '{"name": "mine"}'])
 def test_another_programs_json_is_not_overwritten(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(OutputError, match="not about shards"):
+    with pytest.raises(OutputError, match="does not describe shards"):
         make(tmp_path / "a.npy")
     assert contents(tmp_path) == {"a.json": text.encode()}
 

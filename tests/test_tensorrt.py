@@ -213,7 +213,7 @@ def test_tensorrt_without_a_gpu_names_what_builds_without(
     like_tensorrt: LikeTensorrt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: None)
-    with pytest.raises(BackendUnavailable, match=r"builds on the GPU it is for .*pip install 'wgan\[trt-rtx\]'"):
+    with pytest.raises(BackendUnavailable, match=r"builds an engine on the GPU .*pip install 'wgan\[trt-rtx\]'"):
         build_engine(b"", "fp32", 8, 8)
 
 

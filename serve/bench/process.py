@@ -25,7 +25,7 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
     except subprocess.TimeoutExpired:
-        raise BackendError(f"no end after {patience:.0f} s") from None
+        raise BackendError(f"not done after {patience:.0f} s") from None
     try:
         result = parse_json(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

@@ -134,7 +134,7 @@ class ShardSet:
         except ValueError:
             manifest = None
         if not isinstance(manifest, dict) or "wgan_shards" not in manifest:
-            raise OutputError(f"{self.manifest} is there and is not about shards of wgan: choose another --out")
+            raise OutputError(f"{self.manifest} is there and does not describe shards of wgan: choose another --out")
         return manifest
 
     def has(self, shard: Shard) -> bool:

@@ -57,7 +57,7 @@ class Request:
         if self.truncation is None and self.truncation_kind is not None:
             raise ConfigError(f"--truncation-kind {self.truncation_kind} needs --truncation T")
         if self.shard is not None and self.shard_size is None:
-            raise ConfigError(f"--shard {self.shard} deals out whole shards: say how large with --shard-size S")
+            raise ConfigError(f"--shard {self.shard} needs --shard-size S, the number of images in a shard")
         if self.shard_size is not None and self.shard_size < 1:
             raise ConfigError(f"--shard-size {self.shard_size} is not at least 1")
         # what these refuse, they refuse now

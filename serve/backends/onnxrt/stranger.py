@@ -43,7 +43,7 @@ class Stranger(OnnxBackend):
             self._input, batch, latent_dim = self._look_at_input()
             self._output = self._look_at_output()
         except UnicodeDecodeError:
-            raise self._refused("names its tensors in no text") from None
+            raise self._refused("has tensor names that are not text") from None
         # a file that fixes its batch runs that batch alone: smaller ones are filled up to it
         self.steady_batch = batch or 1
         image, low, high = self._look_at_images(latents(0, batch or TRIAL, latent_dim))

@@ -169,7 +169,8 @@ def _targets(api: Any, options: BuildOptions, gpu: Gpu | None) -> tuple[str, ...
     if not builds_for_absent_gpus(api):
         if gpu is None:
             raise BackendUnavailable(
-                "TensorRT builds on the GPU it is for and this machine shows none; TensorRT-RTX builds without",
+                "TensorRT builds an engine on the GPU that is to run it, and this machine shows none; "
+                "TensorRT-RTX needs none",
                 extra="trt-rtx",
             )
         return (gpu.compute_capability,)
