@@ -303,10 +303,10 @@ def test_the_document_s_own_figures_come_out_for_the_document_s_settings() -> No
     assert found["blurry"].endswith("a new run with depth=2 base_channels=128 attention=32")
 
 
-def test_the_readme_s_table_has_every_rule_and_its_settings() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+def test_the_documents_table_has_every_rule_and_its_settings() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "watching.md").read_text("utf-8")
     for rule, text in remedies(Config()):
-        (row,) = re.findall(rf"^\| `{rule}` \|.*$", readme, re.MULTILINE)
+        (row,) = re.findall(rf"^\| `{rule}` \|.*$", page, re.MULTILINE)
         assert all(f"`{name}`" in row for name in re.findall(r"(\w+)=", text)), rule
 
 

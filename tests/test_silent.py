@@ -207,5 +207,5 @@ assert main({words}) == 0
 
     host = urlsplit(URL_INCEPTION_V3).hostname
     assert (found.asked, found.left) == ({f"name {host}"}, [])
-    readme = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
-    assert f"downloaded once, from {host}," in " ".join(readme.split())
+    page = Path(__file__).parents[1].joinpath("docs", "evaluate.md").read_text("utf-8")
+    assert f"downloaded once, from {host}," in " ".join(page.split())
