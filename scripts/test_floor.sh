@@ -44,4 +44,4 @@ fi
 
 # The quickstart makes an environment of its own, of the versions in constraints.txt.
 exec "$python" -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
-  --deselect tests/test_scripts.py::test_quickstart_ends_with_a_report "$@"
+  --deselect tests/project/test_scripts.py::test_quickstart_ends_with_a_report "$@"

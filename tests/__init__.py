@@ -1,6 +1,7 @@
 """The suite. Its processes wait for each other as those of the commands do, and share the cores."""
 
 import os
+from pathlib import Path
 
 from wgan.serve.machine.cores import spin_briefly, usable_cores
 
@@ -14,6 +15,8 @@ def share_cores() -> None:
     if workers > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
 
+
+ROOT = Path(__file__).parents[1]  # of the checkout
 
 spin_briefly()
 share_cores()

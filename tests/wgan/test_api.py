@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import wgan
+from tests import ROOT
 from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.generator import Images
 
-ROOT = Path(__file__).parents[2]
 TINY = {"image_size": 32, "base_channels": 4, "latent_dim": 8, "faces_count": 64, "batch_size": 8, "n_critic": 1,
         "validate_images": 32}  # fmt: skip
 
@@ -177,7 +177,7 @@ def test_the_errors_are_those_of_the_command_line(run: Path, tmp_path: Path):
 
 
 def test_what_does_not_match_is_refused_and_what_was_not_measured_is_a_warning(run: Path):
-    from tests.test_cli import without_metadata
+    from tests.wgan.test_cli import without_metadata
     from wgan.serve.artifacts import artifact
 
     path = run / "export" / "generator.onnx"
@@ -192,7 +192,7 @@ def test_what_does_not_match_is_refused_and_what_was_not_measured_is_a_warning(r
 
 
 def test_a_file_of_another_program_is_loaded_with_a_warning(run: Path, tmp_path: Path):
-    from tests.test_cli import without_metadata
+    from tests.wgan.test_cli import without_metadata
 
     stranger = tmp_path / "stranger.onnx"
     stranger.write_bytes(without_metadata((run / "export" / "generator.onnx").read_bytes()))

@@ -1,0 +1,291 @@
+"""Every kind of output holds the right images under the right seeds, whole or not at all."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fakes.full_disk import disk_full_after
+from wgan.serve.base.errors import OutputError
+from wgan.serve.base.pipeline import Pipeline
+from wgan.serve.outputs.open import open_output
+from wgan.serve.outputs.pixels import grid
+
+TEXT = {"model": "ab" * 32}
+KINDS = ["folder", "page.png", "a.npy", "a.npz", "a.tar"]
+
+
+def noise(count, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 10, channels), dtype=np.uint8)
+
+
+def save(path, images, first=0, batch=7, labels=None):
+    with open_output(path, count=len(images), first=first, text=TEXT) as output:
+        buffer = np.empty_like(images[:batch])  # reused, as a backend would
+        for i in range(0, len(images), batch):
+            part = buffer[: len(images[i : i + batch])]
+            part[:] = images[i : i + batch]
+            output.write(first + i, part, None if labels is None else labels[i : i + batch])
+            buffer[:] = 0
+
+
+def decode(source):
+    with Image.open(source) as image:
+        return np.asarray(image), image.info
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_folder_holds_a_png_for_each_seed_and_a_page(tmp_path):
+    images = noise(70)
+    save(tmp_path / "out", images, first=999_998)
+    seeds = range(999_998, 1_000_068)
+    assert names(tmp_path / "out") == sorted(["grid.png", *(f"seed-{s:06d}.png" for s in seeds)])
+    for seed, image in zip(seeds, images, strict=True):
+        pixels, info = decode(tmp_path / "out" / f"seed-{seed:06d}.png")
+        assert np.array_equal(pixels, image)
+        assert info == {**TEXT, "seed": str(seed)}
+    pixels, info = decode(tmp_path / "out" / "grid.png")
+    assert np.array_equal(pixels, grid(images[:64]))
+    assert info == {**TEXT, "seeds": "999998..1000061"}
+
+
+def test_a_folder_keeps_what_it_had(tmp_path):
+    (tmp_path / "seed-000009.png").write_bytes(b"earlier")
+    save(tmp_path, noise(3))
+    assert names(tmp_path) == ["grid.png", *(f"seed-00000{i}.png" for i in (0, 1, 2, 9))]
+
+
+def test_a_png_is_one_page_of_all_images(tmp_path):
+    images = noise(70, channels=1)
+    save(tmp_path / "page.PNG", images, first=5)
+    pixels, info = decode(tmp_path / "page.PNG")
+    assert np.array_equal(pixels, grid(images)[:, :, 0])
+    assert info == {**TEXT, "seeds": "5..74"}
+
+
+def test_npy_is_the_array(tmp_path):
+    images = noise(20)
+    save(tmp_path / "a.npy", images)
+    loaded = np.load(tmp_path / "a.npy", mmap_mode="r")
+    assert loaded.dtype == np.uint8
+    assert np.array_equal(loaded, images)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_npz_holds_images_seeds_and_labels(tmp_path, labelled):
+    images, labels = noise(20), np.arange(20) % 8
+    save(tmp_path / "a.npz", images, first=30, labels=labels if labelled else None)
+    with np.load(tmp_path / "a.npz") as loaded:
+        assert sorted(loaded) == (["images", "labels", "seeds"] if labelled else ["images", "seeds"])
+        assert np.array_equal(loaded["images"], images)
+        assert np.array_equal(loaded["seeds"], np.arange(30, 50))
+        if labelled:
+            assert np.array_equal(loaded["labels"], labels)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_tar_is_a_webdataset_in_order(tmp_path, labelled):
+    images, labels = noise(40), np.arange(40) % 8
+    save(tmp_path / "a.tar", images, first=3, labels=labels if labelled else None)
+    with tarfile.open(tmp_path / "a.tar", "r:") as archive:
+        members = archive.getmembers()
+        assert [m.name for m in members] == [f"seed-{s:06d}.{e}" for s in range(3, 43) for e in ("png", "json")]
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+        contents = [archive.extractfile(m).read() for m in members]
+    for i, (png, facts) in enumerate(zip(contents[::2], contents[1::2], strict=True)):
+        assert np.array_equal(decode(io.BytesIO(png))[0], images[i])
+        assert json.loads(facts) == {"seed": 3 + i} | ({"label": int(labels[i])} if labelled else {})
+    assert (tmp_path / "a.tar").stat().st_size % tarfile.RECORDSIZE == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bytes_do_not_depend_on_the_batches_or_the_day(tmp_path, kind):
+    def contents(path):
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return [f.read_bytes() for f in files]
+
+    for folder, batch in (("x", 7), ("y", 50)):
+        save(tmp_path / folder / kind, noise(50), batch=batch)
+    assert contents(tmp_path / "x" / kind) == contents(tmp_path / "y" / kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_view_is_written_like_its_copy(tmp_path, kind):
+    images = noise(6)[::-1, :, ::2]
+    for name, batch in (("x", images), ("y", images.copy())):
+        with open_output(tmp_path / name / kind, count=6, first=0, text=TEXT) as output:
+            output.write(0, batch)
+    x, y = tmp_path / "x" / kind, tmp_path / "y" / kind
+    for a, b in [(x / n, y / n) for n in names(x)] if x.is_dir() else [(x, y)]:
+        assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_existing_result_is_replaced(tmp_path, kind):
+    save(tmp_path / kind, noise(5))
+    save(tmp_path / kind, noise(4)[::-1])
+    assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".tmp")]
+    if kind == "a.npy":
+        assert np.array_equal(np.load(tmp_path / kind), noise(4)[::-1])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupted_run_leaves_nothing_half_written(tmp_path, kind, error):
+    images = noise(100)
+    path = tmp_path / kind
+
+    def run():
+        with open_output(path, count=100, first=0, text=TEXT) as output:
+            output.write(0, images[:60])
+            raise error
+
+    with pytest.raises(error):
+        run()
+    if kind == "folder":
+        whole = names(path)
+        assert "grid.png" not in whole
+        assert all(decode(path / name)[0].shape == (8, 10, 3) for name in whole)
+    else:
+        assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk_is_one_line_and_leaves_no_part(tmp_path, kind):
+    images = np.random.default_rng(0).integers(0, 256, (30, 40, 40, 3), dtype=np.uint8)
+    limit = 2000 if kind == "folder" else 20_000
+    with pytest.raises(OutputError, match="free some space") as caught, disk_full_after(limit):
+        save(tmp_path / kind, images)
+    assert "\n" not in str(caught.value)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_where_a_folder_is_needed_is_refused_before_anything_is_made(tmp_path, kind):
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="cannot write"):
+        open_output(tmp_path / "file" / kind, count=1, first=0, text=TEXT)
+    with pytest.raises(OutputError, match="it is a file"):
+        open_output(tmp_path / "file", count=1, first=0, text=TEXT)
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="writes where nobody can")
+def test_a_folder_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    for folder in (Path("/proc/x"), Path("/proc")):
+        with pytest.raises(OutputError) as caught:
+            open_output(folder, count=1, first=0, text=TEXT)
+        assert str(caught.value).startswith(f"cannot write {folder}: ")
+    (tmp_path / "a" / "grid.png").mkdir(parents=True)
+    with pytest.raises(OutputError, match="a/grid.png: Is a directory"):
+        open_output(tmp_path / "a", count=1, first=0, text=TEXT)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tar.gz", "a.PDF"])
+def test_an_unknown_ending_names_the_known_ones(tmp_path, name):
+    with pytest.raises(OutputError, match=r"a folder, \.png, \.npy, \.npz or \.tar"):
+        open_output(tmp_path / name, count=1, first=0, text=TEXT)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["plain", "step-0.5", "made.d"])
+def test_names_that_are_folders(tmp_path, name):
+    (tmp_path / "made.d").mkdir()
+    save(tmp_path / name, noise(1))
+    assert (tmp_path / name / "seed-000000.png").is_file()
+
+
+def test_a_page_of_too_many_images_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="at most 4096"):
+        open_output(tmp_path / "a.png", count=4097, first=0, text=TEXT)
+
+
+def test_nothing_to_write_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="at least 1"):
+        open_output(tmp_path / "a.npy", count=0, first=0, text=TEXT)
+
+
+@pytest.mark.parametrize("first", [1, -1, 5])
+def test_images_out_of_order_are_a_mistake_of_the_caller(tmp_path, first):
+    output = open_output(tmp_path / "a.npy", count=4, first=0, text=TEXT)
+    with pytest.raises(ValueError, match="out of order"), output:
+        output.write(first, noise(1))
+    assert names(tmp_path) == []
+
+
+def test_too_few_images_are_not_passed_off_as_the_result(tmp_path):
+    with (
+        pytest.raises(ValueError, match="3 of 4"),
+        open_output(tmp_path / "a.npy", count=4, first=0, text=TEXT) as output,
+    ):
+        output.write(0, noise(3))
+    assert names(tmp_path) == []
+
+
+def test_a_pipeline_keeps_order_and_holds_few():
+    pipeline = Pipeline(threads=3)
+
+    def work(i):
+        time.sleep(0.002 * (i % 3))
+        return i
+
+    done = []
+    for i in range(60):
+        done.extend(pipeline.put(lambda i=i: work(i)))
+        assert i + 1 - len(done) <= 12
+    done.extend(pipeline.finish())
+    assert done == list(range(60))
+
+
+def test_an_error_in_a_pipeline_comes_out_in_its_turn():
+    pipeline = Pipeline(threads=2)
+    list(pipeline.put(lambda: 1))
+    list(pipeline.put(lambda: 1 // 0))
+    with pytest.raises(ZeroDivisionError):
+        list(pipeline.finish())
+    pipeline.stop()
+
+
+INTERRUPTED = """
+import random, signal, sys, time
+from wgan.serve.base.pipeline import Pipeline
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+draw, interrupted = random.Random(0), 0
+for _ in range(int(sys.argv[1])):
+    pipeline = Pipeline(threads=2)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 2e-3))
+        while True:
+            for _ in pipeline.put(lambda: sum(range(50))):
+                pass
+    except KeyboardInterrupt:
+        interrupted += 1
+    except RuntimeError as error:
+        # what Python's own Condition makes of one that comes while it takes its lock again, in Thread.start
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        interrupted += 1
+    finally:
+        pipeline.stop()
+print(interrupted)
+"""
+
+
+def test_ctrl_c_at_any_moment_leaves_a_pipeline_that_ends():
+    command = [sys.executable, "-c", INTERRUPTED, "1000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "1000\n", done.stderr
