@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,70 +93,17 @@ def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[st
     Raises:
         WganError: as the steps raise it.
     """
-    with ExitStack() as held:
-        held.enter_context(own(path, say))
-        return _run(path, changes, device, say, held)
-
-
-def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], None], held: ExitStack) -> Demo:
     began = time.monotonic()
-    timings: dict[str, float] = {}
-    tell = _once(say)
-    where = torch.device(torch_device(device))
-    tell(why_cpu(device))
-    wanted = config.from_dict(changes, base=config.load(PRESET))
-    started = runs.RunFolder(path).config.is_file()
-    folder, wanted = runs.reopen(path, changes) if started else (runs.begin(path), wanted)
-    if not _trained(folder, wanted):
-        result = train(folder, wanted, device=where, cache=path.parent / ".cache", resume=started)
-        timings["training"] = result.seconds
-        if not result.finished:
+    with own(path, say):
+        tour = _Tour(path, device, _once(say))
+        if not tour.train(changes):
             return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began)
-    target = path / "export"
-    held.enter_context(own(target, say, patience=FOREVER))
-    generator = load_generator(checkpoint.find(path, "last", say))
-
-    mark = time.monotonic()
-    made: list[Path] = []  # others in the folder may be of an earlier generator
-    for kind in EXPORTERS:
-        try:
-            for exported in exporter.export(generator, target, [kind], device=device):
-                say(f"wrote {exported.path}")
-                tell(exported.notice)
-                made.append(exported.path)
-        except (BackendUnavailable, ExportError) as error:
-            if kind != "trt" or isinstance(error, ParityError):
-                raise
-            say(f"no engine: {error}")
-    timings["export, measured"] = time.monotonic() - mark
-
-    mark = time.monotonic()
-    artifacts = [verify_file(file, device=device, required=False) for file in made]
-    timings["verify"] = time.monotonic() - mark
-
-    mark = time.monotonic()
-    speeds = []
-    for file in [
-        target / exporter.REFERENCE,
-        *(entry.path for entry in artifacts if entry.passed is not None),
-    ]:
-        with open_backend(file, device=device) as backend:
-            speeds.append(measure_speed(backend, BATCH))
-    timings["measuring speed"] = time.monotonic() - mark
-
-    mark = time.monotonic()
-    with open_backend(target / file_name("onnx", "fp32"), device=device) as backend:
-        text = {"model": backend.digest}
-        with open_output(path / "generated", count=BATCH, first=0, text=text) as output:
-            for first, images, _ in sample(backend, 0, BATCH, BATCH):
-                output.write(first, images)
-    timings["sampling 64 images"] = time.monotonic() - mark
-
-    validations = [entry for entry in read(folder.metrics) if entry["kind"] == "validation"]
-    atomic_write(path / "sampling.json", json.dumps({"rows": speeds}).encode())
-    before = read_json(folder.timings)
-    atomic_write(folder.timings, json.dumps({**before, **timings}).encode())
-    report = write_report(path)
+        with own(tour.target, say, patience=FOREVER):
+            artifacts = tour.verify(tour.export())
+            speeds = tour.measure_speeds(artifacts)
+            tour.sample()
+            report = tour.write_report(speeds)
+    validations = [entry for entry in read(tour.folder.metrics) if entry["kind"] == "validation"]
     return Demo(
         report=report,
         finished=True,
@@ -168,8 +115,81 @@ def _run(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], 
     )
 
 
-def _trained(folder: runs.RunFolder, wanted: config.Config) -> bool:
-    return checkpoint.step_path(folder.checkpoints, wanted.steps).is_file()
+class _Tour:
+    """The stages of the demo, one after the other, in a folder that the caller owns; `timings` has their seconds."""
+
+    def __init__(self, path: Path, device: str, tell: Callable[[str | None], None]):
+        self.folder = runs.RunFolder(path)
+        self.target = path / "export"
+        self.timings: dict[str, float] = {}
+        self._device, self._tell = device, tell
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.timings[name] = time.monotonic() - began
+
+    def train(self, changes: dict[str, Any]) -> bool:
+        """Trains, or goes on, unless all steps are done. Returns whether they are."""
+        where = torch.device(torch_device(self._device))
+        self._tell(why_cpu(self._device))
+        wanted = config.from_dict(changes, base=config.load(PRESET))
+        path, started = self.folder.path, self.folder.config.is_file()
+        folder, wanted = runs.reopen(path, changes) if started else (runs.begin(path), wanted)
+        if checkpoint.step_path(folder.checkpoints, wanted.steps).is_file():
+            return True
+        result = train(folder, wanted, device=where, cache=path.parent / ".cache", resume=started)
+        self.timings["training"] = result.seconds
+        return result.finished
+
+    def export(self) -> list[Path]:
+        """Every format that can be built here; others in the folder may be of an earlier generator."""
+        generator = load_generator(checkpoint.find(self.folder.path, "last", self._tell))
+        made: list[Path] = []
+        with self._stage("export, measured"):
+            for kind in EXPORTERS:
+                try:
+                    for exported in exporter.export(generator, self.target, [kind], device=self._device):
+                        self._tell(f"wrote {exported.path}")
+                        self._tell(exported.notice)
+                        made.append(exported.path)
+                except (BackendUnavailable, ExportError) as error:
+                    if kind != "trt" or isinstance(error, ParityError):
+                        raise
+                    self._tell(f"no engine: {error}")
+        return made
+
+    def verify(self, made: list[Path]) -> list[exporter.Exported]:
+        """What is measured of each as any user would open it."""
+        with self._stage("verify"):
+            return [verify_file(file, device=self._device, required=False) for file in made]
+
+    def measure_speeds(self, artifacts: list[exporter.Exported]) -> list[dict[str, Any]]:
+        """Of PyTorch, and of each artifact that runs here."""
+        speeds = []
+        files = (self.target / exporter.REFERENCE, *(entry.path for entry in artifacts if entry.passed is not None))
+        with self._stage("measuring speed"):
+            for file in files:
+                with open_backend(file, device=self._device) as backend:
+                    speeds.append(measure_speed(backend, BATCH))
+        return speeds
+
+    def sample(self) -> None:
+        """64 images by the ONNX file, into generated/."""
+        onnx = self.target / file_name("onnx", "fp32")
+        with self._stage("sampling 64 images"), open_backend(onnx, device=self._device) as backend:
+            text = {"model": backend.digest}
+            with open_output(self.folder.path / "generated", count=BATCH, first=0, text=text) as output:
+                for first, images, _ in sample(backend, 0, BATCH, BATCH):
+                    output.write(first, images)
+
+    def write_report(self, speeds: list[dict[str, Any]]) -> Path:
+        """The page, with all of it."""
+        atomic_write(self.folder.path / "sampling.json", json.dumps({"rows": speeds}).encode())
+        before = read_json(self.folder.timings)
+        atomic_write(self.folder.timings, json.dumps({**before, **self.timings}).encode())
+        return write_report(self.folder.path)
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str | None], None]:

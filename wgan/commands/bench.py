@@ -51,12 +51,7 @@ def bench(
     from wgan.serve.bench.text import to_text
 
     check_device(device)
-    if not 0 < seconds <= 3600:
-        raise ConfigError(f"--seconds {seconds:g} is outside its range, up to 3600")
-    if at_least is not None and not at_least > 0:
-        raise ConfigError(f"--at-least {at_least:g} is not more than 0")
-    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--out {out} is not the name of an .html file")
+    _check(seconds, at_least, out)
     sizes, subjects = _sizes(batch_sizes), _subjects(_files(model, run, backends), precision, provider)
     peaks = Peaks(__name__)
     with counter(quiet=0.0) as progress:
@@ -73,6 +68,16 @@ def bench(
         for path, rate in slow.items():
             say(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
         raise typer.Exit(1)
+
+
+def _check(seconds: float, at_least: float | None, out: Path) -> None:
+    """Refuses options out of their range. Raises ConfigError."""
+    if not 0 < seconds <= 3600:
+        raise ConfigError(f"--seconds {seconds:g} is outside its range, up to 3600")
+    if at_least is not None and not at_least > 0:
+        raise ConfigError(f"--at-least {at_least:g} is not more than 0")
+    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--out {out} is not the name of an .html file")
 
 
 def _sizes(text: str) -> list[int]:

@@ -1,7 +1,7 @@
 """`wgan eval`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,14 @@ from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.models import find_model, need_training, open_model, unproven
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
+
+if TYPE_CHECKING:
+    import torch
+
+    from wgan.serve.backends.base import Backend
+    from wgan.serve.base.progress import Callback
+    from wgan.training.measures.evaluate import Reals
+    from wgan.training.measures.inception import Inception
 
 
 def evaluate(
@@ -28,50 +36,74 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure FID, KID, IS and SWD of an artifact."""
-    from wgan.serve.artifacts.find import ROOT
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.serve.base.progress import counter
     from wgan.serve.sampling.sampler import batch_size_for
 
-    if n < 2:
-        raise ConfigError(f"-n {n} is not at least 2")
-    if not 0 <= seed <= 2**63 - n:
-        raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
+    _check_range(n, seed)
     path, kind = find_model(model, run, backend, device=device)
     need_training()
     import torch
 
-    from wgan.training.measures import evaluate as evaluation
-    from wgan.training.measures.inception import Inception, inception_or_reason
-    from wgan.training.records.folder import RunFolder
+    from wgan.training.measures.evaluate import Samples
+    from wgan.training.measures.evaluate import evaluate as measure
 
     chosen = torch.device(torch_device(device))
-    folder = path.resolve().parent.parent  # of the run, if the artifact lies in its export folder
-    cache = (folder.parent if (folder / "config.yaml").is_file() else ROOT) / ".cache"
     with open_model(path, kind, device) as opened, counter() as progress:
-        say_once([why_cpu(device), opened.notice])
-        doubt = opened.assumes or unproven(path, opened.metadata)
-        if doubt is not None:
-            say(doubt)
-        known = evaluation.trained_on(opened, RunFolder(run or folder))
-        if data is not None:
-            known = evaluation.Reals(data, known.fit, known.seed) if known else evaluation.Reals(data)
-        if known is None:
-            raise ConfigError(f"{path} does not say what it was trained on: name the real images with --data")
-        if not known.data:
-            raise ConfigError(f"{path} is in no run that says where its images lie: name them with --data")
+        say_once([why_cpu(device), opened.notice, opened.assumes or unproven(path, opened.metadata)])
+        reals = _reals(opened, run, data)
         size = batch_size_for(opened, batch_size)
-        if inception_weights == "none":
-            inception: Inception | str = "no FID: asked for by --inception-weights none"
-        else:
-            inception = inception_or_reason(inception_weights, chosen, progress)
-        result = evaluation.evaluate(
+        measured = measure(
             opened,
-            known,
-            evaluation.Samples(seed, n, size, say if batch_size is None else None),
-            inception=inception,
-            cache=cache,
+            reals,
+            Samples(seed, n, size, say if batch_size is None else None),
+            inception=_inception(inception_weights, chosen, progress),
+            cache=_cache(path),
             device=chosen,
             progress=progress,
         )
-    emit(result.to_dict(), result.to_text(), as_json)
+    emit(measured.to_dict(), measured.to_text(), as_json)
+
+
+def _check_range(n: int, seed: int) -> None:
+    if n < 2:
+        raise ConfigError(f"-n {n} is not at least 2")
+    if not 0 <= seed <= 2**63 - n:
+        raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
+
+
+def _run_of(path: Path) -> Path:
+    """The run, if the artifact lies in its export folder."""
+    return path.resolve().parent.parent
+
+
+def _cache(path: Path) -> Path:
+    """Where decoded images are kept: beside the run."""
+    from wgan.serve.artifacts.find import ROOT
+
+    folder = _run_of(path)
+    return (folder.parent if (folder / "config.yaml").is_file() else ROOT) / ".cache"
+
+
+def _reals(opened: "Backend", run: Path | None, data: str | None) -> "Reals":
+    """The real images to compare with: ``data``, or what the artifact was trained on. Raises ConfigError."""
+    from wgan.training.measures.evaluate import Reals, trained_on
+    from wgan.training.records.folder import RunFolder
+
+    known = trained_on(opened, RunFolder(run or _run_of(opened.path)))
+    if data is not None:
+        return Reals(data, known.fit, known.seed) if known else Reals(data)
+    if known is None:
+        raise ConfigError(f"{opened.path} does not say what it was trained on: name the real images with --data")
+    if not known.data:
+        raise ConfigError(f"{opened.path} is in no run that says where its images lie: name them with --data")
+    return known
+
+
+def _inception(weights: str, device: "torch.device", progress: "Callback") -> "Inception | str":
+    """The network that FID, KID and IS need, or why they are not measured."""
+    from wgan.training.measures.inception import inception_or_reason
+
+    if weights == "none":
+        return "no FID: asked for by --inception-weights none"
+    return inception_or_reason(weights, device, progress)

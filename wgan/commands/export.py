@@ -11,6 +11,8 @@ from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
 
 if TYPE_CHECKING:
+    from wgan.export.exporter import Exported
+    from wgan.export.formats.triton import Settings
     from wgan.serve.backends.trt.build import BuildOptions
 
 
@@ -52,8 +54,6 @@ def export(
     need_training()
     from wgan.export import from_run
     from wgan.export.formats import triton
-    from wgan.export.recipe import EXPORTERS
-    from wgan.export.table import parity_table
 
     serving = triton.Settings(triton_backend, triton_device, max_batch)
     serving.check()
@@ -62,24 +62,37 @@ def export(
     choices = {"precision": precision, "output": output, "opset": opset, "max_batch": max_batch, "device": device}
     with own(source.target, say, patience=FOREVER):
         done = []
-        kinds = list(EXPORTERS) if format == "all" else [format]
-        if format == "triton":
-            serving.check_builder()
-            kinds = [triton.FORMATS_OF[triton_backend]]
-        exported = from_run.export_source(
-            source, kinds, say=say, data_name=data_name, engine_options=engine_options, **choices
-        )
-        for artifact in exported:
+        for artifact in from_run.export_source(
+            source, _kinds(format, serving), say=say, data_name=data_name, engine_options=engine_options, **choices
+        ):
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
         from_run.finish(source)
-        result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
-        text = parity_table(done)
-        if format == "triton":
-            (model,) = (triton.write_repository(artifact.path, source.target / "triton", serving) for artifact in done)
-            result["triton"] = {"repository": str(model.parent), "model": model.name}
-            text += f"\nmodel repository: {model.parent} (model {model.name})"
+        model = triton.write_repository(done[0].path, source.target / "triton", serving) if format == "triton" else None
+    _show(done, model, as_json)
+
+
+def _kinds(format: str, serving: "Settings") -> list[str]:
+    """The formats that are written for what `--format` names."""
+    from wgan.export.formats.triton import FORMATS_OF
+    from wgan.export.recipe import EXPORTERS
+
+    if format != "triton":
+        return list(EXPORTERS) if format == "all" else [format]
+    serving.check_builder()
+    return [FORMATS_OF[serving.backend]]
+
+
+def _show(done: "list[Exported]", model: Path | None, as_json: bool) -> None:
+    """The result, with the folder of a model in a Triton repository if there is one."""
+    from wgan.export.table import parity_table
+
+    result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
+    text = parity_table(done)
+    if model is not None:
+        result["triton"] = {"repository": str(model.parent), "model": model.name}
+        text += f"\nmodel repository: {model.parent} (model {model.name})"
     emit(result, text, as_json)
 
 

@@ -84,12 +84,7 @@ def sample(
         say_once(cautions(opened))
         source, shrink = asked.source(opened), say if batch_size is None else None
         sampling = Job(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
-        shards = asked.shards(out, source)
-        if shards is None:
-            sampling.whole(out)
-            made = Made(source.count)
-        else:
-            made = Made(*sampling.shards(shards, asked.part, say), shards)
+        made = _make(asked, sampling, out)
         if opened.notice != before:
             say_once([opened.notice])
     seconds = time.perf_counter() - loaded
@@ -111,6 +106,15 @@ class Made:
     files: int | None = None
     there: int | None = None
     shards: "ShardSet | None" = None
+
+
+def _make(asked: "Request", sampling: "Job", out: Path) -> Made:
+    """Writes the images, or the shards that are not there yet."""
+    shards = asked.shards(out, sampling.source)
+    if shards is not None:
+        return Made(*sampling.shards(shards, asked.part, say), shards)
+    sampling.whole(out)
+    return Made(sampling.source.count)
 
 
 def _result(asked: "Request", sampling: "Job", made: Made) -> dict[str, Any]:
