@@ -1,4 +1,4 @@
-"""`wgan verify`: artifacts measured anew, one or a whole folder of them, whatever is wrong with some."""
+"""`wgan verify`: one artifact, or every artifact of a folder, measured again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from wgan.export import parity
-from wgan.export.exporter import MAX_BATCH, REFERENCE, Exported
+from wgan.export.exporter import REFERENCE, Exported
 from wgan.export.formats.torchscript import names_folders
+from wgan.export.recipe import MAX_BATCH
 from wgan.export.reference.generator import TrainedGenerator, load_generator
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact, list_folder
@@ -107,7 +108,7 @@ def why_not(row: Row) -> str:
 
 
 def _leak(exported: Artifact) -> str | None:
-    """A line where an artifact names folders of the machine that made it, as those of an earlier wgan do."""
+    """A warning where an artifact names folders of the machine that made it, as an earlier wgan's do; else None."""
     source, report = exported.metadata.source, exported.metadata.parity or {}
     reason = str(report.get("reason") or "")
     traced = exported.metadata.format == "torchscript" and names_folders(exported.data)

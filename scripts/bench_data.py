@@ -31,6 +31,7 @@ from PIL import Image
 
 from wgan.training.data import ImageSet, faces, open_images
 from wgan.training.data.augment import OFF, Augmentation, prepare
+from wgan.training.data.decode import Shape
 from wgan.training.data.stream import BatchStream
 
 DISTINCT = 64  # faces drawn: what a JPEG shows changes little of how long it takes
@@ -56,7 +57,7 @@ def caching(folder: Path, cache: Path, image_size: int, rounds: int) -> tuple[Im
     for i in range(rounds):
         for own in spans:
             began = time.perf_counter()
-            images = open_images(str(folder), image_size=image_size, channels=3, fit="crop", cache_dir=cache / f"{i}")
+            images = open_images(str(folder), Shape(image_size, 3, "crop"), cache_dir=cache / f"{i}")
             own.append(time.perf_counter() - began)
     return images, measured(spans[0]), measured(spans[1])
 

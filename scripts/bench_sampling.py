@@ -55,14 +55,15 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.make import make_generator
     from wgan.export import exporter
+    from wgan.export.recipe import EXPORTERS, file_name
 
     generator = make_generator(**changes)
     for precision in ("fp32", "fp16"):
-        for kind in exporter.EXPORTERS:
+        for kind in EXPORTERS:
             try:
                 list(exporter.export(generator, folder, [kind], precision=precision))
             except WganError as error:
-                say(f"bench_sampling: no {exporter.file_name(kind, precision)}: {error}")
+                say(f"bench_sampling: no {file_name(kind, precision)}: {error}")
     return artifacts(folder)
 
 
@@ -83,7 +84,7 @@ def generation(
     peaks, subjects = Peaks(MODULE), [Subject(*file) for file in files]
     with counter(quiet=0.0) as progress:
         rows = list(measure(MODULE, subjects, batches, device=device, seconds=seconds, peak=peaks, progress=progress))
-    return [without_noise(row) for row in rows], peaks.found
+    return [without_noise(row) for row in rows], peaks.rates
 
 
 def without_noise(row: Row) -> Row:

@@ -45,6 +45,7 @@ from wgan.serve.bench.process import peak_memory
 from wgan.training.config import Config
 from wgan.training.data import open_images
 from wgan.training.data.augment import normalise
+from wgan.training.data.decode import Shape
 from wgan.training.data.stream import BatchStream
 from wgan.training.networks import Critic, Generator
 from wgan.training.step.fast import WARMUP
@@ -282,9 +283,7 @@ def sweep(
 
 def track(config: Config, device: torch.device, cache: Path) -> Row:
     """Do bf16's losses follow float32's? Mean absolute differences a step, beside those of another float32 seed."""
-    images = open_images(
-        "faces", image_size=config.image_size, channels=3, fit="crop", cache_dir=cache, count_faces=config.faces_count
-    )
+    images = open_images("faces", Shape(config.image_size, 3, "crop"), cache_dir=cache, count_faces=config.faces_count)
 
     def losses(**changes: Any) -> np.ndarray:
         here = config.replace(**changes)

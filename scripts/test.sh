@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
-# Runs the tests, after setting up what they need: `bash scripts/test.sh [pytest arguments]`.
-# A file of tests at a time on each core, 8 at most; `-n 0` runs them one after another.
+# Runs the tests, after setting up what they need: `bash scripts/test.sh [quick] [pytest arguments]`.
+# quick: those that are not marked slow, for between two edits.
+# A file of tests at a time on each core, 8 at most, those with slow tests first; `-n 0` runs them one after another.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+tier=()
+if [ "${1:-}" = quick ]; then
+  shift
+  tier=(-m "not slow")
+fi
 bash scripts/setup.sh dev
-exec .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 10 \
+  ${tier[@]+"${tier[@]}"} "$@"

@@ -43,5 +43,5 @@ fi
 "$python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 # The quickstart makes an environment of its own, of the versions in constraints.txt.
-exec "$python" -m pytest -n auto --maxprocesses 8 --dist loadfile \
+exec "$python" -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
   --deselect tests/test_scripts.py::test_quickstart_ends_with_a_report "$@"

@@ -4,10 +4,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from torch import Tensor
 
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.training.config import Config
 from wgan.training.networks import Generator, calibrate
+from wgan.training.step.losses import CriticFn, CriticLoss, critic_loss, gradient_penalty, score_pair
 
 
 def make_generator(seed: int = 0, classes: tuple[str, ...] | None = None, **changes: object) -> TrainedGenerator:
@@ -40,3 +42,11 @@ def save_inception_weights(path: Path, seed: int = 0) -> None:
         if name.endswith("conv.weight"):
             torch.nn.init.kaiming_normal_(parameter)
     torch.save(made.state_dict(), path)
+
+
+def loss_of(
+    critic: CriticFn, real: Tensor, fake: Tensor, epsilon: Tensor, lambda_gp: float, scale: Tensor | float = 1.0
+) -> CriticLoss:
+    """L_D of a batch, as a critic step puts it together."""
+    scores = score_pair(critic, real, fake)
+    return critic_loss(*scores, gradient_penalty(critic, real, fake, epsilon, scale), lambda_gp)

@@ -25,6 +25,7 @@ def page_faults(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
 def test_memory_that_was_freed_is_used_again() -> None:
     assert page_faults("kept") * 10 < page_faults("given back")

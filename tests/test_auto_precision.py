@@ -129,6 +129,7 @@ def test_no_trainer_is_made_before_it_is_settled() -> None:
         Trainer(TINY.replace(precision="auto"), CPU)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_it_chose_and_is_the_run_of_that_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +188,7 @@ def test_the_first_process_chooses_for_all(monkeypatch: pytest.MonkeyPatch) -> N
         auto_precision.settle(auto.replace(batch_size=9), CPU, None, Second())
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_run_is_that_of_what_it_would_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

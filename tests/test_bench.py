@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wgan.cli import main
+from wgan.commands import bench as commands_bench
 from wgan.serve.artifacts import artifact
 from wgan.serve.base.errors import BackendError
 from wgan.serve.bench import page as bench_page
@@ -31,6 +33,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process for each case and peak, where the rows are what is asked about."""
+
+    def measured(module: str, words: list[str]) -> dict[str, Any]:
+        return json.loads(json.dumps(commands_bench.case(*words, repr(time.time()))))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(bench, "run_apart", measured)
+    monkeypatch.setattr(bench_peak, "run_apart", lambda _, words: {"peak": bench_peak.measure_peak(*words[1:])})
+
+
+@pytest.mark.slow
 def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,14 +73,18 @@ def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
     assert not re.search(r"(src|href)=[\"']?(?!data:)", page)
 
 
-def test_the_gate_holds_where_every_artifact_is_fast_enough(here: Path, tiny_export: Path) -> None:
+@pytest.mark.slow
+def test_the_gate_holds_where_every_artifact_is_fast_enough(
+    here: Path, tiny_export: Path, in_this_process: None
+) -> None:
     words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "2", "--seconds", "0.01"]
     assert main([*words, "--at-least", "0.001"]) == 0
     assert main([*words, "--at-least", "1e12"]) == 1
 
 
+@pytest.mark.slow
 def test_the_newest_runs_artifacts_are_measured(
-    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_export: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = here / "runs" / "one"
     run.mkdir(parents=True)
@@ -175,6 +193,7 @@ def test_a_file_that_nothing_can_run_is_one_line(here: Path, capsys: pytest.Capt
     assert not (here / "bench.html").exists()
 
 
+@pytest.mark.slow
 def test_hostile_figures_lose_their_own_rows_and_no_others(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,8 +227,9 @@ def test_hostile_figures_lose_their_own_rows_and_no_others(
     assert all("metadata field" in error for error in errors)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts(
-    here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_export: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["bench", "--model", str(tiny_export), "--backends", "onnx,torch", "--batch-sizes", "2"]
     words += ["--seconds", "0.01", "--device", "cpu", "--precision", "fp32,bf16", "--provider", "cpu"]
@@ -253,7 +273,7 @@ def test_a_case_without_a_peak_of_its_own_precision_is_held_against_float32(monk
         row = {"device": "cpu", "backend": "torch", "precision": precision}
         assert peaks(row) == ("CPU fp32", 4e9)
     assert peaks({"device": "cuda", "backend": "onnx", "precision": "fp16"}) == ("CUDA fp16", None)
-    assert peaks.found == {"CPU bf16": None, "CPU fp32": 4e9, "CPU fp16": None, "CUDA fp16": None}
+    assert peaks.rates == {"CPU bf16": None, "CPU fp32": 4e9, "CPU fp16": None, "CUDA fp16": None}
     assert len(asked) == 4  # each once
 
 
@@ -286,7 +306,7 @@ def test_a_process_that_dies_says_how(here: Path, monkeypatch: pytest.MonkeyPatc
         run_apart("dies", [])
     with pytest.raises(BackendError, match="ended with 1: RuntimeError: out of luck"):
         run_apart("fails", [])
-    with pytest.raises(BackendError, match="no end after 1 s"):
+    with pytest.raises(BackendError, match="not done after 1 s"):
         run_apart("hangs", [], patience=1)
 
 
@@ -301,7 +321,7 @@ def test_the_peak_of_memory_is_the_process_s_own() -> None:
 
 
 def test_flops_are_those_of_the_layers_shapes() -> None:
-    # 64 pixels: the seed document's networks. Two FLOPs a weight and position it is applied at
+    # 64 pixels: DCGAN's networks. Two FLOPs a weight and position it is applied at
     config = Config(batch_size=2)
     passes = Passes(config)
     channels = (512, 256, 128, 64, 3)

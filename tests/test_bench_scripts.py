@@ -1,5 +1,6 @@
 """The benchmarks of scripts/, at tiny sizes: what they count and how they end. Never a time."""
 
+import importlib
 import json
 import os
 import re
@@ -37,6 +38,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
+@pytest.mark.slow
 def test_the_training_benchmark_measures_every_case(tmp_path: Path) -> None:
     tiny = ["--quick", "--device", "cpu", "--image-size", "8", "--base-channels", "2", "--batch-size", "8"]
     tiny += ["--rounds", "1", "--batches", "4,8", "--widths", "2", "--track-steps", "2", "--cache", str(tmp_path)]
@@ -59,6 +61,7 @@ def test_the_training_benchmark_measures_every_case(tmp_path: Path) -> None:
     assert "cost against size" in tables
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_within_a_timed_round(scripts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import bench_training
 
@@ -95,6 +98,7 @@ def test_a_case_that_cannot_have_its_setting_says_so(scripts: None, monkeypatch:
     assert [line.endswith("no compiler is here") for line in row["notes"]] == [True]
 
 
+@pytest.mark.slow
 def test_a_peak_of_memory_is_measured_in_a_process_of_its_own(scripts: None) -> None:
     import bench_training
 
@@ -134,6 +138,7 @@ def test_what_would_take_too_long_is_left_out_of_the_sweep(scripts: None) -> Non
     assert "s an iteration" in rows[1]["left_out"]
 
 
+@pytest.mark.slow
 def test_the_profile_of_an_iteration_counts_all_that_it_multiplies() -> None:
     found, tables = run("profile_training.py", "--preset", "demo", "--rows", "2", "--rounds", "1", "--size", "64")
     operators = {row["operator"]: row for row in found["operators"]}
@@ -146,6 +151,7 @@ def test_the_profile_of_an_iteration_counts_all_that_it_multiplies() -> None:
     assert "the iteration with them at that rate" in tables
 
 
+@pytest.mark.slow
 def test_the_data_benchmark_counts_what_it_drew() -> None:
     found, tables = run("bench_data.py", "--quick", "--count", "70", "--side", "16", "--image-size", "8")
     assert found["jpegs"]["count"] == 70
@@ -159,6 +165,7 @@ def test_the_data_benchmark_counts_what_it_drew() -> None:
     assert "70 JPEGs of 16 px" in tables
 
 
+@pytest.mark.slow
 def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export: Path) -> None:
     (tmp_path / "generator.onnx").write_bytes((tiny_export / "generator.onnx").read_bytes())
     small = ["--batches", "2", "--count", "5", "--memory", "10,600", "--seconds", "0.01"]
@@ -182,6 +189,7 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     assert "encoding, one thread" in tables
 
 
+@pytest.mark.slow
 def test_the_contention_benchmark_measures_each_case_beside_its_neighbours(tiny_export: Path) -> None:
     words = ["--quick", "--rounds", "1", "--seconds", "0.01", "--export", str(tiny_export)]
     found, tables = run("bench_contention.py", *words, "--only", "training,onnx", "--beside", "one busy")
@@ -238,6 +246,7 @@ with bench_contention.process(role=sys.argv[2]) as child:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["spin", "suite"])
 def test_a_neighbour_ends_when_its_parent_is_killed(role: str) -> None:
     with started("-c", STARTS_ONE, str(SCRIPTS), role) as parent:
@@ -251,6 +260,7 @@ def test_a_neighbour_ends_when_its_parent_is_killed(role: str) -> None:
             raise
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_is_asked_to_end_ends_its_neighbours(tiny_export: Path) -> None:
     words = ["--only", "onnx", "--beside", "two busy", "--seconds", "600", "--export", str(tiny_export)]
     with started(str(SCRIPTS / "bench_contention.py"), *words) as child:
@@ -269,24 +279,41 @@ def test_a_generator_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert re.fullmatch(r"bench_contention: .*generator\.onnx.*\n", refused.stderr)
 
 
-def test_an_unknown_case_or_neighbour_is_refused() -> None:
-    command = [sys.executable, str(SCRIPTS / "bench_contention.py")]
+@pytest.fixture
+def called(
+    scripts: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls a script's `main`, without a process: its exit code, stdout and stderr."""
+
+    def call(script: str, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        try:
+            code = importlib.import_module(script).main()
+        except SystemExit as ended:  # argparse's
+            code = ended.code
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def test_an_unknown_case_or_neighbour_is_refused(called: Callable[..., tuple[int, str, str]]) -> None:
     for option, word in (("--only", "trainning"), ("--beside", "a circus"), ("--seconds", "0")):
-        refused = subprocess.run([*command, option, word], capture_output=True, text=True, check=False)
-        assert refused.returncode == 2
-        assert f"{option}: {word} is not " in refused.stderr
+        code, _, said = called("bench_contention", option, word)
+        assert code == 2
+        assert f"{option}: {word} is not " in said
 
 
-@pytest.mark.parametrize("script", ["bench_training.py", "bench_data.py", "bench_sampling.py"])
-def test_help_says_what_it_measures_and_a_wrong_word_is_refused(script: str) -> None:
-    command = [sys.executable, str(SCRIPTS / script)]
-    shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+@pytest.mark.parametrize("script", ["bench_training", "bench_data", "bench_sampling"])
+def test_help_says_what_it_measures_and_a_wrong_word_is_refused(
+    script: str, called: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, shown, _ = called(script, "--help")
+    assert code == 0
     assert "JSON object" in " ".join(shown.split())
     assert "--quick" in shown
-    refused = subprocess.run([*command, "--device", "tpu"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "--device tpu is not one of auto, cpu, cuda" in refused.stderr
-    assert refused.stdout == ""
+    code, shown, said = called(script, "--device", "tpu")
+    assert (code, shown) == (2, "")
+    assert "--device tpu is not one of auto, cpu, cuda" in said
 
 
 def test_rounds_become_a_median_with_its_spread(scripts: None) -> None:

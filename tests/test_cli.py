@@ -357,6 +357,7 @@ def test_help_fits_80_columns_and_names_every_command(capsys: pytest.CaptureFixt
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_dry_run_shows_the_cost_and_makes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--dry-run", "--json", "--device", "cpu"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -370,6 +371,7 @@ def test_dry_run_shows_the_cost_and_makes_nothing(here: Path, capsys: pytest.Cap
     assert "parameters" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_first_and_the_run_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-m", "wgan", "train", "--run", "runs/a", "steps=100000", "log_every=1", *TINY]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -390,6 +392,7 @@ def test_ctrl_c_saves_first_and_the_run_goes_on(here: Path, capsys: pytest.Captu
         assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_train_without_options_is_the_documents_preset_on_faces(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--device", "cpu", "steps=1", *TINY]) == 0
     (run,) = (here / "runs").glob("*-faces")
@@ -420,6 +423,7 @@ def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pyt
     assert (here / "o" / "generator.onnx").read_bytes() == (run / "export" / "generator.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None:
     command = [sys.executable, "-m", "wgan", "train", "--run", "runs/a", "faces_count=1000000"]
     # a program that was started in the background has Ctrl-C turned off, and hands that on
@@ -437,6 +441,7 @@ def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None
     assert not list((here / "runs").rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_options_are_words(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["progressive=true", "attention=16", "conditional=yes", "spectral_norm=both"]
     command = ["train", "--config", "demo", "--device", "cpu", "--run", "a", "steps=3", *TINY, *options]

@@ -86,6 +86,7 @@ def test_every_command_has_its_threads_spin_briefly() -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_runtimes_start_no_more_threads_than_there_are_cores(tiny_export: Path) -> None:
     program = """
 import os, sys

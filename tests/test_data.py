@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from tests.full_disk import disk_full_after
 from wgan.serve.base.errors import DatasetError
 from wgan.training.data import ImageSet, archive, faces, held_out, open_images
+from wgan.training.data.decode import Shape
 
 
 def png(value: int, size: int = 16) -> bytes:
@@ -39,6 +41,9 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
+SMALL = Shape(8, 3, "crop")
+
+
 class Opener:
     """`open_images` with a cache folder and small images; counts the images that were decoded."""
 
@@ -46,10 +51,16 @@ class Opener:
         self.cache = cache
         self.decoded = 0
 
-    def __call__(self, data: Path | str, **changes: object) -> ImageSet:
+    def __call__(self, data: Path | str, **changes: Any) -> ImageSet:
         self.decoded = 0
-        settings: dict[str, object] = {"image_size": 8, "channels": 3, "fit": "crop", "max_broken_share": 0.05}
-        return open_images(str(data), cache_dir=self.cache, progress=self.count, **(settings | changes))  # type: ignore[arg-type]
+        shape = {name: changes.pop(name) for name in ("image_size", "channels", "fit") if name in changes}
+        return open_images(
+            str(data),
+            Shape(**{**vars(SMALL), **shape}),
+            cache_dir=self.cache,
+            progress=self.count,
+            **changes,
+        )
 
     def count(self, done: int, total: int, what: str) -> None:
         assert 0 <= done <= total
@@ -321,9 +332,8 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, opened: Opener) -> 
             raise KeyboardInterrupt
 
     root = write(tmp_path / "mine", PLAIN)
-    settings = {"image_size": 8, "channels": 3, "fit": "crop", "cache_dir": opened.cache}
     with pytest.raises(KeyboardInterrupt):
-        open_images(str(root), progress=interrupt, **settings)  # type: ignore[arg-type]
+        open_images(str(root), SMALL, cache_dir=opened.cache, progress=interrupt)
     assert list(opened.cache.iterdir()) == []
 
 
@@ -331,8 +341,9 @@ def test_a_killed_build_is_no_cache_and_is_cleared_away_later(tmp_path: Path, op
     root = write(tmp_path / "mine", PLAIN)
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom wgan.training.data import open_images\n"
+        "from wgan.training.data.decode import Shape\n"
         "def kill(done, total, what):\n    if done: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "open_images(sys.argv[1], image_size=8, channels=3, fit='crop', cache_dir=Path(sys.argv[2]), progress=kill)\n"
+        "open_images(sys.argv[1], Shape(8, 3, 'crop'), cache_dir=Path(sys.argv[2]), progress=kill)\n"
     )
     process = subprocess.run([sys.executable, "-c", code, root, opened.cache], check=False)
     assert process.returncode == -9
@@ -353,10 +364,10 @@ def test_two_builders_at_once_end_with_one_whole_cache(tmp_path: Path, opened: O
 
     code = (
         "import sys\nfrom pathlib import Path\nfrom wgan.training.data import open_images\n"
-        "open_images(sys.argv[1], image_size=8, channels=3, fit='crop', cache_dir=Path(sys.argv[2]))\n"
+        "from wgan.training.data.decode import Shape\n"
+        "open_images(sys.argv[1], Shape(8, 3, 'crop'), cache_dir=Path(sys.argv[2]))\n"
     )
-    settings = {"image_size": 8, "channels": 3, "fit": "crop", "cache_dir": opened.cache}
-    mine = open_images(str(root), progress=other_builder, **settings)  # type: ignore[arg-type]
+    mine = open_images(str(root), SMALL, cache_dir=opened.cache, progress=other_builder)
     assert reds(mine) == [10 * i for i in range(20)]
     assert len(inner(root)) == 20
     assert inner.decoded == 0

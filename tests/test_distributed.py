@@ -1,6 +1,5 @@
 """Two processes train as one: the same gradients as one process on the whole batch, and a run that survives a loss."""
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.forks import forks
 from wgan.cli import main
 from wgan.serve.base.errors import ConfigError, TrainingError
 from wgan.training.config import Config
@@ -47,8 +47,7 @@ def free_port() -> int:
 
 def in_two_processes(work: Callable[..., None], *arguments: Any) -> list[int | None]:
     """Runs ``work(world, *arguments)`` in two processes joined by gloo; their exit codes."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_distributed"])
+    context = forks()
     port = free_port()
     children = [context.Process(target=child, args=(work, rank, port, arguments)) for rank in (0, 1)]
     for process in children:
@@ -85,7 +84,7 @@ def critic_gradients(world: World, config: Config) -> dict[str, torch.Tensor]:
     trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
     images, labels = Reals(world).next()
     real = prepare(images, trainer.augmentation, trainer.random, world)
-    trainer._critic_step(at_stage(real, trainer.stage), labels)
+    trainer.critic_step(at_stage(real, trainer.stage), labels)
     means = trainer.watch.drain()
     found = {name: p.grad for name, p in trainer.critic.named_parameters() if p.grad is not None}
     return found | {name: torch.tensor(value) for name, value in means.items()}
@@ -95,6 +94,7 @@ def save_gradients(world: World, config: Config, folder: Path) -> None:
     torch.save(critic_gradients(world, config), folder / f"{world.rank}.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -123,9 +123,10 @@ def save_steps(world: World, folder: Path) -> None:
     trainer, reals = Trainer(TINY, CPU, SHARES, world), Reals(world)
     for _ in range(3):
         trainer.iterate(reals)  # type: ignore[arg-type]
-    torch.save({"weights": trainer.critic.state_dict(), "noise": trainer._noise()}, folder / f"{world.rank}.pt")
+    torch.save({"weights": trainer.critic.state_dict(), "noise": trainer.noise()}, folder / f"{world.rank}.pt")
 
 
+@pytest.mark.slow
 def test_the_processes_keep_the_same_weights_and_see_different_noise(tmp_path: Path) -> None:
     assert in_two_processes(save_steps, tmp_path) == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
@@ -155,6 +156,7 @@ def run_together(world: World, folder: Path, cache: Path) -> None:
     train(place, TINY, device=CPU, cache=cache, world=world)
 
 
+@pytest.mark.slow
 def test_one_process_writes_the_run_and_another_number_of_them_can_go_on(tmp_path: Path, cache: Path) -> None:
     assert in_two_processes(run_together, tmp_path / "run", cache) == [0, 0]
     records = read(tmp_path / "run" / "metrics.jsonl")
@@ -182,6 +184,7 @@ def lose_the_second(world: World, folder: Path, cache: Path) -> None:
         os._exit(7)
 
 
+@pytest.mark.slow
 def test_a_lost_process_ends_the_run_with_one_clear_line(tmp_path: Path, cache: Path) -> None:
     assert in_two_processes(lose_the_second, tmp_path / "run", cache) == [7, 9]
     said = (tmp_path / "run" / "error.txt").read_text()

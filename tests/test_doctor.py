@@ -418,6 +418,7 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_wrong(
     assert says == ["runs/ cannot be written", "0.5 GB are free under runs/"]
 
 
+@pytest.mark.slow
 def test_the_doctor_is_quick_and_loads_no_torch() -> None:
     script = "import sys; from wgan.cli import main; code = main(['doctor', '--json']); \
 assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"

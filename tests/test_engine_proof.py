@@ -66,7 +66,7 @@ def export(
     generator: TrainedGenerator, folder: Path, monkeypatch: pytest.MonkeyPatch, **engine: Any
 ) -> artifact.Artifact:
     """An engine of these properties, exported here."""
-    monkeypatch.setattr(exporter, "build_engine", lambda *_: Built(b"an engine", ENGINE | engine))
+    monkeypatch.setattr("wgan.export.recipe.build_engine", lambda *_: Built(b"an engine", ENGINE | engine))
     (made,) = exporter.export(generator, folder, ["trt"], max_batch=MOST)
     return artifact.read(made.path)
 
@@ -197,7 +197,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rows]:
         described = {"types_from": "engine", "version_compatible": options.version_compatible}
         return Built(b"x" * 200, {**rebuilt.description, **described})
 
-    monkeypatch.setattr(exporter, "build_engine", build)
+    monkeypatch.setattr("wgan.export.recipe.build_engine", build)
 
     def run(name: str) -> Rows:
         said = io.StringIO()
@@ -207,6 +207,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rows]:
     return run
 
 
+@pytest.mark.slow
 def test_the_gpu_check_of_engines_runs_through(stage: Callable[[str], Rows]) -> None:
     found = stage("engines")
     assert list(found) == [
@@ -226,6 +227,7 @@ def test_the_gpu_check_of_engines_runs_through(stage: Callable[[str], Rows]) -> 
     assert tensorrt_fit.TRUST not in os.environ
 
 
+@pytest.mark.slow
 def test_the_gpu_check_of_engines_can_fail(stage: Callable[[str], Rows], monkeypatch: pytest.MonkeyPatch) -> None:
     # an engine that opens without trust, and one that --rebuild does not build
     with monkeypatch.context() as patched:

@@ -43,6 +43,7 @@ def evaluated(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_an_artifact_is_measured_with_the_weights_of_a_file(
     here: Path, inception_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +117,7 @@ def test_without_weights_there_is_swd_and_one_line_that_says_why(
     assert note.endswith("or give a file with --inception-weights")
 
 
+@pytest.mark.slow
 def test_no_more_images_are_made_than_are_compared(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n, made in (("30", 30), ("2000", 1024)):
         found = evaluated(capsys, "-n", n, "--inception-weights", "none")

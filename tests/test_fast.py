@@ -39,8 +39,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "progressive": True},
     "minibatch discrimination, deeper": {"minibatch": "discrimination", "depth": 2},
 }  # fmt: skip
-QUICK = ("plain", "lazy penalty in parts, minibatch deviation")
-EVERY = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
+EVERY = pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, id=n, marks=[] if n == "plain" else [pytest.mark.slow]) for n, c in VARIANTS.items()],
+)
 
 
 class Reals:
@@ -81,8 +83,8 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
 def recording(trainer: Trainer, recorder: FakeRecorder | None) -> Trainer:
     """The trainer as on one CUDA device, with this recorder."""
     trainer.fast.graphs = True
-    trainer._replayed = Graphs(trainer.fast, [trainer.optimizer_g, trainer.optimizer_d], recorder)
-    trainer._enter(trainer.stage)
+    trainer.replay = Graphs(trainer.fast, [trainer.optimizer_g, trainer.optimizer_d], recorder)
+    trainer.enter(trainer.stage)
     return trainer
 
 
@@ -148,7 +150,7 @@ def test_real_and_fake_in_one_pass_give_the_same_step(changes: dict[str, Any]) -
         trainer.fast.together = together
         trainer.critic.register_forward_hook(lambda module, given, score: seen.append(len(given[0])))
         trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
-        trainer._critic_step_on(*Reals(config).next())
+        trainer.critic_step_on(*Reals(config).next())
         return {n: p.grad for n, p in trainer.critic.named_parameters() if p.grad is not None}, seen
 
     found, wanted = gradients(True), gradients(False)
@@ -193,10 +195,8 @@ def compiling(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [pytest.param(c, id=n, marks=[] if n in QUICK else [pytest.mark.slow]) for n, c in VARIANTS.items()],
-)
+@pytest.mark.slow
+@EVERY
 def test_compiled_steps_train_as_plain_ones(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     compiling(monkeypatch, "aot_eager")
     config = SMALL.replace(**changes)
@@ -206,6 +206,7 @@ def test_compiled_steps_train_as_plain_ones(changes: dict[str, Any], monkeypatch
     assert far(compiled, advance(make(config), 4)) < tolerance(config)
 
 
+@pytest.mark.slow
 def test_a_growing_network_is_compiled_once_for_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[torch.fx.GraphModule] = []
 
@@ -354,7 +355,7 @@ def test_float32_is_exact_and_convolutions_are_fastest_unless_asked_otherwise(
 @pytest.mark.filterwarnings("ignore:.torch.jit")  # torch 2.11's own compiler
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_real_compiler_trains_as_plain_steps(precision: str) -> None:
-    config = SMALL.replace(precision=precision)
+    config = SMALL.replace(precision=precision, image_size=8)  # a C++ compiler's run for each kernel: few are enough
     compiled = advance(make(config.replace(compile="on")), 3)
     assert compiled.fast.told() == []
     assert far(compiled, advance(make(config), 3)) < tolerance(config)
@@ -378,6 +379,7 @@ def test_recorded_steps_train_as_plain_ones_to_the_bit(changes: dict[str, Any]) 
     assert trainer.watch.drain() == plain.watch.drain()
 
 
+@pytest.mark.slow
 def test_float16_steps_that_overflow_are_left_out_of_a_recording_as_of_a_plain_run() -> None:
     config = SMALL.replace(precision="fp16", base_channels=2)
 
@@ -491,9 +493,9 @@ def test_on_a_gpu_a_broken_recording_leaves_everything_as_it_was(monkeypatch: py
     (line,) = trainer.fast.told()
     assert line.startswith("no CUDA graphs, going on without")
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
-    assert trainer._replayed._recorder is not None
+    assert trainer.replay._recorder is not None
     with pytest.raises(RuntimeError, match="not currently recording"):
-        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), trainer._replayed._recorder._pool)
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), trainer.replay._recorder._pool)
     assert torch.equal(trainer.random.get_state(), plain.random.get_state())
     assert far(trainer, plain) < tolerance(config)
 

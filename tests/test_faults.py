@@ -127,6 +127,7 @@ def test_pruning_counts_what_is_not_newer_than_the_step_just_written(tmp_path: P
     assert [int(path.stem[5:]) for path in checkpoint.list_steps(tmp_path)] == [99_999_999, 100_000_000, 100_000_001]
 
 
+@pytest.mark.slow
 def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
     run: RunFolder, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +146,7 @@ def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
     assert capsys.readouterr().err.count("is damaged: set aside, going on from") == 3
 
 
+@pytest.mark.slow
 def test_a_best_that_is_all_that_is_left_is_gone_on_from_not_begun_over(
     run: RunFolder, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +204,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(run: RunFold
     assert checkpoint.load_last(run.checkpoints).path == path
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_while_reading_is_not_called_damage(run: RunFolder) -> None:
     path = run.checkpoints / "step-00000006.pt"
     torch.save({"schema": checkpoint.SCHEMA, "large": torch.zeros(2**26)}, path)  # 256 MiB
@@ -211,6 +214,7 @@ def test_memory_that_runs_out_while_reading_is_not_called_damage(run: RunFolder)
     assert found.stdout == f"cannot read {path}: not enough memory; mend that and try again\n", found.stderr
 
 
+@pytest.mark.slow
 def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
     run: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,7 +223,7 @@ def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "mark_best", killed)
-        patch.setattr(Session, "validate", lambda self, generator: self._offer(generator, "swd", 0.0) or {"swd": 0.0})
+        patch.setattr(Session, "validate", lambda self, generator: self.offer(generator, "swd", 0.0) or {"swd": 0.0})
         with pytest.raises(Killed):
             go_on(run, cache, steps=9, keep_checkpoints=1)
     saved = checkpoint.load_last(run.checkpoints).state
@@ -245,6 +249,7 @@ def test_a_best_that_is_gone_is_marked_again_from_its_step_before_that_is_pruned
     assert checkpoint.load(best)["step"] == checkpoint.load_last(run.checkpoints).state["best"]["step"]
 
 
+@pytest.mark.slow
 def test_a_best_beyond_the_step_that_is_gone_on_from_stays_the_best(run: RunFolder, cache: Path) -> None:
     newest, best = run.checkpoints / "step-00000006.pt", run.checkpoints / "best.pt"
     checkpoint.save(best, checkpoint.load(newest) | {"best": {"measure": "swd", "value": 0.0, "step": 6}})
@@ -272,6 +277,7 @@ def test_a_checkpoint_of_before_the_best_had_a_step_is_gone_on_from(run: RunFold
     assert checkpoint.load_last(run.checkpoints).state["step"] == 7
 
 
+@pytest.mark.slow
 def test_the_untrained_generator_is_never_the_best(tmp_path: Path, cache: Path) -> None:
     folder = whole_run(tmp_path / "run", cache, TINY.replace(steps=1, validate_every=100))
     assert checkpoint.load(folder.checkpoints / "best.pt")["step"] == 1
@@ -279,6 +285,7 @@ def test_the_untrained_generator_is_never_the_best(tmp_path: Path, cache: Path) 
     assert first["step"] == 0  # measured all the same
 
 
+@pytest.mark.slow
 def test_export_says_which_generator_it_takes_where_there_is_no_best(
     run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,6 +299,7 @@ def test_export_says_which_generator_it_takes_where_there_is_no_best(
     assert f"{first} is of a generator that was not trained" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_taken_for_a_damaged_last_or_a_missing_best_is_said(
     run: RunFolder, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,6 +391,7 @@ def limited(size: int, *words: str, cwd: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=dict(os.environ))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_saving_is_one_line_and_loses_nothing(run: RunFolder, cache: Path) -> None:
     shutil.copytree(cache, run.path.parent / ".cache")
     before = names(run)

@@ -16,14 +16,14 @@ from wgan.cli import main
 from wgan.serve.base.errors import ConfigError, DatasetError
 from wgan.training.config import Config
 from wgan.training.data import ImageSet
-from wgan.training.measures import fidelity, inception
-from wgan.training.measures.fidelity import Fidelity, real_side, summarise
+from wgan.training.measures import feature_distances, inception
+from wgan.training.measures.feature_distances import FeatureDistances, real_features, summarise
 from wgan.training.measures.inception import OFFICIAL, Inception
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.records.history import read
 from wgan.training.report import write_report
-from wgan.training.run import scoring
+from wgan.training.run import periodic_features
 from wgan.training.run.best import Best
 from wgan.training.run.loop import train
 
@@ -60,7 +60,7 @@ def batches(images: np.ndarray, size: int = 64) -> Iterator[np.ndarray]:
 
 def test_the_figures_are_torch_fidelitys_on_the_same_features(tmp_path: Path) -> None:
     real, fake, network = pictures(300), pictures(200, 1), Small()
-    found = Fidelity(network, real_side(image_set(real), 1000, 0, network, tmp_path))(batches(fake), 200)
+    found = FeatureDistances(network, real_features(image_set(real), 1000, 0, network, tmp_path))(batches(fake), 200)
     sides = [fid_features_to_statistics(network(images)[0].double()) for images in (real, fake)]
     (distance,) = fid_statistics_to_metric(*sides, verbose=False).values()
     assert found["frechet_distance"] == pytest.approx(distance, rel=1e-6)
@@ -88,10 +88,10 @@ def test_only_a_fid_is_called_one(
     why: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert fidelity.ENOUGH == 2048  # Inception's features
-    monkeypatch.setattr(fidelity, "ENOUGH", 60)
+    assert feature_distances.ENOUGH == 2048  # Inception's features
+    monkeypatch.setattr(feature_distances, "ENOUGH", 60)
     network = Small(sha256)
-    measured = Fidelity(network, real_side(image_set(pictures(real)), real, 0, network, tmp_path))
+    measured = FeatureDistances(network, real_features(image_set(pictures(real)), real, 0, network, tmp_path))
     found = measured(batches(pictures(fake, 1)), fake)
     names = {"fid", "frechet_distance", "kid", "kernel_distance", "inception_score", "classifier_score"}
     assert names & set(found) == {distance, *others}
@@ -101,9 +101,9 @@ def test_only_a_fid_is_called_one(
 
 def test_the_real_side_is_computed_once(tmp_path: Path) -> None:
     data, network = image_set(pictures(100)), Small()
-    first = real_side(data, 80, 0, network, tmp_path)
+    first = real_features(data, 80, 0, network, tmp_path)
     assert network.images == 80
-    again = real_side(data, 80, 0, network, tmp_path)
+    again = real_features(data, 80, 0, network, tmp_path)
     assert network.images == 80
     for one, other in ((first.gaussian.mean, again.gaussian.mean), (first.features, again.features),
                        (first.gaussian.covariance, again.gaussian.covariance)):  # fmt: skip
@@ -112,7 +112,7 @@ def test_the_real_side_is_computed_once(tmp_path: Path) -> None:
                     (image_set(pictures(100), "other"), 80, 0, network),
                     (image_set(pictures(100)[:, ::2, ::2]), 80, 0, network)):  # fmt: skip
         before = changed[3].images
-        real_side(*changed, tmp_path)
+        real_features(*changed, tmp_path)
         assert changed[3].images > before
     assert len(list(tmp_path.iterdir())) == 6
 
@@ -120,21 +120,21 @@ def test_the_real_side_is_computed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not an archive", None])
 def test_a_damaged_real_side_is_computed_again(tmp_path: Path, damage: bytes | None) -> None:
     data, network = image_set(pictures(50)), Small()
-    wanted = real_side(data, 50, 0, network, tmp_path)
+    wanted = real_features(data, 50, 0, network, tmp_path)
     (path,) = tmp_path.iterdir()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content if damage is None else damage)
-    found = real_side(data, 50, 0, network, tmp_path)
+    found = real_features(data, 50, 0, network, tmp_path)
     assert network.images == 100
     assert torch.equal(found.features, wanted.features)
-    real_side(data, 50, 0, network, tmp_path)
+    real_features(data, 50, 0, network, tmp_path)
     assert network.images == 100
 
 
 def test_one_real_image_is_not_enough(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="pictures has 1 usable image: Inception features need at least 2"):
-        real_side(image_set(pictures(1)), 100, 0, Small(), tmp_path)
+        real_features(image_set(pictures(1)), 100, 0, Small(), tmp_path)
 
 
 @pytest.mark.gpu
@@ -142,14 +142,14 @@ def test_cuda_measures_what_the_cpu_does(tmp_path: Path, inception_weights: Path
     found = []
     for device in ("cpu", "cuda"):
         network = Inception(inception_weights, torch.device(device))
-        real = real_side(image_set(pictures(40)), 40, 0, network, tmp_path / device)
-        found.append(Fidelity(network, real)(batches(pictures(30, 1)), 30))
+        real = real_features(image_set(pictures(40)), 40, 0, network, tmp_path / device)
+        found.append(FeatureDistances(network, real)(batches(pictures(30, 1)), 30))
     for name in ("frechet_distance", "kernel_distance", "classifier_score"):
         assert found[1][name] == pytest.approx(found[0][name], rel=1e-2), name
 
 
 def test_features_are_kept_of_images_from_all_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fidelity, "KEPT", 5)
+    monkeypatch.setattr(feature_distances, "KEPT", 5)
     images = np.arange(101, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
     found = summarise(batches(images, 7), 101, Small(), "counting")
     assert (64 * found.features[:, 0]).tolist() == [0, 25, 50, 75, 100]
@@ -179,7 +179,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Small:
     network = Small("5" * 64)
-    monkeypatch.setattr(scoring, "inception_or_reason", lambda *_: (network, None))
+    monkeypatch.setattr(periodic_features, "inception_or_reason", lambda *_: network)
     return network
 
 
@@ -193,6 +193,7 @@ def scores_of(folder: runs.RunFolder) -> dict[int, float]:
     return {r["step"]: r["frechet_distance"] for r in read(folder.metrics) if r["kind"] == "inception"}
 
 
+@pytest.mark.slow
 def test_a_run_measures_every_so_often_and_at_the_end_and_keeps_the_best(
     tmp_path: Path, cache: Path, small: Small, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +228,7 @@ def assert_same_end(folder: runs.RunFolder, whole: runs.RunFolder) -> None:
     assert scores_of(folder) == scores_of(whole)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_chooses_as_if_it_had_not_stopped(tmp_path: Path, cache: Path, small: Small) -> None:
     whole = trained(tmp_path / "whole", cache)
     trained(tmp_path / "run", cache, TINY.replace(steps=4))
@@ -235,6 +237,7 @@ def test_a_resumed_run_chooses_as_if_it_had_not_stopped(tmp_path: Path, cache: P
     assert_same_end(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_measures_is_honoured_and_made_up_for(
     tmp_path: Path, cache: Path, small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +261,7 @@ def test_a_signal_while_it_measures_is_honoured_and_made_up_for(
     assert_same_end(folder, whole)
 
 
+@pytest.mark.slow
 def test_without_weights_one_line_says_so_and_swd_chooses(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +298,7 @@ def test_a_file_that_is_no_use_stops_the_run_before_it_begins(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pth"]
 
 
+@pytest.mark.slow
 def test_a_run_from_the_command_line_uses_the_file(
     tmp_path: Path, inception_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

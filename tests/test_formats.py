@@ -13,8 +13,8 @@ import pytest
 from tests import fake_backend
 from wgan.cli import main
 from wgan.commands import bench
-from wgan.export.exporter import EXPORTERS
 from wgan.export.formats import triton
+from wgan.export.recipe import EXPORTERS
 from wgan.serve.artifacts import formats
 from wgan.serve.artifacts.find import find_artifact
 from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, FORMATS, BackendRow, Format

@@ -81,6 +81,7 @@ def parses_or_is_refused(text: str | bytes) -> Metadata | None:
     return found
 
 
+@pytest.mark.slow
 @bounded
 @given(steps=mutations(), sealed=st.booleans())
 def test_mutated_metadata_is_refused_or_means_what_it_says(
@@ -148,6 +149,7 @@ def run_quietly(words: list[str]) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+@pytest.mark.slow
 @settings(bounded, max_examples=60)
 @given(steps=mutations(), place=POINTED, value=ODD, pointed=st.booleans())
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.plan"])
@@ -327,6 +329,7 @@ def workplace(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.mark.slow
 @bounded
 @given(line=command_lines())
 @example(line=["verify", "--run", "x" * 300])

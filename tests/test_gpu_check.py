@@ -21,6 +21,8 @@ CHECK = ["env", f"PYTHON={sys.executable}", "bash", str(ROOT / "scripts" / "gpu_
 CPU = ["--device", "cpu", "--tiny"]
 Row = dict[str, Any]
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(text: str) -> list[Row]:
     """The JSON lines of a check's output, or of its results."""
@@ -59,7 +61,6 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> list[Done]:
     return [Done(p.returncode, text, out) for p, text, out in zip(started, said, folders, strict=True)]
 
 
-@pytest.mark.slow
 def test_every_stage_runs_on_a_cpu(halves: list[Done]) -> None:
     for done, stages in zip(halves, HALVES, strict=True):
         assert done.code == 0, done.said + (done.out / "log.txt").read_text()
@@ -84,7 +85,6 @@ def test_every_stage_runs_on_a_cpu(halves: list[Done]) -> None:
     assert "needs an NVIDIA GPU" in rows["tests", "tests/test_trt_backend.py"]["why"]
 
 
-@pytest.mark.slow
 def test_what_is_printed_is_kept_and_told_in_80_columns(halves: list[Done]) -> None:
     for done in halves:
         assert rows_of((done.out / "results.jsonl").read_text()) == done.rows
@@ -134,7 +134,7 @@ def test_a_check_that_cannot_be_run_is_one_line(tmp_path: Path) -> None:
 @pytest.fixture
 def staged(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts a check of its own stages: by name the limit and the body of `run(here)`, None for the real one."""
-    for part in ("serve", "training", "export"):
+    for part in ("wgan", "serve", "training", "export"):
         (tmp_path / part).symlink_to(ROOT / part)
     package = shutil.copytree(ROOT / "scripts" / "gpu", tmp_path / "scripts" / "gpu")
 

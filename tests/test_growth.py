@@ -92,6 +92,7 @@ def test_a_new_resolution_starts_with_optimizers_that_remember_nothing() -> None
     assert int(trainer.optimizer_d.state[trainer.critic.score.weight]["step"]) == 2
 
 
+@pytest.mark.slow
 def test_only_a_grown_generator_can_be_the_best_or_be_exported(tmp_path: Path) -> None:
     folder = runs.begin(tmp_path / "run")
     train(folder, GROWING.replace(keep_checkpoints=10), device=CPU, cache=tmp_path / "cache")
@@ -107,6 +108,7 @@ def test_only_a_grown_generator_can_be_the_best_or_be_exported(tmp_path: Path) -
         load_generator(growing)
 
 
+@pytest.mark.slow
 def test_steps_that_never_reach_the_full_size_are_refused(tmp_path: Path) -> None:
     last = GROWING.replace(steps=9, validate_every=9, sample_every=9, checkpoint_every=9)
     train(runs.begin(tmp_path / "just"), last, device=CPU, cache=tmp_path / "cache")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_two_at_once import TINY
 from wgan.cli import main
-from wgan.export.exporter import EXPORTERS
+from wgan.export.recipe import EXPORTERS
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.foreign_json import DEEPEST, parse_json
 from wgan.serve.outputs.shards import Shard, ShardSet
@@ -136,6 +136,7 @@ ODD_RECORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_with_anything_in_its_files_is_gone_on_with_and_reported(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,10 +151,11 @@ def test_a_run_with_anything_in_its_files_is_gone_on_with_and_reported(
     assert (run / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_demo_with_anything_in_its_timings_goes_on(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wgan.demo.exporter.EXPORTERS", {"onnx": EXPORTERS["onnx"]})
+    monkeypatch.setattr("wgan.demo.EXPORTERS", {"onnx": EXPORTERS["onnx"]})
     run = Path(shutil.copytree(made, tmp_path / "run"))
     (run / "timings.json").write_bytes(BAD_JSON["brackets"])
     assert main(["demo", "--run", str(run), "--device", "cpu"]) == 0

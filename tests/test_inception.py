@@ -34,6 +34,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "torch" / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
 
 
+@pytest.mark.slow
 def test_features_and_logits_are_those_of_torch_fidelity(network: Inception, inception_weights: Path) -> None:
     images = pictures(3)
     theirs = library.FeatureExtractorInceptionV3(
@@ -67,6 +68,7 @@ class Evil:
         return (Path.touch, (self.path,))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_these_weights_is_refused_in_one_line(tmp_path: Path, inception_weights: Path) -> None:
     good = torch.load(inception_weights, weights_only=True)
     first = next(iter(good))
@@ -108,6 +110,7 @@ def test_auto_takes_what_the_library_has_downloaded_before(
     assert open_inception("auto", CPU).official
 
 
+@pytest.mark.slow
 def test_auto_downloads_once_and_replaces_a_file_that_was_cut_short(
     hub: Path, tmp_path: Path, inception_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,9 +147,8 @@ def test_without_a_network_there_is_one_line_and_soon(
         port = server.getsockname()[1] if place == "silent" else 1
         scheme = "nothing" if place == "unknown" else "http"
         monkeypatch.setattr(library, "URL_INCEPTION_V3", f"{scheme}://127.0.0.1:{port}/{hub.name}")
-        found, reason = inception_or_reason("auto", CPU)
-    assert found is None
-    assert reason is not None
+        reason = inception_or_reason("auto", CPU)
+    assert isinstance(reason, str)
     assert reason.startswith("no FID: the Inception weights cannot be downloaded from ")
     assert says in reason
     assert reason.endswith("; or give a file with --inception-weights")

@@ -46,6 +46,7 @@ def trained(config: Config, lanes: Lanes, steps: int = 2) -> tuple[Tensor, Tenso
     return moved, statistics, trainer.watch.drain()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

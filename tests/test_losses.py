@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.make import loss_of
 from wgan.training.config import Config
 from wgan.training.networks import Critic
-from wgan.training.step.losses import critic_loss, generator_loss, gradient_penalty, interpolate, sample_norms
+from wgan.training.step.losses import generator_loss, gradient_penalty, interpolate, sample_norms
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,7 @@ class Smooth(nn.Module):
         return self.body(x).squeeze(1)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_the_penaltys_parameter_gradients_pass_gradcheck() -> None:
     critic = Smooth().double()
     names = [name for name, _ in critic.named_parameters()]
@@ -106,7 +108,7 @@ def test_a_flat_critics_penalty_is_one_and_its_gradients_are_finite() -> None:
     for parameter in critic.parameters():
         nn.init.zeros_(parameter)
     real, fake, epsilon = batch(dtype=torch.float32)
-    loss = critic_loss(critic, real, fake, epsilon, lambda_gp=10.0)
+    loss = loss_of(critic, real, fake, epsilon, lambda_gp=10.0)
     loss.loss.backward()
     assert loss.penalty == 1
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in critic.parameters())
@@ -123,7 +125,7 @@ def test_norms_of_short_floats_are_summed_in_float32(dtype: torch.dtype) -> None
 def test_the_critics_loss_is_equation_3() -> None:
     critic = Critic(Config(image_size=8, base_channels=4)).double()
     real, fake, epsilon = batch()
-    found = critic_loss(critic, real, fake, epsilon, lambda_gp=7.0)
+    found = loss_of(critic, real, fake, epsilon, lambda_gp=7.0)
     wasserstein = critic(real).mean() - critic(fake).mean()
     penalty = gradient_penalty(critic, real, fake, epsilon).value
     torch.testing.assert_close(found.loss, -wasserstein + 7 * penalty)
@@ -134,7 +136,7 @@ def test_the_losses_pull_in_opposite_directions() -> None:
     scale = nn.Parameter(torch.tensor(1.0))
     critic = lambda x: scale * x.mean((1, 2, 3))  # noqa: E731
     real, fake = torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
-    critic_loss(critic, real, fake, torch.rand(2), lambda_gp=0.0).loss.backward()
+    loss_of(critic, real, fake, torch.rand(2), lambda_gp=0.0).loss.backward()
     assert scale.grad is not None
     assert scale.grad < 0  # raising the scale parts real from fake
     moved = torch.zeros(2, 3, 4, 4, requires_grad=True)

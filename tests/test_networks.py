@@ -1,4 +1,4 @@
-"""The networks are the seed document's, layer by layer."""
+"""The networks have DCGAN's layers, one by one."""
 
 import pytest
 import torch

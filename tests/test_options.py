@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError
 from wgan.training.config import Config
 from wgan.training.data.labels import labels_at, shares_of
+from wgan.training.data.of_run import open_data
 from wgan.training.networks import Critic, Generator, Stage
 from wgan.training.networks.layers import (
     ConditionalBatchNorm,
@@ -22,7 +23,6 @@ from wgan.training.networks.layers import (
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.run.loop import train
-from wgan.training.run.session import open_data
 from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def critic_gradients(config: Config, shares: tuple[float, ...] = ()) -> tuple[di
     stirred(trainer.critic)
     trainer.precision_d.update = lambda optimizer: None  # type: ignore[method-assign]
     torch.manual_seed(2)
-    trainer._critic_step(images(), torch.arange(8) % 3 if shares else None)
+    trainer.critic_step(images(), torch.arange(8) % 3 if shares else None)
     return {n: p.grad for n, p in trainer.critic.named_parameters() if p.grad is not None}, trainer.watch.drain()
 
 
@@ -76,17 +76,18 @@ def test_a_batch_in_parts_gives_the_critic_the_gradients_of_the_whole(changes: d
     assert means_of_parts == pytest.approx(means, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"attention": 8, "depth": 2, "spectral_norm": "both"}, {"progressive": True}])
 def test_recomputed_activations_give_the_same_gradients(changes: dict[str, Any]) -> None:
     def both(config: Config) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         trainer = Trainer(config, CPU)
-        trainer._enter(Stage(16, 0.5 if config.progressive else 1.0))
+        trainer.enter(Stage(16, 0.5 if config.progressive else 1.0))
         torch.manual_seed(1)
         stirred(trainer.critic)
         trainer.precision_d.update = trainer.precision_g.update = lambda optimizer: None  # type: ignore[method-assign]
-        trainer._critic_step(images())
+        trainer.critic_step(images())
         critic = {n: p.grad.clone() for n, p in trainer.critic.named_parameters() if p.grad is not None}
-        trainer._generator_step()
+        trainer.generator_step()
         return critic, {n: p.grad for n, p in trainer.generator.named_parameters() if p.grad is not None}
 
     config = SMALL.replace(**changes)
@@ -129,7 +130,7 @@ def test_a_lazy_penalty_comes_every_few_steps_and_weighs_as_much() -> None:
     for step in range(4):
         trainer.images = 8 * step
         trainer.critic.zero_grad()
-        trainer._critic_step(images())
+        trainer.critic_step(images())
         counted.append(int(trainer.watch.counts[1]))
         gradients.append(trainer.critic.heads["16"][0].weight.grad.norm().item())  # type: ignore[index, union-attr]
     assert counted == [1, 1, 1, 2]
@@ -165,7 +166,7 @@ def test_spectral_norms_bring_every_weight_to_norm_one_and_move_once_a_step(whic
     trainer.critic.train()
     trainer.critic(images())
     assert torch.equal(layers[0].weight, weight)  # a look does not move it
-    trainer._critic_step(images())
+    trainer.critic_step(images())
     norm = torch.linalg.matrix_norm(layers[0].weight.flatten(1), 2).item()
     assert norm == pytest.approx(1, rel=0.05)
     normed = [name for name, _ in trainer.generator.named_parameters() if "parametrizations" in name]
@@ -275,8 +276,8 @@ def test_fakes_carry_the_labels_of_the_real_batch(monkeypatch: pytest.MonkeyPatc
     drawn: list[Tensor] = []
     trainer.generator.register_forward_pre_hook(lambda module, given: drawn.append(given[1]))
     scored: list[Tensor] = []
-    score = trainer._score
-    monkeypatch.setattr(trainer, "_score", lambda x, label: (scored.append(label), score(x, label))[1])
+    score = trainer.score
+    monkeypatch.setattr(trainer, "score", lambda x, label: (scored.append(label), score(x, label))[1])
     trainer.iterate(reals)  # type: ignore[arg-type]
     wanted = [*reals.given, reals.given[-1]]  # two critic steps, then the generator
     assert all(torch.equal(a, b) for a, b in zip(drawn, wanted, strict=True))
@@ -316,6 +317,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.path
 
 
+@pytest.mark.slow
 def test_a_run_can_start_from_anothers_critic_and_generator(earlier: Path, tmp_path: Path) -> None:
     state = checkpoint.load(checkpoint.find(earlier, "best", print))
     config = TINY.replace(init_critic=str(earlier), seed=5)

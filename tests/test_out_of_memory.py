@@ -22,7 +22,7 @@ from wgan.serve.base.errors import BackendError, BackendOutOfMemory
 from wgan.serve.latents.sources import from_table
 from wgan.serve.outputs.shards import Part, ShardSet
 from wgan.serve.sampling import sampler
-from wgan.serve.sampling.run import Sampling
+from wgan.serve.sampling.run import Job
 from wgan.serve.sampling.sampler import sample
 
 
@@ -74,7 +74,7 @@ def test_a_batch_that_did_not_fit_is_not_tried_again_at_the_next_shard(tiny_expo
     said: list[str] = []
     with Cramped(open_backend(tiny_export / "generator.onnx", device="cpu"), 8) as backend:
         backend.runs = 2  # no room from the first batch on
-        run = Sampling(backend, from_table(backend.metadata.latent.dim, 0, 400, None), None, 64, said.append)
+        run = Job(backend, from_table(backend.metadata.latent.dim, 0, 400, None), None, 64, said.append)
         assert run.shards(ShardSet(tmp_path / "a.npy", 0, 400, 100), Part(), said.append) == (400, 4, 0)
         assert backend.runs == 2 + 3 + 4 * 13  # three that failed, then batches of eight
     assert [int(line.split()[-1]) for line in said] == [32, 16, 8]
@@ -197,6 +197,7 @@ print(json.dumps({"said": said, "same": bool(np.array_equal(made, wanted)), "err
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_AS to mean what it says")
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.ts"])
 def test_a_real_runtime_that_runs_out_goes_on_with_less(tiny_export: Path, name: str) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
     "serve": "wgan/serve",
@@ -99,12 +101,11 @@ def slim(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
         run(uv, "venv", "-q", "--python", sys.executable, env)
         run(uv, "pip", "install", "-q", "--python", env / "bin/python", *wanted)
     else:
-        run(sys.executable, "-m", "venv", env)
-        run(env / "bin/python", "-m", "pip", "install", "-q", *wanted)
+        run(sys.executable, "-m", "venv", "--without-pip", env)
+        run(sys.executable, "-m", "pip", "--python", env / "bin/python", "install", "-q", *wanted)
     return env
 
 
-@pytest.mark.slow
 def test_a_slim_install_is_small_and_has_no_torch(slim: Path):
     python = slim / "bin/python"
     find = "import importlib.util, sys; print([n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
@@ -120,7 +121,6 @@ def test_a_slim_install_is_small_and_has_no_torch(slim: Path):
     assert sum(size.values()) < SLIM_LIMIT, sorted(size.items(), key=lambda item: -item[1])[:8]
 
 
-@pytest.mark.slow
 def test_a_slim_install_samples(slim: Path, tiny_export: Path, tmp_path: Path):
     assert "sample" in run(slim / "bin/wgan", "--help", cwd=tmp_path)
     shutil.copy(Path(tiny_export) / "generator.onnx", tmp_path)
@@ -136,7 +136,6 @@ def test_a_slim_install_samples(slim: Path, tiny_export: Path, tmp_path: Path):
             image.load()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "extra"),
     [

@@ -12,7 +12,6 @@ import torch
 from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter, parity
-from wgan.export import verify as verification
 from wgan.export.parity.figures import Figures
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
@@ -92,7 +91,7 @@ def test_an_artifact_that_does_not_match_is_never_written(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_generator(seed=1)
-    monkeypatch.setattr(exporter, "as_deployed", lambda *_: other.module)
+    monkeypatch.setattr("wgan.export.recipe.as_deployed", lambda *_: other.module)
     with pytest.raises(ParityError, match=r"generator.onnx does not match PyTorch and was not written: max_abs"):
         list(exporter.export(generator, tmp_path, ["onnx"]))
     assert [path.name for path in tmp_path.iterdir()] == [exporter.REFERENCE]
@@ -113,7 +112,9 @@ def test_an_engine_that_is_not_proven_yet_gets_the_new_report(
         shutil.copy(tiny_export / name, tmp_path)
     path = tmp_path / "generator.plan"
     artifact.write_sidecar(path, artifact.read(path).metadata.replace(parity=report))
-    monkeypatch.setattr(verification, "open_artifact", lambda *_, **__: open_backend(tiny_export / "generator.onnx"))
+    monkeypatch.setattr(
+        "wgan.export.verify.open_artifact", lambda *_, **__: open_backend(tiny_export / "generator.onnx")
+    )
     assert verify_file(path).passed is True
     assert artifact.read(path).metadata.proven
 
@@ -175,6 +176,7 @@ def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
         assert report[name] == pytest.approx(value, rel=1e-12), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 999, 1001, 1002, 50_000])
 def test_the_percentile_is_exact_for_any_number_of_errors(count: int) -> None:
     errors = np.random.default_rng(count).exponential(size=count).astype(np.float32)
@@ -208,6 +210,7 @@ class Grey(torch.nn.Module):
         return torch.zeros(len(z), 3, 32, 32)
 
 
+@pytest.mark.slow
 def test_measuring_takes_the_memory_of_the_largest_batch_and_little_more(tiny_export: Path) -> None:
     found = artifact.read(tiny_export / "generator.onnx")
     backend, most = Constant(found.metadata, "", found.path), 4096

@@ -1,6 +1,7 @@
 """`wgan export --output uint8`: the graph makes the pixels that `to_uint8` makes, and they are taken as they are."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from wgan.cli import main
 from wgan.export import exporter, parity
 from wgan.export.formats import triton
 from wgan.export.formats.onnx import to_onnx
+from wgan.export.recipe import file_name
 from wgan.export.reference.fold import EightBit
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
@@ -21,6 +23,9 @@ from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.pytorch import pieces
+from wgan.serve.backends.pytorch.device import threads
+from wgan.serve.backends.pytorch.pieces import PIECE
 from wgan.serve.base.errors import ArtifactError, ConfigError, ParityError
 from wgan.serve.bench.speed import measure_speed
 from wgan.serve.outputs.pixels import to_uint8
@@ -36,6 +41,26 @@ def folder(generator: TrainedGenerator, tmp_path_factory: pytest.TempPathFactory
     list(exporter.export(generator, path, ["onnx"], precision="fp16", output="uint8", max_batch=70))
     list(exporter.export(generator, path, ["onnx"], max_batch=70))
     return path
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_pieces_side_by_side_are_put_together_in_their_order(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, lanes = threading.Barrier(cores, timeout=10), set[int]()
+
+    def generate(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        assert len(z) == PIECE
+        assert labels is not None
+        if threading.get_ident() not in lanes:
+            lanes.add(threading.get_ident())
+            together.wait()  # as many threads as cores are here at once
+        return z * 1000 + labels[:, None]
+
+    monkeypatch.setattr(pieces, "physical_cores", lambda: cores)
+    z, labels = np.arange(5 * PIECE + 3)[:, None], np.arange(5 * PIECE + 3) % 7
+    with threads(cores):
+        found = pieces.in_pieces(generate, z, labels)
+    assert np.array_equal(found, z * 1000 + labels[:, None])
+    assert len(lanes) == cores
 
 
 class Values(nn.Module):
@@ -96,6 +121,7 @@ def test_an_engine_gives_pixels_too(folder: Path) -> None:
     assert found.image.dtype == "uint8"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "classes"),
     [
@@ -118,14 +144,14 @@ def test_pixels_of_another_generator_are_never_written(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = EightBit(make_generator(seed=1).module)
-    monkeypatch.setattr(exporter, "as_deployed", lambda *_: other)
+    monkeypatch.setattr("wgan.export.recipe.as_deployed", lambda *_: other)
     with pytest.raises(ParityError, match=r"generator.uint8.onnx does not match PyTorch .*max_abs .*pixels_differ"):
         list(exporter.export(generator, tmp_path, ["onnx"], output="uint8", max_batch=4))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_gates_of_pixels_close(folder: Path, precision: str) -> None:
-    name = exporter.file_name("onnx", precision, "uint8")
+    name = file_name("onnx", precision, "uint8")
     gates = parity.gates_for(artifact.read(folder / name).metadata, "cpu")
     good = {"finite": True, "chunks_max_abs": 0.0, "max_abs": parity.LEVEL, "pixels_differ": 1e-3}
     good |= {"mean_abs": 1e-3, "worst_psnr_db": 60.0, "gates": gates}

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.make import loss_of
 from wgan.training.config import Config
 from wgan.training.networks import Critic
 from wgan.training.networks.precision import FIRST_SCALE, MixedPrecision
 from wgan.training.records import folder as runs
 from wgan.training.run.loop import train
-from wgan.training.step.losses import critic_loss, gradient_penalty
+from wgan.training.step.losses import gradient_penalty
 from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -27,7 +28,7 @@ def gradient(critic: Critic, precision: str, batch: tuple[Tensor, Tensor, Tensor
         with mixed.autocast():
             return critic(images).float()  # type: ignore[no-any-return]
 
-    result = critic_loss(score, *batch, 10.0, mixed.scale(batch[0]))
+    result = loss_of(score, *batch, 10.0, mixed.scale(batch[0]))
     scale = mixed.scale(batch[0])
     (result.loss * scale).backward()
     return float(result.penalty), torch.cat(
@@ -39,7 +40,7 @@ def reference(critic: Critic, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[flo
     wide = Critic(Config(image_size=16, base_channels=8)).double()
     wide.load_state_dict(critic.state_dict())
     real, fake, epsilon = (tensor.double() for tensor in batch)
-    result = critic_loss(wide, real, fake, epsilon, 10.0)
+    result = loss_of(wide, real, fake, epsilon, 10.0)
     result.loss.backward()
     return float(result.penalty), torch.cat([p.grad.flatten() for p in wide.parameters() if p.grad is not None])
 
@@ -88,7 +89,7 @@ def test_images_that_are_all_alike_are_no_overflow_in_float16(minibatch: str, ap
     # closer, float16 rounds by as much as the images differ; of two, the deviation is |a - b|, which has a corner
     if apart == 1 and group > 2:
         real, fake, epsilon = (tensor.double() for tensor in batch)
-        critic_loss(wide, real, fake, epsilon, 10.0).loss.backward()
+        loss_of(wide, real, fake, epsilon, 10.0).loss.backward()
         wanted = torch.cat([p.grad.flatten() for p in wide.parameters() if p.grad is not None])
         assert (found.double() - wanted).norm() < 5e-2 * wanted.norm()
 
@@ -111,6 +112,7 @@ TINY = Config(image_size=32, base_channels=4, latent_dim=8, faces_count=64, batc
               log_every=3, sample_every=4, validate_every=2, validate_images=32, checkpoint_every=2)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path: Path, precision: str) -> None:
     from tests.test_training import assert_same_state
@@ -132,13 +134,13 @@ def test_an_overflow_leaves_one_step_out_and_halves_the_scale() -> None:
     state = trainer.precision_d.state_dict()
     trainer.precision_d.load_state_dict({**state, "scale": 2.0**60})
     before = [p.detach().clone() for p in trainer.critic.parameters()]
-    trainer._critic_step(real)
+    trainer.critic_step(real)
     assert all(torch.equal(p, old) for p, old in zip(trainer.critic.parameters(), before, strict=True))
     assert trainer.precision_d.state_dict()["scale"] == 2.0**59
     assert trainer.finite()
     assert trainer.watch.counts[0] == 0
     trainer.precision_d.load_state_dict({**state, "scale": FIRST_SCALE})
-    trainer._critic_step(real)
+    trainer.critic_step(real)
     assert trainer.watch.counts[0] == 1
     assert not all(torch.equal(p, old) for p, old in zip(trainer.critic.parameters(), before, strict=True))
 
@@ -152,8 +154,8 @@ def test_a_scale_that_has_collapsed_ends_the_run() -> None:
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_weights_and_moments_stay_float32(precision: str) -> None:
     trainer = Trainer(TINY.replace(precision=precision), CPU)
-    trainer._critic_step(torch.rand(8, 3, 32, 32) * 2 - 1)
-    trainer._generator_step()
+    trainer.critic_step(torch.rand(8, 3, 32, 32) * 2 - 1)
+    trainer.generator_step()
     kept = [*trainer.critic.parameters(), *trainer.generator.parameters(), *trainer.ema.module.parameters()]
     kept += [t for s in trainer.optimizer_d.state.values() for t in s.values()]
     assert {tensor.dtype for tensor in kept} == {torch.float32}

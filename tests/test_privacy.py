@@ -146,7 +146,7 @@ def export_as_before(folder: Path, monkeypatch: pytest.MonkeyPatch, *kinds: str,
         if traced:
             patch.setattr(torchscript, "_without_debug_records", lambda data: data)
         else:
-            patch.setattr(exporter, "public_settings", dict)
+            patch.setattr("wgan.export.recipe.public_settings", dict)
             patch.setattr(deploy, "public_settings", dict)
         list(exporter.export(generator, folder, kinds, max_batch=4, device="cpu"))
 
@@ -172,7 +172,7 @@ def test_a_report_that_verify_writes_comes_without_the_path(tmp_path: Path, monk
     reason = f"no TensorRT: /opt/{WORD}/libnvinfer.so"
     artifact.write_sidecar(plan, artifact.read(plan).metadata.replace(parity=parity.not_measured(reason)))
     # as on the machine with the GPU
-    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(onnx, device=device))
+    monkeypatch.setattr("wgan.export.verify.open_artifact", lambda _, device: open_backend(onnx, device=device))
     found = verify_file(plan, device="cpu")
     assert (found.passed, found.leak) == (True, None)
     assert naming(tmp_path, WORD) == {"generator.onnx", "generator.pt"}

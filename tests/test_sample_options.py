@@ -49,6 +49,7 @@ def made(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
     return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "torchscript", "torch"])
 @pytest.mark.parametrize("kind", ["truncated", "scaled"])
 def test_truncated_images_are_those_of_truncated_latents(
@@ -221,8 +222,8 @@ def files(run: Path) -> None:
         ("--latents nan.npy", "row 1 has a value that is NaN"),
         ("--latents big.npy", "infinite in float32"),
         ("--latents wide.npy", "its rows have 17 values, this generator takes 16"),
-        ("--latents flat.npy", "is not float16, float32 or float64 (N, Z)"),
-        ("--latents none.npy", "not empty"),
+        ("--latents flat.npy", "is not a filled array (N, Z) of float16, float32 or float64"),
+        ("--latents none.npy", "is not a filled array"),
         ("--latents int.npy", "int64 (3, 16) is not"),
         ("--latents objects.npy", "cannot be read"),
         ("--latents cut.npy", "cannot be read"),
@@ -241,9 +242,9 @@ def files(run: Path) -> None:
         ("--interpolate 1 -2", "--interpolate -2 is outside its range"),
         (f"--interpolate 1 {2**63}", "is outside its range"),
         ("--interpolate 1 2 --steps 5000 --out a.gif", "at most 4096"),
-        ("-n 3 --steps 3", "--steps is of --interpolate"),
+        ("-n 3 --steps 3", "--steps needs --interpolate A B"),
         ("-n 3 --out a.gif", "films are made by --interpolate"),
-        ("-n 3 --shard 1/2 --out a.tar", "say how large with --shard-size"),
+        ("-n 3 --shard 1/2 --out a.tar", "needs --shard-size S"),
         ("-n 3 --shard 3/2 --shard-size 1 --out a.tar", "--shard 3/2 is not i/k"),
         ("-n 3 --shard-size 0 --out a.tar", "--shard-size 0 is not at least 1"),
         ("-n 3 --shard-size 2", "--out samples: shards are .tar, .npy, .npz files"),

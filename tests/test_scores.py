@@ -9,7 +9,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from wgan.training.measures.feature_distances import (
+from wgan.training.measures.feature_formulas import (
     ClassifierScore,
     Gaussian,
     Moments,
@@ -109,6 +109,7 @@ def test_the_kernel_distance_is_its_definition() -> None:
     assert deviation is None  # of one value
 
 
+@pytest.mark.slow
 def test_the_kernel_distance_over_subsets_is_torch_fidelitys() -> None:
     x, y = normal(7, 1100, 16, scale=0.3), normal(8, 1300, 16, scale=0.3, shift=0.1)
     wanted = kid_features_to_metric(x, y, kid_subsets=100, kid_subset_size=1000, rng_seed=3, verbose=False)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from wgan.serve.base.errors import DatasetError
 from wgan.training.config import FIELDS, Config
-from wgan.training.run.session import open_data
+from wgan.training.data.of_run import open_data
 from wgan.training.step.growth import stage_at
 from wgan.training.step.trainer import Trainer
 
@@ -31,12 +31,12 @@ def first_weight(network: str) -> Callable[[Trainer], Any]:
 
 
 def rates(trainer: Trainer) -> tuple[float, float]:
-    trainer._set_rates()
+    trainer.set_rates()
     return trainer.optimizer_g.param_groups[0]["lr"], trainer.optimizer_d.param_groups[0]["lr"]
 
 
 def betas(trainer: Trainer) -> tuple[float, ...]:
-    trainer._set_rates()
+    trainer.set_rates()
     return (*trainer.optimizer_g.param_groups[0]["betas"], *trainer.optimizer_d.param_groups[0]["betas"])
 
 
@@ -47,7 +47,7 @@ def share_of_the_new_weights(trainer: Trainer) -> float:
         average.zero_()
         weight.fill_(1.0)
     trainer.step = 9_999
-    trainer._replayed = lambda *step: None  # type: ignore[assignment] - no step moves the weights
+    trainer.replay = lambda *step: None  # type: ignore[assignment] - no step moves the weights
     trainer.iterate(Still())  # type: ignore[arg-type]
     return round(float(average.flatten()[0]), 6)
 
@@ -65,7 +65,7 @@ def critic_loss_at_zero_gradient(trainer: Trainer) -> float:
         for parameter in trainer.critic.parameters():
             parameter.zero_()
     real = torch.zeros(4, 3, 16, 16)
-    return float(trainer._critic_loss(real, real, torch.full((4,), 0.5), None, torch.ones(())).loss.detach())
+    return float(trainer.critic_loss(real, real, torch.full((4,), 0.5), None, torch.ones(())).loss.detach())
 
 
 def labelled(trainer: Trainer) -> tuple[int, ...]:
@@ -78,21 +78,21 @@ def weights(trainer: Trainer) -> float:
 
 
 def noise(trainer: Trainer) -> float:
-    return round(float(trainer._noise()[0, 0]), 4)
+    return round(float(trainer.noise()[0, 0]), 4)
 
 
 IN_THE_TRAINER: dict[str, list[Seen]] = {
-    "image_size": [(lambda t: tuple(t._fake(t._noise()).shape[2:]), 32, {}, (16, 16), (32, 32))],
+    "image_size": [(lambda t: tuple(t.fake(t.noise()).shape[2:]), 32, {}, (16, 16), (32, 32))],
     "channels": [
-        (lambda t: t._fake(t._noise()).shape[1], 1, {}, 3, 1),
+        (lambda t: t.fake(t.noise()).shape[1], 1, {}, 3, 1),
         (first_weight("critic"), 1, {}, (2, 3, 4, 4), (2, 1, 4, 4)),
     ],
-    "latent_dim": [(lambda t: tuple(t._noise().shape), 7, {}, (4, 4), (4, 7))],
+    "latent_dim": [(lambda t: tuple(t.noise().shape), 7, {}, (4, 4), (4, 7))],
     "base_channels": [
         (first_weight("critic"), 5, {}, (2, 3, 4, 4), (5, 3, 4, 4)),
         (first_weight("generator"), 5, {}, (2, 3, 4, 4), (5, 3, 4, 4)),
     ],
-    "batch_size": [(lambda t: len(t._noise()), 8, {}, 4, 8)],
+    "batch_size": [(lambda t: len(t.noise()), 8, {}, 4, 8)],
     "minibatch_group": [
         (lambda t: t.critic.deviation[0].group, 2, {"minibatch": "stddev"}, 4, 2),  # type: ignore[index]
         (lambda t: t.critic.discrimination.group, 2, {"minibatch": "discrimination"}, 4, 2),

@@ -18,12 +18,12 @@ from wgan.serve.latents.sources import from_table
 from wgan.serve.latents.truncation import Truncation
 from wgan.serve.outputs import shards
 from wgan.serve.outputs.shards import Part, ShardSet
-from wgan.serve.sampling.run import Sampling
+from wgan.serve.sampling.run import Job
 
 
 def make(out, count=50, size=8, part=None, batch=5, truncation=None, label=None, said=None, first=3, **fake):
     backend = FakeGenerator(**fake)
-    run = Sampling(backend, from_table(192, first, count, truncation), label, batch)
+    run = Job(backend, from_table(192, first, count, truncation), label, batch)
     return run.shards(ShardSet(out, first, count, size), part or Part(), (said if said is not None else []).append)
 
 
@@ -44,7 +44,7 @@ def test_machines_together_make_what_one_makes(tmp_path, ending):
 def test_shards_hold_the_images_of_the_plain_run_in_order(tmp_path):
     make(tmp_path / "a.npy")
     make(tmp_path / "a" / "a.tar")
-    Sampling(FakeGenerator(), from_table(192, 3, 50, None), None, 64).whole(tmp_path / "plain.npy")
+    Job(FakeGenerator(), from_table(192, 3, 50, None), None, 64).whole(tmp_path / "plain.npy")
     shards = [np.load(tmp_path / f"a-{j:06d}.npy") for j in range(7)]
     assert [len(shard) for shard in shards] == [8] * 6 + [2]
     assert np.array_equal(np.concatenate(shards), np.load(tmp_path / "plain.npy"))
@@ -55,6 +55,7 @@ def test_shards_hold_the_images_of_the_plain_run_in_order(tmp_path):
     assert names == [f"seed-{s:06d}.{ending}" for s in range(3, 53) for ending in ("png", "json")]
 
 
+@pytest.mark.slow
 def test_a_killed_run_continued_gives_the_same_bytes(tmp_path):
     script = f"""
 import os, signal
@@ -154,7 +155,7 @@ def test_shards_that_nothing_vouches_for_are_refused(tmp_path):
 @pytest.mark.parametrize("text", ["{}", "[", "null", '{"name": "mine"}'])
 def test_another_programs_json_is_not_overwritten(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(OutputError, match="not about shards"):
+    with pytest.raises(OutputError, match="does not describe shards"):
         make(tmp_path / "a.npy")
     assert contents(tmp_path) == {"a.json": text.encode()}
 
@@ -189,6 +190,7 @@ def test_the_manifest_says_what_the_shards_are(tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".tar", ".npy"])
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path, ending):
     def peak(count):
@@ -215,6 +217,7 @@ def test_a_part_that_there_is_not_is_refused(text):
         Part.parse(text)
 
 
+@pytest.mark.slow
 def test_two_processes_that_make_the_same_shards_make_them_whole(tmp_path):
     root = Path(__file__).parents[1]
     script = f"from pathlib import Path\nfrom tests.test_shards import make\nmake(Path({str(tmp_path / 'a.tar')!r}))"

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a compiler")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a compiler"),
+]
 
 # a variable that tells of continuous integration would silence ONNX Runtime too: the process gets these alone
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -78,7 +81,7 @@ def test_telemetry_is_the_users_to_turn_on(recorder: Path, tmp_path: Path) -> No
 
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 29):
         pytest.skip("this ONNX Runtime has no telemetry on Linux")
-    script = "from wgan.serve.backends.onnxrt import runtime as onnx_runtime; onnx_runtime.load()"
+    script = "from wgan.serve.backends.onnxrt import runtime; runtime.load()"
     (tmp_path / "off").mkdir()
     assert Watched(recorder, tmp_path / "off", script).left == []
     (tmp_path / "on").mkdir()
@@ -160,7 +163,6 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
         assert "\x1b[" in loud  # so that silence above says something
 
 
-@pytest.mark.slow
 def test_every_command_is_silent(recorder: Path, tmp_path: Path) -> None:
     """But for the Inception weights, which `wgan eval` would download."""
     commands = [
@@ -177,7 +179,6 @@ def test_every_command_is_silent(recorder: Path, tmp_path: Path) -> None:
     assert (found.asked, found.left) == (set(), [])
 
 
-@pytest.mark.slow
 def test_the_inception_weights_alone_are_fetched(recorder: Path, tmp_path: Path) -> None:
     commands = [["train", "--device", "cpu", *TINY, "inception_every=2", "inception_images=4"]]
     found = Watched(recorder, tmp_path, COMMANDS.format(commands=commands))
@@ -192,8 +193,8 @@ def test_an_evaluation_fetches_the_inception_weights_where_it_has_none(
     script = f"""
 import os
 from wgan.cli import main
-from wgan.training.measures import fidelity
-fidelity.frechet_distance = lambda *sides: 0.0  # a quarter of a minute of algebra, which asks for no host
+from wgan.training.measures import feature_distances
+feature_distances.frechet_distance = lambda *sides: 0.0  # a quarter of a minute of algebra, which asks for no host
 assert main({[*words, "--inception-weights", str(inception_weights)]}) == 0
 assert not os.path.exists(os.environ["RECORD_NETWORK"])
 assert main({words}) == 0
@@ -206,5 +207,5 @@ assert main({words}) == 0
 
     host = urlsplit(URL_INCEPTION_V3).hostname
     assert (found.asked, found.left) == ({f"name {host}"}, [])
-    readme = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
-    assert f"downloaded once, from {host}," in " ".join(readme.split())
+    page = Path(__file__).parents[1].joinpath("docs", "evaluate.md").read_text("utf-8")
+    assert f"downloaded once, from {host}," in " ".join(page.split())

@@ -29,6 +29,7 @@ WHY = "runs on the CPU: CUDA: cudaStreamCreateWithFlags failed with cudaErrorCal
 FIX = "install NVIDIA's driver from https://www.nvidia.com/drivers"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="the stub is of Linux's driver"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc) to make the stub driver with"),
 ]
@@ -52,7 +53,6 @@ def run(driver: Path, folder: Path, *commands: list[str], before: str = "") -> l
     return [(int(code), text, said.splitlines()) for text, code, said in zip(out[::2], out[1::2], err, strict=True)]
 
 
-@pytest.mark.slow
 def test_every_command_takes_the_cpu_and_says_why_once(driver: Path, tmp_path: Path) -> None:
     demo, export, verify, torch, onnx, evaluated, bench, resume, asked, doctor = run(
         driver,

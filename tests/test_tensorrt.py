@@ -22,6 +22,7 @@ from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.export.formats.onnx import to_onnx
+from wgan.export.recipe import file_name
 from wgan.export.reference.fold import as_deployed
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.verify import verify_file
@@ -54,7 +55,7 @@ def graph(generator: TrainedGenerator, precision: str = "fp32") -> bytes:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_an_engine_of_each_precision_is_built(generator: TrainedGenerator, tmp_path: Path, precision: str) -> None:
     (made,) = exporter.export(generator, tmp_path, ["trt"], precision=precision, max_batch=32)
-    assert made.path.name == exporter.file_name("trt", precision)
+    assert made.path.name == file_name("trt", precision)
     found = artifact.read(made.path).metadata
     assert found.max_batch == 32
     assert found.engine is not None
@@ -79,6 +80,7 @@ def test_engines_are_built_for_gpus_that_are_not_here(
     assert len(built.plan) > 10_000
 
 
+@pytest.mark.slow
 def test_a_float16_engine_holds_its_weights_in_float16() -> None:
     generator = make_generator(image_size=64, base_channels=64, latent_dim=128)
     fp32, fp16 = (
@@ -211,7 +213,7 @@ def test_tensorrt_without_a_gpu_names_what_builds_without(
     like_tensorrt: LikeTensorrt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: None)
-    with pytest.raises(BackendUnavailable, match=r"builds on the GPU it is for .*pip install 'wgan\[trt-rtx\]'"):
+    with pytest.raises(BackendUnavailable, match=r"builds an engine on the GPU .*pip install 'wgan\[trt-rtx\]'"):
         build_engine(b"", "fp32", 8, 8)
 
 
@@ -612,6 +614,6 @@ def test_an_engine_gets_its_proof_where_it_can_run(
     for path in tiny_export.glob("generator*"):
         shutil.copy(path, tmp_path)
     plan = tmp_path / "generator.plan"
-    monkeypatch.setattr(exporter, "open_backend", lambda path, device: open_backend(tmp_path / "generator.onnx"))
+    monkeypatch.setattr("wgan.export.verify.open_artifact", lambda *_, **__: open_backend(tmp_path / "generator.onnx"))
     assert verify_file(plan).passed is True
     assert artifact.read(plan).metadata.proven

@@ -1,7 +1,6 @@
-"""The loop does what the seed document says, and a run outlives whatever happens to it."""
+"""The loop trains as algorithm 1 of Gulrajani et al. 2017 does, and a run outlives whatever happens to it."""
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.forks import forks
 from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError, OutputError, TrainingError
 from wgan.training.config import Config
 from wgan.training.records import checkpoint
@@ -112,6 +112,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(finished: runs.RunFolder, tmp_path
         assert (folder.samples / name).read_bytes() == (finished.samples / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_resumed_on_other_threads_says_that_its_bits_are_others(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,8 +165,8 @@ class Reals:
 def test_each_critic_step_has_a_fresh_real_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer, reals = Trainer(TINY.replace(n_critic=5), CPU), Reals()
     seen: list[torch.Tensor] = []
-    step = Trainer._critic_step
-    monkeypatch.setattr(Trainer, "_critic_step", lambda self, real, label: (seen.append(real), step(self, real)))
+    step = Trainer.critic_step
+    monkeypatch.setattr(Trainer, "critic_step", lambda self, real, label: (seen.append(real), step(self, real)))
     trainer.iterate(reals)  # type: ignore[arg-type]
     assert len(reals.given) == len(seen) == 5
     assert not any(torch.equal(a, b) for a, b in pairwise(seen))
@@ -181,7 +182,7 @@ def test_each_step_moves_only_its_own_network() -> None:
         return any(not torch.equal(p, old) for p, old in zip(module.parameters(), before, strict=True))
 
     generator, critic = copy(trainer.generator), copy(trainer.critic)
-    trainer._critic_step(torch.rand(8, 3, 32, 32) * 2 - 1)
+    trainer.critic_step(torch.rand(8, 3, 32, 32) * 2 - 1)
     assert moved(trainer.critic, critic)
     assert not moved(trainer.generator, generator)
     assert all(p.grad is None for p in trainer.generator.parameters())  # fakes had no generator graph
@@ -190,7 +191,7 @@ def test_each_step_moves_only_its_own_network() -> None:
         copy(trainer.critic),
         [p.grad.clone() for p in trainer.critic.parameters() if p.grad is not None],
     )
-    trainer._generator_step()
+    trainer.generator_step()
     assert moved(trainer.generator, generator)
     assert not moved(trainer.critic, critic)
     after = [p.grad for p in trainer.critic.parameters() if p.grad is not None]
@@ -198,6 +199,7 @@ def test_each_step_moves_only_its_own_network() -> None:
     assert all(p.requires_grad for p in trainer.critic.parameters())
 
 
+@pytest.mark.slow
 def test_training_brings_the_fakes_towards_the_reals() -> None:
     """On images of one colour, a hundred steps must bring the generator's mean to it."""
 
@@ -320,9 +322,7 @@ def go_on(path: Path, cache: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_ten_times_always_resumes_from_a_whole_checkpoint(tmp_path: Path, cache: Path) -> None:
-    # imports torch once; each child is a fork of that server, before any thread of torch's
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_training"])
+    context = forks()
     dice, reached = random.Random(0), []
     for _ in range(10):
         child = context.Process(target=go_on, args=(tmp_path / "run", cache))
@@ -358,6 +358,7 @@ def test_a_run_on_cuda_saves_and_resumes(tmp_path: Path, cache: Path) -> None:
     assert train(folder, longer, device=cuda, cache=cache, resume=True).step == 8
 
 
+@pytest.mark.slow
 def test_a_dataset_that_vanishes_stops_no_run_and_loses_none(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

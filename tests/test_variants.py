@@ -63,6 +63,7 @@ VARIANTS = {
         "attention": 8, "spectral_norm": "both", "minibatch": "stddev", "depth": 2, "accumulate": 2,
         "activation_checkpointing": True, "precision": "bf16", "penalty_every": 2, "drift": 1e-3},
 }  # fmt: skip
+QUICK = "labels joined to z, projection"
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +86,10 @@ def train_and_interrupt(path: Path, config: Config, cache: Path, monkeypatch: py
     assert (ended.finished, ended.step) == (False, STOPPED_AFTER)
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, id=n, marks=[] if n == QUICK else [pytest.mark.slow]) for n, c in VARIANTS.items()],
+)
 def test_a_variant_goes_the_whole_way(
     changes: dict[str, object], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +126,7 @@ def test_a_variant_goes_the_whole_way(
             assert (metadata.image.height, metadata.image.width) == (16, 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["growing", "growing with attention, spectral norms and deeper"])
 def test_an_exported_graph_has_no_trace_of_the_growth(name: str, tmp_path: Path) -> None:
     import onnx

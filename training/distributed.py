@@ -159,9 +159,9 @@ def _number(name: str, default: int | None, low: int = 0) -> int:
         return default
     if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= low:
         return int(text)
-    found = "is not set" if text is None else f"is {text[:40]!r}, not a whole number from {low} on"
+    fault = "is not set" if text is None else f"is {text[:40]!r}, not a whole number from {low} on"
     others = "" if name == "WORLD_SIZE" else f" and {name}"
-    raise ConfigError(f"the environment's {name} {found}: start with torchrun, or alone without WORLD_SIZE{others}")
+    raise ConfigError(f"the environment's {name} {fault}: start with torchrun, or alone without WORLD_SIZE{others}")
 
 
 def launched() -> bool:

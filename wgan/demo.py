@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from wgan.export import exporter
+from wgan.export.recipe import EXPORTERS, file_name
 from wgan.export.reference.generator import load_generator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file
@@ -147,7 +148,7 @@ class _Tour:
         generator = load_generator(checkpoint.find(self.folder.path, "last", self._tell))
         made: list[Path] = []
         with self._stage("export, measured"):
-            for kind in exporter.EXPORTERS:
+            for kind in EXPORTERS:
                 try:
                     for exported in exporter.export(generator, self.target, [kind], device=self._device):
                         self._tell(f"wrote {exported.path}")
@@ -176,7 +177,7 @@ class _Tour:
 
     def sample(self) -> None:
         """64 images by the ONNX file, into generated/."""
-        onnx = self.target / exporter.file_name("onnx", "fp32")
+        onnx = self.target / file_name("onnx", "fp32")
         with self._stage("sampling 64 images"), open_backend(onnx, device=self._device) as backend:
             text = {"model": backend.digest}
             with open_output(self.folder.path / "generated", count=BATCH, first=0, text=text) as output:

@@ -11,7 +11,7 @@ from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import BackendError
 from wgan.serve.outputs.pixels import encode_png, grid
 from wgan.serve.sampling.request import Request
-from wgan.serve.sampling.sampler import batch_size_for, sample
+from wgan.serve.sampling.sampler import Sampling, batch_size_for
 
 
 class Images(np.ndarray):
@@ -62,8 +62,8 @@ class Generator:
         image = backend.metadata.image
         images = np.empty((n, image.height, image.width, image.channels), np.uint8)
         shrink: Callable[[str], object] | None = _warn if batch_size is None else None
-        batches = sample(backend, seed, n, size, asked.class_of(backend), source.rows, shrink=shrink)
-        for start, part, _ in batches:
+        sampling = Sampling(backend, seed, n, size, asked.class_of(backend), source.rows, shrink)
+        for start, part, _ in sampling.batches():
             images[start - seed :][: len(part)] = part
         return images.view(Images)
 

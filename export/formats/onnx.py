@@ -1,4 +1,4 @@
-"""ONNX by tracing (seed document, section 9.1), checked before anybody sees it."""
+"""ONNX by tracing, checked before it is returned."""
 
 import warnings
 from pathlib import Path
@@ -27,7 +27,7 @@ def to_onnx(
         conditional: whether there is a second input, label int64 (N,).
 
     Raises:
-        ExportError: the opset is not to be had, or the file does not pass `onnx.checker`.
+        ExportError: the exporter cannot write the opset, or the file does not pass `onnx.checker`.
     """
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ExportError(f"--opset {opset} is outside its range, {OPSETS[0]} to {OPSETS[1]}")

@@ -1,4 +1,4 @@
-"""TorchScript by tracing (seed document, section 9.2)."""
+"""TorchScript by tracing, without the debug records that name folders of this machine."""
 
 import io
 import re

@@ -36,7 +36,7 @@ class Settings:
     max_batch: int = 256
 
     def check(self) -> None:
-        """Refuses what cannot be served, before anything is made for it.
+        """Refuses what cannot be served, before anything is exported.
 
         Raises:
             ConfigError: an unknown backend or device, or an engine on the CPU.
@@ -48,7 +48,7 @@ class Settings:
             raise ConfigError("--triton-backend tensorrt runs on CUDA only: use onnxruntime for the CPU")
 
     def check_builder(self) -> None:
-        """Refuses before an engine is built what `write_repository` would refuse after it.
+        """Refuses an engine that `write_repository` would refuse, before time is spent on building it.
 
         Raises:
             BackendUnavailable: no TensorRT here.
@@ -74,8 +74,8 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         OutputError: it cannot be written.
     """
     settings.check()
-    found = artifact.read(source)
-    metadata = found.metadata
+    exported = artifact.read(source)
+    metadata = exported.metadata
     if metadata.format != FORMATS_OF[settings.backend]:
         raise ConfigError(f"--triton-backend {settings.backend} serves no {metadata.format}: {source}")
     runtime = (metadata.engine or {}).get("runtime")
@@ -85,7 +85,7 @@ def write_repository(source: Path, folder: Path, settings: Settings) -> Path:
         reason = (metadata.parity or {}).get("reason") or "it does not match PyTorch"
         raise ExportError(f"{source} is not proven and is not served: {reason}")
     model = folder / source.stem.replace(".", "_")
-    atomic_write(model / "1" / _file_name(settings.backend), found.data)
+    atomic_write(model / "1" / _file_name(settings.backend), exported.data)
     if metadata.classes is None:
         (model / "labels.txt").unlink(missing_ok=True)  # of another generator that had this name
     else:

@@ -71,7 +71,7 @@ def probes(latent_dim: int, max_batch: int) -> Iterator[np.ndarray]:
 
 
 def reference_of(module: nn.Module) -> Reference:
-    """Runs a generator in eval mode on the CPU in float32, in pieces (`serve.torch_pieces`).
+    """Runs a generator in eval mode on the CPU in float32, in pieces (`serve.backends.pytorch.pieces`).
 
     What it returns raises BackendError where torch fails, BackendOutOfMemory for want of memory.
     """
@@ -119,11 +119,11 @@ def _measured(backend: Backend, reference: Reference, max_batch: int) -> dict[st
     figures = Figures(sum(map(len, batches)) * math.prod(backend.metadata.image.shape))
     for number, z in enumerate(batches):
         labels = classes_of(backend, len(z), number)
-        found = backend.run(z, labels)  # whole: it is what is measured
+        images = backend.run(z, labels)  # whole: it is what is measured
         for start in range(0, len(z), OPTIMUM):  # the largest batch may be gigabytes, and one copy is enough
             part = slice(start, start + OPTIMUM)
-            figures.add(found[part], reference(z[part], None if labels is None else labels[part]))
-        del found
+            figures.add(images[part], reference(z[part], None if labels is None else labels[part]))
+        del images
     report: dict[str, Any] = {
         "reference": f"PyTorch {torch.__version__}, CPU, float32",
         "device": backend.device,
@@ -162,14 +162,14 @@ def _chunks_differ(backend: Backend, max_batch: int) -> float:
 
 def failures(report: dict[str, Any]) -> list[str]:
     """Which gates the figures do not hold, in words."""
-    found = [] if report["finite"] else ["NaN or Inf in the images"]
+    failed = [] if report["finite"] else ["NaN or Inf in the images"]
     for name, gate in report["gates"].items():
         value = report[name]
         if value < gate if name == "worst_psnr_db" else value > gate:
-            found.append(f"{name} {value:.3g} (gate {gate:g})")
+            failed.append(f"{name} {value:.3g} (gate {gate:g})")
     if report["chunks_max_abs"] > report["gates"]["max_abs"]:
-        found.append(f"a batch in chunks differs from the whole by {report['chunks_max_abs']:.3g}")
-    return found
+        failed.append(f"a batch in chunks differs from the whole by {report['chunks_max_abs']:.3g}")
+    return failed
 
 
 def not_measured(reason: str) -> dict[str, Any]:

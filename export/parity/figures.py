@@ -1,4 +1,4 @@
-"""The figures of a parity report, gathered piece by piece: what is kept does not grow with the largest batch."""
+"""The figures of a parity report, gathered piece by piece, so that memory does not grow with the largest batch."""
 
 import math
 
@@ -12,7 +12,7 @@ SHARE = 0.999
 
 
 class Figures:
-    """How far found images are from those that were wanted.
+    """How far images are from those that were wanted.
 
     Args:
         pixels: how many values there will be in all.
@@ -25,13 +25,13 @@ class Figures:
         self._pixels, self._sum, self._max, self._psnr = pixels, 0.0, 0.0, float("inf")
         self._differ = self._off = 0
 
-    def add(self, found: np.ndarray, wanted: np.ndarray) -> None:
-        """Counts images (N, …) in: ``wanted`` float32 in [-1, 1], ``found`` the same or pixels uint8 NHWC."""
-        if not np.isfinite(found).all():
+    def add(self, images: np.ndarray, wanted: np.ndarray) -> None:
+        """Counts images (N, …) in: ``wanted`` float32 in [-1, 1], ``images`` the same or pixels uint8 NHWC."""
+        if not np.isfinite(images).all():
             self.finite = False
-            found = np.nan_to_num(found, nan=PEAK, posinf=PEAK, neginf=-PEAK)
-        levels = np.abs(as_pixels(found).astype(np.int16) - to_uint8(wanted))
-        error = LEVEL * levels if found.dtype == np.uint8 else np.abs(found.astype(np.float64) - wanted)
+            images = np.nan_to_num(images, nan=PEAK, posinf=PEAK, neginf=-PEAK)
+        levels = np.abs(as_pixels(images).astype(np.int16) - to_uint8(wanted))
+        error = LEVEL * levels if images.dtype == np.uint8 else np.abs(images.astype(np.float64) - wanted)
         mean_square = np.square(error).mean(axis=(1, 2, 3))
         self._psnr = min(self._psnr, float((10 * np.log10(PEAK**2 / np.maximum(mean_square, 1e-20))).min()))
         self._differ += int((levels > 0).sum())
@@ -42,7 +42,7 @@ class Figures:
 
     def report(self) -> dict[str, float | bool]:
         """The figures by their names, once all images have been counted."""
-        low, *above = np.sort(self._largest.found())[:2]
+        low, *above = np.sort(self._largest.values())[:2]
         between = self._position - math.floor(self._position)
         return {
             "max_abs": self._max,
@@ -67,11 +67,11 @@ class Largest:
         """Counts values (N,) in."""
         self._kept = np.concatenate([self._kept, values[values > self._least]])
         if len(self._kept) > 2 * self._count:
-            self._kept = self.found()
+            self._kept = self.values()
             self._least = self._kept.min()
 
-    def found(self) -> np.ndarray:
-        """The largest, in no order; all there are where there are fewer."""
+    def values(self) -> np.ndarray:
+        """The largest, in no order; all of them where there are fewer."""
         if len(self._kept) <= self._count:
             return self._kept
         return np.partition(self._kept, -self._count)[-self._count :]

@@ -72,7 +72,7 @@ class EightBit(nn.Module):
 
 
 def check_precision(precision: str) -> None:
-    """Refuses what no generator computes in.
+    """Refuses an unknown precision.
 
     Raises:
         ConfigError: it is neither fp32 nor one of `DTYPES`.

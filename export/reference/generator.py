@@ -63,7 +63,7 @@ def load_generator(path: Path) -> TrainedGenerator:
 
 
 def plain(config: Config, classes: tuple[str, ...] | None, weights: Mapping[str, Any]) -> Generator:
-    """A generator without what only training needs: of a grown one the last head alone, spectral norms divided out."""
+    """A generator without what only training needs: of a grown one only the last head, spectral norms divided out."""
     normed = any(".parametrizations." in name for name in weights)
     config = config.replace(
         progressive=False, activation_checkpointing=False, spectral_norm=config.spectral_norm if normed else "none"

@@ -42,14 +42,14 @@ def open_faster(path: Path, device: str, say: Callable[[str], object]) -> TorchB
         WganError: as `TorchBackend`.
     """
     with TorchBackend(path, device) as exact:
-        if (found := hopeless(exact.device)) is None:
+        if (speeds := hopeless(exact.device)) is None:
             short = short_type(exact.device)
             with TorchBackend(path, device, short) as other:
-                found = backend_speeds({"fp32": exact, short: other})
-    say(found.line("--precision auto"))
-    if found.choice != "fp32":
+                speeds = backend_speeds({"fp32": exact, short: other})
+    say(speeds.line("--precision auto"))
+    if speeds.choice != "fp32":
         try:
-            return open_reduced(path, device, found.choice)
+            return open_reduced(path, device, speeds.choice)
         except ParityError as error:
             say(f"--precision auto: fp32 all the same, as {error}")
     return TorchBackend(path, device)

@@ -16,7 +16,6 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -30,7 +29,6 @@ from gpu.table import table
 
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PARTS = ("serve", "training", "export")
 GRACE = 2.0  # seconds in which a stage that is told to end may clean up
 
 
@@ -203,26 +201,9 @@ def last_line(path: Path, start: int) -> str:
     return next((line.strip()[:300] for line in reversed(said) if line.strip()), "it said nothing")
 
 
-def importable() -> bool:
-    """Whether `wgan` is what stands in this checkout."""
-    try:
-        found = importlib.util.find_spec("wgan.serve.base.errors")
-    except ImportError:
-        return False
-    own = ROOT / "serve" / "errors.py"
-    return found is not None and found.origin is not None and own.samefile(found.origin)
-
-
-def environment(links: Path) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """A stage's: `wgan`, `tests` and the scripts of this checkout, and nothing of the working directory."""
-    places = [ROOT / "scripts", ROOT]
-    if not importable():
-        # links rather than an install: it needs no build tools, and another run cannot meet this one's code
-        (links / "wgan").mkdir()
-        for part in PARTS:
-            (links / "wgan" / part).symlink_to(ROOT / part)
-        places.insert(0, links)
-    own = [*map(str, places), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = [str(ROOT / "scripts"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(own), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -274,13 +255,12 @@ def main() -> int:
     except OSError as error:
         print(f"gpu_check: --out {wanted.out} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as links:
-        check = Check(wanted, environment(Path(links)))
-        for each in SIGNALS:
-            signal.signal(each, check.end)
-        check.run()
-        say(table(check.rows))
-        say(f"kept in {wanted.out}")
+    check = Check(wanted, environment())
+    for each in SIGNALS:
+        signal.signal(each, check.end)
+    check.run()
+    say(table(check.rows))
+    say(f"kept in {wanted.out}")
     if check.signal is not None:
         return 128 + check.signal
     return int(any(row["status"] in BAD for row in check.rows))

@@ -11,6 +11,7 @@ from gpu.rows import Here
 from tests.make import make_generator
 from wgan.cli import main as wgan
 from wgan.export import exporter
+from wgan.export.recipe import file_name
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.verify import verify_file
 from wgan.serve.artifacts.artifact import read, sidecar, write_sidecar
@@ -38,7 +39,7 @@ def run(here: Here) -> None:
         return
     generator, most = make_generator(), 8 if here.tiny else 64
     with trust_as_it_was(), tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / exporter.file_name("trt", "fp32")
+        plan = Path(folder) / file_name("trt", "fp32")
         for what, options in ELSEWHERE.items():
             try:
                 (made,) = exporter.export(generator, plan.parent, ["trt"], max_batch=most, engine_options=options)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
-from wgan.export import exporter
-from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.export.recipe import file_name
+from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.providers import cuda_gap, tensorrt_gap
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import BackendUnavailable, WganError
@@ -21,15 +21,15 @@ TINY_FILES = (("fp32", "float32"), ("fp16", "uint8"))
 def run(here: Here) -> None:
     """A row a provider, then one a file: of a plain generator, and of one with classes in float32."""
     try:
-        runtime = onnx_runtime.load()
+        ort = runtime.load()
     except ImportError:
-        runtime = None
+        ort = None
         here.not_run("ONNX Runtime", f"it is not installed: {installer()} 'wgan[onnx]'")
-    if here.cuda and runtime is not None:
+    if here.cuda and ort is not None:
         for name, gap in (("CUDA", cuda_gap), ("TensorRT", tensorrt_gap)):
-            lacks = gap(runtime)
+            lacks = gap(ort)
             if lacks is None:
-                here.tell(f"{name} provider", ok=True, onnxruntime=runtime.__version__)
+                here.tell(f"{name} provider", ok=True, onnxruntime=ort.__version__)
             else:
                 here.not_run(f"{name} provider", str(lacks))
     elif not here.cuda:
@@ -40,7 +40,7 @@ def run(here: Here) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("torchscript", "onnx"):
                 for precision, output in files[:1] if classes else files:
-                    name = exporter.file_name(kind, precision, output)
+                    name = file_name(kind, precision, output)
                     what = f"{name}, {len(classes)} classes" if classes else name
                     if here.short_of(what, 0 if here.tiny else 5):
                         continue

@@ -1,4 +1,4 @@
-"""Exported files: read before any runtime sees them, and refused unless their bytes are those they were made of."""
+"""Exported files: read before any runtime sees them, and refused unless their bytes are those that were exported."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def read(path: Path) -> Artifact:
 
 
 def assembled(path: Path, payload: bytes, metadata: Metadata) -> Artifact:
-    """What `write` would write and `read` then read, without a file. Raises ArtifactError as `read`."""
+    """The artifact that `read` would return after `write`, made without a file. Raises ArtifactError as `read`."""
     text = metadata.to_json().encode()
     return _checked(path, FORMATS[metadata.format].container.join(payload, text), text)
 

@@ -1,4 +1,4 @@
-"""An ONNX file's weights that lie in other files, as exporters write large models: which files, and may they be read?
+"""Weights of an ONNX file that lie in other files, as exporters write large models: which files, and may they be read?
 
 The file itself names them, and a file may come from anywhere: only what lies in its own folder, or below, is read.
 Field numbers: onnx.proto, which calls this external data.
@@ -45,7 +45,7 @@ def external_files(path: Path, data: bytes) -> list[Path]:
         names = sorted({bytes(name).decode() for name in _locations(memoryview(data), "ModelProto", 0)})
     except (IndexError, ValueError):  # UnicodeDecodeError is one
         raise Damaged("ONNX") from None
-    found = []
+    files = []
     for name in names:
         place, folder = path.parent / name, path.parent.resolve()
         try:
@@ -60,8 +60,8 @@ def external_files(path: Path, data: bytes) -> list[Path]:
             )
         if not there:
             raise ArtifactError(f"{path} has its weights in {name[:80]!r}, which is not beside it: copy both")
-        found.append(place)
-    return found
+        files.append(place)
+    return files
 
 
 def digest_with(digest: str, files: list[Path]) -> str:

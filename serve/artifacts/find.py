@@ -18,7 +18,7 @@ DEFAULT = "onnx"  # both a format and a backend: what runs everywhere
 
 
 def newest_run(root: Path = ROOT) -> Path:
-    """The run under ``root`` that was begun or gone on with last.
+    """The run under ``root`` that was started or resumed last.
 
     Raises:
         ConfigError: there is none.

@@ -16,7 +16,7 @@ from wgan.serve.base.errors import BackendUnavailable, ConfigError
 
 @dataclass(frozen=True)
 class Format:
-    """What a generator can be a file of.
+    """A kind of file that a generator can be stored in.
 
     Args:
         name: as `--format` takes it and metadata gives it.
@@ -34,13 +34,13 @@ class Format:
 
     @property
     def file(self) -> str:
-        """What `wgan export` calls it in float32."""
+        """The name that `wgan export` gives its file in float32."""
         return f"generator{self.ending}"
 
 
 @dataclass(frozen=True)
 class BackendRow:
-    """What can run a generator. The three paths are `package.module:name`, imported when they are used.
+    """Something that runs generators. Its paths are `package.module:name`, imported when they are used.
 
     Args:
         name: as `--backend` takes it.
@@ -139,23 +139,23 @@ BACKENDS: dict[str, BackendRow] = _by_name(
 
 
 def format_by_ending(path: Path) -> Format | None:
-    """The format that the file's ending means, checkpoints among them; None for an ending that is none of ours."""
+    """The format that the file's ending means, checkpoints among them; None for an unknown ending."""
     rows = (*FORMATS.values(), CHECKPOINT)
     return next((row for row in rows if row.ending == path.suffix.lower()), None)
 
 
 def format_named(name: str) -> Format:
-    """The row of a format that is known to be one."""
+    """The row of a format; its name must be in the table."""
     return CHECKPOINT if name == CHECKPOINT.name else FORMATS[name]
 
 
 def backends_of(kind: str) -> list[BackendRow]:
-    """What runs the format of this name; the first where none is asked for."""
+    """The backends that run the format of this name; the first is the default."""
     return [row for row in BACKENDS.values() if kind in row.formats]
 
 
 def check_backend(name: str, option: str = "--backend") -> None:
-    """Refuses what is no backend, as a value of ``option``. Raises ConfigError."""
+    """Raises ConfigError, which names ``option``, for an unknown backend."""
     if name not in BACKENDS:
         raise ConfigError(f"{option} {name} is not one of {', '.join(BACKENDS)}")
 

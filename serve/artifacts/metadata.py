@@ -57,7 +57,7 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class Metadata:
-    """One artifact's metadata. ``payload_sha256`` is of the file without this metadata."""
+    """One artifact's metadata. ``payload_sha256`` is the digest of the file without this metadata."""
 
     format: str
     precision: str
@@ -140,7 +140,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
 
 
 def _check_read_figures(reader: "_Reader") -> None:
-    """What is calculated with and printed later on, of the two tables that may hold more than this version knows."""
+    """Checks the fields of ``source`` and ``parity`` that are used later; both may hold more than this wgan knows."""
     if reader.optional_mapping("source") is not None:
         reader.table("source").optional_number("flops", 0, MOST_FLOPS)
     if reader.optional_mapping("parity") is None:
@@ -157,7 +157,7 @@ def _check_read_figures(reader: "_Reader") -> None:
 
 
 def _image(reader: "_Reader") -> ImageSpec:
-    """Layout, range and type are one of the two combinations; a file from before there were two has no type."""
+    """The image's layout, range and type, which go together as in `OUTPUTS`; files of before uint8 state no type."""
     size, most = reader.integer, 2**14
     image = ImageSpec(size("height", 1, most), size("width", 1, most), size("channels", 1, 4))
     dtype = reader.choice("dtype", tuple(OUTPUTS)) if "dtype" in reader.values else "float32"
@@ -189,9 +189,9 @@ class _Reader:
         self.values, self.where, self.prefix = values, where, prefix
 
     def bad(self, name: str, wanted: str) -> ArtifactError:
-        found = reprlib.repr(self.values.get(name))[:40]  # repr itself ends at a depth that JSON may have
+        shown = reprlib.repr(self.values.get(name))[:40]  # repr itself ends at a depth that JSON may have
         return ArtifactError(
-            f"{self.where}: metadata field {self.prefix}{name} is {found}, not {wanted}: export it again"
+            f"{self.where}: metadata field {self.prefix}{name} is {shown}, not {wanted}: export it again"
         )
 
     def table(self, name: str) -> "_Reader":

@@ -19,7 +19,7 @@ Batch = tuple[np.ndarray, np.ndarray | None]  # latents (N, Z), and labels (N,) 
 
 @dataclass(frozen=True)
 class Options:
-    """How a backend is to run, where it leaves a choice; which of these it takes is in the table of backends.
+    """How a backend is to run; the table of backends says which of these options each takes.
 
     Args:
         provider: which of its ways to a device; None to go by the device.
@@ -31,7 +31,7 @@ class Options:
 
 
 def check_device(name: str) -> None:
-    """Refuses what is no name of a device.
+    """Refuses an unknown device name.
 
     Raises:
         ConfigError: it is not one of `DEVICES`.
@@ -77,8 +77,8 @@ class Backend(ABC):
         images = self._infer(np.ascontiguousarray(z), None if labels is None else np.ascontiguousarray(labels))
         wanted = (len(z), *image.shape)
         if images.shape != wanted or images.dtype != image.dtype:
-            found = f"{images.dtype} {images.shape}"
-            raise BackendError(f"{self.path} gave {found}, its metadata says {image.dtype} {wanted}")
+            given = f"{images.dtype} {images.shape}"
+            raise BackendError(f"{self.path} gave {given}, its metadata says {image.dtype} {wanted}")
         return images
 
     def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:
@@ -101,8 +101,8 @@ class Backend(ABC):
                 raise BackendError(f"{self.path} has no classes: labels mean nothing to it")
             return
         if labels is None or labels.shape != (len(z),) or labels.dtype != np.int64:
-            found = "none" if labels is None else f"{labels.dtype} {labels.shape}"
-            raise BackendError(f"{self.path} needs labels int64 ({len(z)},), not {found}")
+            given = "none" if labels is None else f"{labels.dtype} {labels.shape}"
+            raise BackendError(f"{self.path} needs labels int64 ({len(z)},), not {given}")
         if labels.min() < 0 or labels.max() >= len(classes):
             raise BackendError(f"labels of {self.path} go from 0 to {len(classes) - 1}")
 

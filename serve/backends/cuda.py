@@ -1,4 +1,4 @@
-"""The CUDA runtime through cuda-bindings: every status checked, everything taken given back."""
+"""The CUDA runtime through cuda-bindings: every status is checked, and everything allocated is freed."""
 
 import ctypes
 import itertools
@@ -33,7 +33,7 @@ class Cuda:
         self._tokens = itertools.count()
 
     def __call__(self, function: str, *arguments: Any) -> Any:
-        """One call of the runtime; its result, if it has one."""
+        """Calls a function of the runtime and returns its result, if it has one."""
         status, *results = getattr(self._api, function)(*arguments)
         if int(status) != 0:
             told = f"CUDA: {function} failed with {status.name}"
@@ -57,7 +57,7 @@ class Cuda:
         return address
 
     def host_memory(self, size: int) -> NDArray[np.uint8]:
-        """``size`` bytes of pinned memory: only from and to such do copies run beside the host's work."""
+        """``size`` bytes of pinned memory: copies run beside the host's work only from and to pinned memory."""
         address = self._take("cudaFreeHost", self("cudaMallocHost", size))
         return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 

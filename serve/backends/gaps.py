@@ -1,4 +1,4 @@
-"""What keeps CUDA from running here, whatever is to run on it: said with the command that mends it."""
+"""What keeps CUDA from running here, for any backend, with the command that mends it."""
 
 import re
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ GET_DRIVER = "install NVIDIA's driver from https://www.nvidia.com/drivers"
 
 @dataclass(frozen=True)
 class Untried:
-    """Why nothing is known of it, and the command that tries it."""
+    """Why it is not known whether something runs here, and the command that tries it."""
 
     why: str
     fix: str
 
 
 def gpu_gap(driver: Driver | None) -> Gap | None:
-    """Why nothing can use CUDA here, whatever is installed."""
+    """Why no program can use CUDA here; None where one can."""
     if driver is None:
         if not hardware.nvidia_on_the_bus():
             return Gap("no NVIDIA GPU", "use a machine with an NVIDIA GPU")
@@ -41,7 +41,7 @@ def gpu_gap(driver: Driver | None) -> Gap | None:
 
 
 def cuda_fails(driver: Driver | None, cuda: str | None) -> Gap | None:
-    """Whether what was built with this version of CUDA cannot run here, whatever it is: known, or found by trying."""
+    """Why programs built with this version of CUDA cannot run here, as known or as a try shows; None where they can."""
     if (gap := _too_old(driver, cuda)) is not None:
         return gap
     major = (cuda or "").partition(".")[0]
@@ -65,7 +65,7 @@ def cuda_fails(driver: Driver | None, cuda: str | None) -> Gap | None:
 
 
 def _too_old(driver: Driver | None, cuda: str | None) -> Gap | None:
-    """Whether the driver cannot run what was built with this version of CUDA."""
+    """Why the driver is too old for programs built with this version of CUDA; None where it is not."""
     major = re.match(r"\d+", cuda or "")
     if major is None or driver is None or driver.cuda is None or driver.cuda[0] >= int(major[0]):
         return None

@@ -1,4 +1,4 @@
-"""A runtime's own errors as ours: memory that ran out, which a smaller batch mends, told apart from all else."""
+"""A runtime's errors as wgan's: running out of memory, which a smaller batch mends, is told apart from the rest."""
 
 import re
 

@@ -182,8 +182,8 @@ def _tell(folder: Path, before: Owner | None, why_not: str | None, say: Callable
 def _read(descriptor: int) -> Owner | None:
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        found = parse_json(os.read(descriptor, _LONGEST))
-        return Owner(str(found["host"])[:80], int(found["pid"]), str(found["since"])[:40])
+        values = parse_json(os.read(descriptor, _LONGEST))
+        return Owner(str(values["host"])[:80], int(values["pid"]), str(values["since"])[:40])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 

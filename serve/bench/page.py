@@ -47,25 +47,25 @@ def _measured(rows: list[Row]) -> list[Row]:
 
 
 def _charts(files: dict[str, list[Row]]) -> str:
-    found = []
+    charts = []
     for title, unit, key in CHARTS:
         lines = [
             Line(named(rows[0]), [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
             for rows in files.values()
         ]
-        found.append(chart(title, unit, lines, across="images in a batch", doubling=True))
-    inside = "".join(found)
+        charts.append(chart(title, unit, lines, across="images in a batch", doubling=True))
+    inside = "".join(charts)
     return section("Over the batch size", f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
 
 def _bars(title: str, files: dict[str, list[Row]], key: str, unit: str) -> str:
-    found = []
+    entries = []
     for rows in files.values():
         values = [float(case[key]) for case in _measured(rows)]
         if values:
             least = min(values)
-            found.append((text(named(rows[0])), least, figure(least) + unit))
-    return section(title, bars(found))
+            entries.append((text(named(rows[0])), least, figure(least) + unit))
+    return section(title, bars(entries))
 
 
 def _artifacts(files: dict[str, list[Row]]) -> str:

@@ -1,4 +1,4 @@
-"""The matrix-product peak of this machine, FLOP/s: what every share in a benchmark is a share of."""
+"""This machine's peak in a matrix product, FLOP/s: the shares in a benchmark are shares of it."""
 
 import time
 from collections.abc import Callable
@@ -17,14 +17,14 @@ LONG = 0.05  # seconds of a product that is not made larger
 
 
 class Peaks:
-    """What each row is held against, measured when first asked for, in a process of its own.
+    """The peaks that rows are compared with, each measured when first asked for, in a process of its own.
 
-    ``found`` is FLOP/s by name, such as `CPU fp32`; None where it could not be measured.
+    ``rates`` holds FLOP/s by name, such as `CPU fp32`; None where it could not be measured.
     """
 
     def __init__(self, module: str):
         self.module = module  # what is run, with `peak`, device and precision
-        self.found: dict[str, float | None] = {}
+        self.rates: dict[str, float | None] = {}
 
     def __call__(self, row: dict[str, Any]) -> tuple[str, float | None]:
         """The product on the row's device in its precision: its name, and FLOP/s.
@@ -40,18 +40,18 @@ class Peaks:
 
     def _of(self, device: str, precision: str) -> tuple[str, float | None]:
         name = f"{device.upper()} {precision}"
-        if name not in self.found:
+        if name not in self.rates:
             try:
                 # in a process of its own: torch and the matrices would stay in this one
                 rate = run_apart(self.module, ["peak", device, precision])["peak"]
             except BackendError:
                 rate = None  # what was measured is worth showing without it
-            self.found[name] = None if rate is None else float(rate)
-        return name, self.found[name]
+            self.rates[name] = None if rate is None else float(rate)
+        return name, self.rates[name]
 
 
 def measure_peak(device: str, precision: str) -> float | None:
-    """FLOP/s of the matrix product; None without torch where it takes torch."""
+    """FLOP/s of the matrix product; None where that needs torch and torch is not installed."""
     if device == "cuda":
         return cuda_peak(precision)
     return cpu_peak() if precision == "fp32" else cpu_torch_peak(precision)
@@ -69,14 +69,14 @@ def best_rate(work: Callable[[], object], flops: float, repeats: int = REPEATS) 
 
 
 def cpu_peak(size: int = 2048) -> float:
-    """Of a float32 product of square matrices by numpy."""
+    """FLOP/s of a float32 product of square matrices by numpy."""
     a, b = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
     out = np.empty_like(a)
     return best_rate(lambda: np.matmul(a, b, out=out), 2 * size**3)
 
 
 def torch_peak(device: Any, precision: str, size: int) -> float:
-    """Of a product by torch on ``device``: fp32 (TF32 off), bf16 or fp16.
+    """FLOP/s of a product by torch on ``device``: fp32 (TF32 off), bf16 or fp16.
 
     On a CPU the matrices are as large as is quick, ``size`` at most: without instructions for it, a product in half
     precision takes a hundred times as long.
@@ -116,7 +116,7 @@ def quick_size(seconds: Callable[[int], float], most: int) -> int:
 
 
 def cpu_torch_peak(precision: str) -> float | None:
-    """Of a product by torch on the CPU; None without torch."""
+    """FLOP/s of a product by torch on the CPU; None without torch."""
     if find_spec("torch") is None:
         return None
     from wgan.serve.backends.pytorch.device import torch_device
@@ -126,7 +126,7 @@ def cpu_torch_peak(precision: str) -> float | None:
 
 
 def cuda_peak(precision: str, size: int = 8192) -> float | None:
-    """Of a product by torch on a GPU; None without torch and a GPU that it can use."""
+    """FLOP/s of a product by torch on a GPU; None without torch and a GPU that it can use."""
     try:
         import torch
     except ImportError:

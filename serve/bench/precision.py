@@ -1,4 +1,4 @@
-"""Which precision is faster on a device: measured, as the instructions that a processor lists do not tell."""
+"""Which precision is faster on a device: it is measured, as a processor's list of instructions does not tell."""
 
 import json
 import time
@@ -97,7 +97,7 @@ def least_seconds(
     warm: int = 1,
     budget: float = BUDGET,
 ) -> dict[str, float]:
-    """The least that each work took, a call of each in turn, so that a busy moment does not fall on one alone.
+    """The least time that each work took; calls alternate, so that a busy moment does not fall on one alone.
 
     On a CPU in seconds of processor time: what other programs take of the cores does not count.
 
@@ -124,7 +124,7 @@ def least_seconds(
 
 
 def product_speeds(device: str, shorts: Sequence[str] = ()) -> Speeds:
-    """Of a product of square matrices by torch, as large as is quick in every precision: some tenths of a second.
+    """Speeds of a product of square matrices by torch, as large as is quick in every precision.
 
     On a CPU of one thread: those of one product would wait for each other by spinning.
 
@@ -155,12 +155,12 @@ def hopeless(device: str, short: str = "bf16") -> Speeds | None:
     """
     if device != "cpu":
         return None
-    found = product_speeds(device, (short,))
-    return found if found.times(short) < HOPELESS else None
+    speeds = product_speeds(device, (short,))
+    return speeds if speeds.times(short) < HOPELESS else None
 
 
 def backend_speeds(backends: Mapping[str, Backend]) -> Speeds:
-    """Of a batch of images by one generator, open in each precision."""
+    """Speeds of a batch of images by one generator, open in each precision."""
     exact = backends["fp32"]
     size = min(batch_size_for(backend, None) for backend in backends.values())
     z, labels = latents(0, size, exact.metadata.latent.dim), labels_for(exact, 0, size, None)

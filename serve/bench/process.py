@@ -1,4 +1,4 @@
-"""One measurement of `wgan bench`, in a process of its own: a cold start, a load and a peak of memory are one's own."""
+"""One measurement of `wgan bench`, in a process of its own: only so are cold start, load and peak memory its own."""
 
 import subprocess
 import sys
@@ -25,22 +25,22 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
     except subprocess.TimeoutExpired:
-        raise BackendError(f"no end after {patience:.0f} s") from None
+        raise BackendError(f"not done after {patience:.0f} s") from None
     try:
-        found = parse_json(done.stdout.splitlines()[-1])
+        result = parse_json(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        found = None
-    if isinstance(found, dict) and "error" in found:
-        raise BackendError(str(found["error"]))
-    if done.returncode != 0 or not isinstance(found, dict):
+        result = None
+    if isinstance(result, dict) and "error" in result:
+        raise BackendError(str(result["error"]))
+    if done.returncode != 0 or not isinstance(result, dict):
         said = done.stderr.strip().splitlines()
         ended = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"ended with {done.returncode}"
         raise BackendError(f"{ended}: {said[-1][:200]}" if said else ended)
-    return found
+    return result
 
 
 def device_memory(before: int) -> int | None:
-    """By how many bytes what is in use on the GPU has grown; None where that cannot be asked, or others freed more.
+    """How many bytes more are in use on the GPU than before; None where that is unknown or fewer are.
 
     Runtimes keep what they have once taken, so at the end of a case it is near the most.
     """

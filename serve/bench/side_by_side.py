@@ -19,19 +19,19 @@ class Subject:
     """A file to measure, and how it is to be run where there is a choice."""
 
     path: Path
-    kind: str  # its backend's name
+    backend: str
     precision: str = "fp32"  # of a checkpoint; an artifact has its own
     provider: str | None = None  # of ONNX Runtime; None to go by the device
 
     @property
     def variant(self) -> str:
-        """What tells it apart from the same file run otherwise; empty where that is as usual."""
+        """How it is run, in a word, where that is not the default; else empty."""
         return self.provider or (self.precision if self.precision != "fp32" else "")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What was measured: one row a subject and batch size, and the peaks that they are held against."""
+    """What was measured: one row a subject and batch size, and the peaks that rows are compared with."""
 
     machine: Row  # processor, threads, GPU
     peaks: Row  # FLOP/s of a matrix product by precision; None where it was not measured
@@ -43,10 +43,10 @@ class Bench:
 
     def by_subject(self) -> dict[str, list[Row]]:
         """The rows of each file, run in one way, in the order in which they were measured."""
-        found: dict[str, list[Row]] = {}
+        by_name: dict[str, list[Row]] = {}
         for row in self.rows:
-            found.setdefault(named(row, "path"), []).append(row)
-        return found
+            by_name.setdefault(named(row, "path"), []).append(row)
+        return by_name
 
     def fastest(self) -> dict[str, float]:
         """Images a second of each of them at its best batch; 0 where it could not be measured."""
@@ -88,7 +88,7 @@ def measure(
                 if "error" in known:
                     raise BackendError(known["error"])
                 used = memory_in_use()
-                words = [str(subject.path), subject.kind, device, str(batch), repr(seconds), subject.precision]
+                words = [str(subject.path), subject.backend, device, str(batch), repr(seconds), subject.precision]
                 row |= run_apart(module, [*words, subject.provider or "", "" if used is None else str(used)])
                 row["peak"], rate = peak(row)
                 row["share_of_peak"] = share_of_peak(row, rate)
@@ -99,18 +99,18 @@ def measure(
 
 
 def named(row: Row, key: str = "file") -> str:
-    """A row's file (or its path), and how it is run where that is not as usual: `generator.pt bf16`."""
+    """A row's file (or its path), and how it is run where that is not the default: `generator.pt bf16`."""
     return f"{row[key]} {row.get('variant', '')}".rstrip()
 
 
 def describe(subject: Subject) -> Row:
     """What a file says of itself, without a runtime."""
     path = subject.path
-    row: Row = {"file": path.name, "path": str(path), "variant": subject.variant, "backend": subject.kind}
+    row: Row = {"file": path.name, "path": str(path), "variant": subject.variant, "backend": subject.backend}
     row |= {"precision": subject.precision, "provider": subject.provider}
     try:
         row["bytes"] = path.stat().st_size
-        if subject.kind == "torch":
+        if subject.backend == "torch":
             row["parity"] = None  # it is what the others are measured against
             return row
         metadata = artifact.read(path).metadata
@@ -124,7 +124,7 @@ def describe(subject: Subject) -> Row:
 
 
 def facts(report: Mapping[str, Any] | None) -> Row:
-    """What a row shows of a parity report."""
+    """The figures of a parity report that a row shows."""
     return {key: (report or {}).get(key) for key in FACTS}
 
 

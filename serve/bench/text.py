@@ -60,7 +60,7 @@ def verdict(row: Row) -> str:
 
 
 def of_another_precision(row: Row) -> bool:
-    """Whether a row is held against the matrix product of another precision than its own."""
+    """Whether a row is compared with the matrix product of another precision than its own."""
     name, precision = str(row["peak"]), str(row["precision"])
     return name.split()[-1] != precision
 

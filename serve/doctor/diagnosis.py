@@ -11,7 +11,7 @@ from wgan.serve.base.errors import BackendError
 from wgan.serve.bench.precision import Speeds, products_apart
 from wgan.serve.doctor import verdicts
 from wgan.serve.doctor.verdicts import Verdict
-from wgan.serve.machine import hardware as machine
+from wgan.serve.machine import hardware
 from wgan.serve.machine.gpu import Driver, query_driver
 from wgan.serve.machine.requirements import Gap, Package, installed, installer, packages, uninstaller, unmet
 
@@ -20,13 +20,13 @@ TIGHT = 2_000_000_000  # bytes: checkpoints of one run and a cache of images
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found."""
+    """What this machine has and can run."""
 
     wgan: str | None
     python: str
     platform: str
-    cpu: machine.Cpu
-    disk: machine.Disk
+    cpu: hardware.Cpu
+    disk: hardware.Disk
     driver: Driver | None
     products: list[Speeds] | str | None  # matrix products by torch; why that failed; None if not timed
     packages: list[Package]
@@ -35,8 +35,8 @@ class Diagnosis:
 
     def runs(self, backend: str, device: str) -> bool | None:
         """Whether a backend runs on a device, or for `auto` on any; None where only a try would tell."""
-        found = [row.runs for row in self.backends if row.what == backend and device in ("auto", row.device)]
-        return True if True in found else None if None in found else False
+        known = [row.runs for row in self.backends if row.what == backend and device in ("auto", row.device)]
+        return True if True in known else None if None in known else False
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -56,12 +56,12 @@ def examine(folder: Path, timed: bool = True) -> Diagnosis:
         folder: where runs are written; need not be there.
         timed: another process times torch's products.
     """
-    driver, disk, asked = query_driver(), machine.disk(folder), packages(extras())
+    driver, disk, asked = query_driver(), hardware.disk(folder), packages(extras())
     return Diagnosis(
         wgan=installed("wgan"),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        cpu=machine.cpu(),
+        cpu=hardware.cpu(),
         disk=disk,
         driver=driver,
         products=_products() if timed else None,
@@ -78,31 +78,31 @@ def _products() -> list[Speeds] | str | None:
         return str(error)
 
 
-def _troubles(asked: list[Package], disk: machine.Disk, driver: Driver | None) -> list[Gap]:
+def _troubles(asked: list[Package], disk: hardware.Disk, driver: Driver | None) -> list[Gap]:
     """What is wrong, though much may run in spite of it."""
     install = installer()
-    found = []
+    troubles = []
     if not asked:
-        found.append(Gap("wgan is run without being installed: its packages' bounds are unknown", f"{install} -e ."))
+        troubles.append(Gap("wgan is run without being installed: its packages' bounds are unknown", f"{install} -e ."))
     if installed("onnxruntime") and installed("onnxruntime-gpu"):
         # both write the same files: whichever came last is there, and removing one breaks the other
         again = "onnxruntime-gpu" if gpu_gap(driver) is None else "onnxruntime"
         both = "onnxruntime onnxruntime-gpu"
-        found.append(
+        troubles.append(
             Gap("onnxruntime and onnxruntime-gpu overwrite each other", f"{uninstaller()} {both} && {install} {again}")
         )
     for package in asked:
         if not package.fits:
             what = f"{package.name} {package.installed} is outside {package.wanted}, which wgan was tested with"
-            found.append(Gap(what, f"{install} '{package.name}{package.wanted}'"))
+            troubles.append(Gap(what, f"{install} '{package.name}{package.wanted}'"))
     if wanted := unmet("torchvision", "torch"):
         what = f"torchvision {installed('torchvision')} is made for torch {wanted}, not {installed('torch')}"
-        found.append(Gap(what, f"{install} --force-reinstall torchvision 'torch{wanted}'"))
+        troubles.append(Gap(what, f"{install} --force-reinstall torchvision 'torch{wanted}'"))
     gap = gpu_gap(driver)
-    if gap is not None and (driver is not None or machine.nvidia_on_the_bus()):
-        found.append(gap)
+    if gap is not None and (driver is not None or hardware.nvidia_on_the_bus()):
+        troubles.append(gap)
     if not disk.writable:
-        found.append(Gap(f"{disk.folder}/ cannot be written", "name another place with --run and --out"))
+        troubles.append(Gap(f"{disk.folder}/ cannot be written", "name another place with --run and --out"))
     if disk.free < TIGHT:
-        found.append(Gap(f"{disk.free / 1e9:.1f} GB are free under {disk.folder}/", "free some space"))
-    return found
+        troubles.append(Gap(f"{disk.free / 1e9:.1f} GB are free under {disk.folder}/", "free some space"))
+    return troubles

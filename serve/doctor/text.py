@@ -13,21 +13,19 @@ WIDTH = 80
 RUNS = {True: "yes", False: "no", None: "try"}
 
 
-def as_text(found: Diagnosis) -> str:
+def as_text(diagnosis: Diagnosis) -> str:
     """The machine, the backends, the packages, and what is to be mended."""
-    rows = [(row.what, row.device, RUNS[row.runs], row.why) for row in found.backends]
-    parts = [_machine(found), _table(("backend", "on", "runs", ""), rows)]
-    listed = [
-        (package.name, package.installed or "-", package.wanted, package.extra or "base") for package in found.packages
-    ]
+    rows = [(row.what, row.device, RUNS[row.runs], row.why) for row in diagnosis.backends]
+    parts = [_machine(diagnosis), _table(("backend", "on", "runs", ""), rows)]
+    listed = [(entry.name, entry.installed or "-", entry.wanted, entry.extra or "base") for entry in diagnosis.packages]
     if listed:
         parts.append(_table(("package", "installed", "tested with", "extra"), listed))
-    if found.troubles:
-        parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in found.troubles)]))
-    said = {gap.fix for gap in found.troubles}
+    if diagnosis.troubles:
+        parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in diagnosis.troubles)]))
+    said = {gap.fix for gap in diagnosis.troubles}
     for runs, title in ((False, "for what does not run:"), (None, "nobody knows yet, so try it:")):
         missing: dict[str, list[str]] = {}
-        for row in found.backends:
+        for row in diagnosis.backends:
             if row.runs is runs and row.fix not in said:
                 missing.setdefault(str(row.fix), []).append(f"{row.what} on {row.device}")
         if missing:
@@ -35,10 +33,10 @@ def as_text(found: Diagnosis) -> str:
     return "\n\n".join(parts)
 
 
-def _machine(found: Diagnosis) -> str:
-    cpu, disk, driver = found.cpu, found.disk, found.driver
+def _machine(diagnosis: Diagnosis) -> str:
+    cpu, disk, driver = diagnosis.cpu, diagnosis.disk, diagnosis.driver
     lines = [
-        ("wgan", f"{found.wgan or '(not installed)'}, Python {found.python}, {found.platform}"),
+        ("wgan", f"{diagnosis.wgan or '(not installed)'}, Python {diagnosis.python}, {diagnosis.platform}"),
         ("CPU", f"{cpu.name}, {cpu.threads} threads"),
         ("disk", f"{disk.folder}/: {disk.free / 1e9:,.0f} GB free{'' if disk.writable else ', not writable'}"),
     ]
@@ -51,7 +49,7 @@ def _machine(found: Diagnosis) -> str:
         for gpu in driver.gpus:
             major, minor = gpu.capability
             lines.append(("GPU", f"{gpu.name}, compute capability {major}.{minor}, {gpu.memory / 2**30:.0f} GiB"))
-    speeds = found.products
+    speeds = diagnosis.products
     if isinstance(speeds, str):
         lines.append(("speed", f"not measured: {speeds}"))
     for row in speeds if isinstance(speeds, list) else []:

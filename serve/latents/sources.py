@@ -82,7 +82,7 @@ def open_file(path: Path) -> np.ndarray:
         raise ConfigError(f"--latents {path} cannot be read: {reason}; write it with numpy.save") from None
     if table.dtype.kind != "f" or table.dtype.itemsize > 8 or table.ndim != 2 or 0 in table.shape:
         raise ConfigError(
-            f"--latents {path}: {table.dtype} {table.shape} is not float16, float32 or float64 (N, Z), not empty"
+            f"--latents {path}: {table.dtype} {table.shape} is not a filled array (N, Z) of float16, float32 or float64"
         )
     return table  # type: ignore[no-any-return]
 

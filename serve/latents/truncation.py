@@ -1,4 +1,4 @@
-"""Truncated latents: less variety for images that are nearer to the typical one. Two kinds, by name.
+"""Truncated latents: images have less variety and are nearer to the typical one. There are two kinds.
 
 ``truncated``: every entry is from the normal distribution cut off at ±T. Brock et al. 2019, "Large scale GAN
 training for high fidelity natural image synthesis", section 3.1 (the truncation trick), draw again what is above

@@ -1,4 +1,4 @@
-"""How many cores this process may use: what a container or `taskset` leaves of those that the machine has.
+"""How many cores this process may use: a container or `taskset` may leave fewer than the machine has.
 
 Runtimes ask the machine. Where that says 64 and the container's quota is 2, 64 threads wait for each other.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """Those that the scheduler may place this process on, or fewer where its control groups have a quota."""
+    """The cores that this process may be scheduled on, or fewer where its control groups have a quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = _quota(root)
@@ -18,7 +18,7 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 
 def physical_cores(root: Path = Path("/")) -> int:
-    """`usable_cores`, but the two threads of one core count once: products of matrices keep it busy alone."""
+    """`usable_cores`, with the two threads of a core counted once: in matrix products one of them keeps it busy."""
     usable, affinity = usable_cores(root), getattr(os, "sched_getaffinity", None)
     if affinity is None:
         return usable
@@ -48,7 +48,7 @@ def spin_briefly(environment: MutableMapping[str, str] | None = None) -> None:
 
 def _quota(root: Path) -> float | None:
     """The smallest quota of this process's control group and those around it, in cores; None without any."""
-    found = []
+    quotas = []
     for group in _groups(root):
         try:
             if (group / "cpu.max").exists():  # version 2: "QUOTA PERIOD", microseconds, or "max PERIOD"
@@ -56,10 +56,10 @@ def _quota(root: Path) -> float | None:
             else:  # version 1: -1 for none
                 quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
             if quota != "max" and int(quota) > 0 and int(period) > 0:
-                found.append(int(quota) / int(period))
+                quotas.append(int(quota) / int(period))
         except (OSError, ValueError):
             continue
-    return min(found, default=None)
+    return min(quotas, default=None)
 
 
 def _groups(root: Path) -> list[Path]:

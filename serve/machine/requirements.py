@@ -53,17 +53,17 @@ def packages(extras: Iterable[str]) -> list[Package]:
 
     Empty where wgan runs without being installed.
     """
-    found: dict[str, Package] = {}
+    listed: dict[str, Package] = {}
     for extra in (None, *extras):
         for requirement in _asked_for("wgan", extra):
             name = canonicalize_name(requirement.name)
-            if name not in found and name != "wgan":
-                found[name] = Package(name, str(requirement.specifier), extra, installed(name))
-    return list(found.values())
+            if name not in listed and name != "wgan":
+                listed[name] = Package(name, str(requirement.specifier), extra, installed(name))
+    return list(listed.values())
 
 
 def unmet(package: str, wanted: str) -> str | None:
-    """What an installed package says it needs of another, where that one's version is another."""
+    """The versions of ``wanted`` that ``package`` asks for, where another version is installed; None where it fits."""
     there = installed(wanted)
     for requirement in _asked_for(package, None):
         if canonicalize_name(requirement.name) == wanted and there is not None:

@@ -37,8 +37,8 @@ class Part:
     @classmethod
     def parse(cls, text: str) -> "Part":
         """From `2/8`. Raises ConfigError."""
-        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-        number, of = (int(found[1]), int(found[2])) if found else (0, 0)
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        number, of = (int(match[1]), int(match[2])) if match else (0, 0)
         if not 1 <= number <= of:
             raise ConfigError(f"--shard {text} is not i/k with i from 1 to k: 1/4 to 4/4 for four machines")
         return cls(number, of)
@@ -95,7 +95,7 @@ class ShardSet:
         return range(part.number - 1, len(self), part.of)
 
     def claim(self, facts: Mapping[str, Any]) -> None:
-        """Write the manifest, or see that the one that is there is of the same images.
+        """Writes the manifest, or checks that the one that is there describes the same images.
 
         Raises:
             OutputError: shards of something else are there, or nothing can be written.
@@ -103,23 +103,23 @@ class ShardSet:
         names = f"{self.path.stem}-{{000000..{len(self) - 1:06d}}}{self.path.suffix}"
         own = {"count": self.count, "shard_size": self.size, "first": self.first, "unit": self.unit, "names": names}
         wanted = {"wgan_shards": SCHEMA, **own, **facts}
-        found = self._read()
-        if found is None:
+        claimed = self._read()
+        if claimed is None:
             there = any(self[number].path.exists() for number in range(len(self)))
-            found = self._read()  # another machine may have begun meanwhile
-            if there and found is None:
+            claimed = self._read()  # another machine may have begun meanwhile
+            if there and claimed is None:
                 raise OutputError(
                     f"shards such as {self.path.with_name(self.name(0))} are there, but not the {self.manifest} that "
                     "says what they were made of: remove them, or choose another --out"
                 )
-        if found is None:
+        if claimed is None:
             if atomic_create(self.manifest, (json.dumps(wanted, indent=2) + "\n").encode()):
                 return
-            found = self._read() or {}
-        for key in [*wanted, *found]:
-            if found.get(key) != wanted.get(key):
+            claimed = self._read() or {}
+        for key in [*wanted, *claimed]:
+            if claimed.get(key) != wanted.get(key):
                 raise OutputError(
-                    f"{self.manifest}: the shards there have {key} {_short(found.get(key))}, not "
+                    f"{self.manifest}: the shards there have {key} {_short(claimed.get(key))}, not "
                     f"{_short(wanted.get(key))}: choose another --out, or remove them and {self.manifest.name}"
                 )
 
@@ -130,12 +130,12 @@ class ShardSet:
             except FileNotFoundError:
                 return None
         try:
-            found = parse_json(text)
+            manifest = parse_json(text)
         except ValueError:
-            found = None
-        if not isinstance(found, dict) or "wgan_shards" not in found:
-            raise OutputError(f"{self.manifest} is there and is not about shards of wgan: choose another --out")
-        return found
+            manifest = None
+        if not isinstance(manifest, dict) or "wgan_shards" not in manifest:
+            raise OutputError(f"{self.manifest} is there and does not describe shards of wgan: choose another --out")
+        return manifest
 
     def has(self, shard: Shard) -> bool:
         """Whether it is there and whole, as far as its size, its beginning and its end show.

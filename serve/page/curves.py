@@ -5,11 +5,12 @@ Colours come from the page's style sheet (classes `c0`, `c1`, …), so a chart f
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 440.0, 232.0  # of the drawing, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 8.0, 40.0  # margins
+LEFT, TOP = 46.0, 8.0  # margins
+RIGHT_EDGE, BOTTOM_EDGE = WIDTH - 12.0, HEIGHT - 40.0
 MOST_POINTS = 400  # drawn of one line
 SMOOTHED_FROM = 24  # points: fewer are shown as they are
 
@@ -22,6 +23,25 @@ class Line:
 
     name: str
     points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The range of both axes, and where its points lie in the drawing."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+
+    def x(self, value: float) -> float:
+        return LEFT + (value - self.x_low) * (RIGHT_EDGE - LEFT) / (self.x_high - self.x_low)
+
+    def y(self, value: float) -> float:
+        return TOP + (self.y_high - value) * (BOTTOM_EDGE - TOP) / (self.y_high - self.y_low)
+
+    def place(self, points: Sequence[Point]) -> list[Point]:
+        return [(self.x(x), self.y(y)) for x, y in points]
 
 
 def chart(
@@ -45,56 +65,61 @@ def chart(
     known = [(colour, name, points) for colour, name, points in known if points]
     if not known:
         return ""
-    thinned = [(colour, _thinned(points)) for colour, _, points in known]
-    curves = [(colour, points, _smoothed(points)) for colour, points in thinned]
-    x_low, x_high = _spread([x for _, _, points in known for x, _ in points])
+    raw = {colour: _thinned(points) for colour, _, points in known}
+    steps = sorted({x for _, _, points in known for x, _ in points})
+    x_low, x_high = _spread(steps)
     if 0 < x_low < 0.1 * x_high and not doubling:
         x_low = 0.0
-    y_low, y_high = _value_range([y for _, raw, _ in curves for _, y in raw], reference)
-
-    def place(points: Sequence[Point]) -> list[Point]:
-        x_scale = (WIDTH - LEFT - RIGHT) / (x_high - x_low)
-        y_scale = (HEIGHT - TOP - BOTTOM) / (y_high - y_low)
-        return [(LEFT + (x - x_low) * x_scale, TOP + (y_high - y) * y_scale) for x, y in points]
-
-    parts = []
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    for value in ticks(y_low, y_high, 5):
-        ((_, y),) = place([(x_low, value)])
-        parts.append(f'<line class="rule" x1="{LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="end" x="{LEFT - 7:g}" y="{y + 4:.1f}">{short(value)}</text>')
-    there = sorted({x for _, _, points in known for x, _ in points})
-    for value in there if doubling else ticks(x_low, x_high, 6):
-        ((x, _),) = place([(value, y_low)])
-        anchor = ' class="end"' if x > right - 12 else ' class="mid"'
-        label = short(round(2**value) if doubling else value)
-        parts.append(f'<text{anchor} x="{x:.1f}" y="{bottom + 17:g}">{label}</text>')
-    parts.append(f'<line class="axis" x1="{LEFT:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>')
-    parts.append(f'<text class="mid" x="{(LEFT + right) / 2:g}" y="{HEIGHT - 4:g}">{html.escape(across)}</text>')
-    # an inner svg cuts off what shoots out of the range
-    box = f'x="{LEFT:g}" y="{TOP:g}" width="{right - LEFT:g}" height="{bottom - TOP:g}"'
-    parts.append(f'<svg {box} viewBox="{LEFT:g} {TOP:g} {right - LEFT:g} {bottom - TOP:g}">')
-    if reference is not None:
-        ((_, y),) = place([(x_low, reference)])
-        parts.append(f'<line class="reference" x1="{LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
-    for mark in marks:
-        ((x, _),) = place([(mark, y_low)])
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:g}" y2="{bottom:g}"/>')
-    for colour, raw, smooth in curves:
-        if smooth != raw:
-            parts.append(_path(place(raw), f"raw {colour}"))
-        parts.append(_path(place(smooth), colour))
-    parts.append("</svg>")
-    if all(len(raw) < SMOOTHED_FROM for _, raw, _ in curves):  # dots at the edge must not be cut
-        parts.extend(_dots(place(raw), colour) for colour, raw, _ in curves)
+    frame = _Frame(x_low, x_high, *_value_range([y for points in raw.values() for _, y in points], reference))
+    drawing = _axes(frame, across, steps if doubling else None) + _inside(frame, raw, reference, marks)
+    if all(len(points) < SMOOTHED_FROM for points in raw.values()):  # dots at the edge must not be cut
+        drawing += "".join(_dots(frame.place(points), colour) for colour, points in raw.items())
     legend = _legend([(colour, name) for colour, name, _ in known]) if len(lines) > 1 else ""
     label = html.escape(f"{title}, {unit}, by {across}")
     caption = f"<b>{html.escape(title)}</b> {html.escape(unit)}{legend}"
     return (
         f'<figure class="chart"><figcaption>{caption}</figcaption>\n'
-        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{label}">{drawing}</svg>'
         "</figure>\n"
     )
+
+
+def _axes(frame: _Frame, across: str, powers: Sequence[float] | None) -> str:
+    """Rules, ticks and their labels; the horizontal axis has its ticks at ``powers`` of 2, if those are given."""
+    parts = []
+    for value in ticks(frame.y_low, frame.y_high, 5):
+        y = frame.y(value)
+        parts.append(f'<line class="rule" x1="{LEFT:g}" x2="{RIGHT_EDGE:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="end" x="{LEFT - 7:g}" y="{y + 4:.1f}">{short(value)}</text>')
+    for value in ticks(frame.x_low, frame.x_high, 6) if powers is None else powers:
+        x = frame.x(value)
+        anchor = ' class="end"' if x > RIGHT_EDGE - 12 else ' class="mid"'
+        label = short(value if powers is None else round(2**value))
+        parts.append(f'<text{anchor} x="{x:.1f}" y="{BOTTOM_EDGE + 17:g}">{label}</text>')
+    level = f'y1="{BOTTOM_EDGE:g}" y2="{BOTTOM_EDGE:g}"'
+    parts.append(f'<line class="axis" x1="{LEFT:g}" x2="{RIGHT_EDGE:g}" {level}/>')
+    middle = (LEFT + RIGHT_EDGE) / 2
+    parts.append(f'<text class="mid" x="{middle:g}" y="{HEIGHT - 4:g}">{html.escape(across)}</text>')
+    return "".join(parts)
+
+
+def _inside(frame: _Frame, raw: Mapping[str, list[Point]], reference: float | None, marks: Sequence[float]) -> str:
+    """The level, the marked steps and the curves; an inner svg cuts off what shoots out of the range."""
+    width, height = RIGHT_EDGE - LEFT, BOTTOM_EDGE - TOP
+    box = f'x="{LEFT:g}" y="{TOP:g}" width="{width:g}" height="{height:g}"'
+    parts = [f'<svg {box} viewBox="{LEFT:g} {TOP:g} {width:g} {height:g}">']
+    if reference is not None:
+        y = frame.y(reference)
+        parts.append(f'<line class="reference" x1="{LEFT:g}" x2="{RIGHT_EDGE:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    for mark in marks:
+        x = frame.x(mark)
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:g}" y2="{BOTTOM_EDGE:g}"/>')
+    for colour, points in raw.items():
+        smooth = _smoothed(points)
+        if smooth != points:
+            parts.append(_path(frame.place(points), f"raw {colour}"))
+        parts.append(_path(frame.place(smooth), colour))
+    return "".join([*parts, "</svg>"])
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""What `wgan sample` was asked for, refused where the options contradict each other, before anything is loaded."""
+"""What `wgan sample` was asked for; options that contradict each other are refused before anything is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Request:
                 if not 0 <= end < SEEDS:
                     raise ConfigError(f"--interpolate {end} is outside its range, 0 to 2^63 - 1")
         elif self.steps is not None:
-            raise ConfigError("--steps is of --interpolate A B: for a number of images use -n")
+            raise ConfigError("--steps needs --interpolate A B; for a number of images use -n")
         if self.steps is not None and not 2 <= self.steps <= 10**6:
             raise ConfigError(f"--steps {self.steps} is outside its range, 2 to 1,000,000")
         if self.n is None and self.latents is None and self.interpolate is None:
@@ -57,7 +57,7 @@ class Request:
         if self.truncation is None and self.truncation_kind is not None:
             raise ConfigError(f"--truncation-kind {self.truncation_kind} needs --truncation T")
         if self.shard is not None and self.shard_size is None:
-            raise ConfigError(f"--shard {self.shard} deals out whole shards: say how large with --shard-size S")
+            raise ConfigError(f"--shard {self.shard} needs --shard-size S, the number of images in a shard")
         if self.shard_size is not None and self.shard_size < 1:
             raise ConfigError(f"--shard-size {self.shard_size} is not at least 1")
         # what these refuse, they refuse now
@@ -92,7 +92,7 @@ class Request:
         return from_table(dim, self.seed or 0, self.n, self.truncated)
 
     def class_of(self, backend: Backend) -> int | None:
-        """The class of every image, or None for each its own; of an interpolation, the class of seed A.
+        """The class of every image, or None where each has its own; an interpolation has the class of seed A.
 
         Raises ConfigError for a label that the generator does not know.
         """

@@ -10,14 +10,14 @@ from wgan.serve.latents.sources import Source
 from wgan.serve.outputs.base import Output
 from wgan.serve.outputs.open import open_output
 from wgan.serve.outputs.shards import Part, ShardSet
-from wgan.serve.sampling.sampler import sample
+from wgan.serve.sampling.sampler import Sampling
 
 Done = Callable[[int], None]  # is told how many more images are made
 
 
 @dataclass
-class Sampling:
-    """The images of ``source``, all of class ``label`` or each of its own, ``batch_size`` at a time.
+class Job:
+    """Makes the images of ``source``, ``batch_size`` at a time, all of class ``label`` or, for None, each of its own.
 
     Where memory runs out ``batch_size`` becomes smaller, and stays so: what did not fit once is not tried again.
     """
@@ -30,13 +30,13 @@ class Sampling:
 
     @property
     def text(self) -> dict[str, str]:
-        """What an image says of where it came from, but for its number."""
+        """What an image's file says of its origin, except its number."""
         where = f"{self.backend.name} on {self.backend.device}"
         precision = self.backend.metadata.precision
         return {"model": self.backend.digest, "backend": where, "precision": precision, **self.source.facts}
 
     def whole(self, out: Path) -> None:
-        """All images into one output. Raises WganError, and then leaves no half of a file."""
+        """Writes all images into one output. Where it raises WganError it leaves no half-written file."""
         source = self.source
         with self._open(out, source.first, source.count) as output, counter("sampling", speed=True) as progress:
             made = 0
@@ -84,14 +84,10 @@ class Sampling:
         return open_output(path, count=count, first=first, text=self.text, unit=self.source.unit)
 
     def _fill(self, output: Output, first: int, count: int, done: Done) -> None:
-        rows = self.source.rows
-
-        def resized(size: int) -> None:
-            self.batch_size = size
-
-        batches = sample(
-            self.backend, first, count, self.batch_size, self.label, rows, shrink=self.shrink, resized=resized
+        sampling = Sampling(
+            self.backend, first, count, self.batch_size, self.label, rows=self.source.rows, shrink=self.shrink
         )
-        for start, images, labels in batches:
+        for start, images, labels in sampling.batches():
+            self.batch_size = sampling.batch_size
             output.write(start, images, labels)
             done(len(images))

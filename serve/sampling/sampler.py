@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
 
 
 def labels_for(backend: Backend, first: int, count: int, label: int | None) -> np.ndarray | None:
-    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or seed s is of class s mod K."""
+    """Labels int64 (count,) of seeds first … first+count-1: all ``label``, or for seed s the class s mod K."""
     classes = backend.metadata.classes
     if classes is None:
         return None
@@ -62,9 +63,79 @@ def class_number(backend: Backend, name: str | None) -> int | None:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The names in a line that can be read, however many and however long they are."""
+    """The names in one readable line: the first ones, shortened."""
     shown = ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in names[:SHOWN])
     return f"{shown}, ... and {len(names) - SHOWN:,} more" if len(names) > SHOWN else shown
+
+
+@dataclass
+class Sampling:
+    """The images of seeds ``first`` … ``first + count - 1``, ``batch_size`` at a time.
+
+    A batch smaller than the runtime's `steady_batch` is filled up and cut again, so that an image's bits do not depend
+    on how many were made beside it.
+
+    Args:
+        backend: what makes them.
+        first: the first seed.
+        count: how many.
+        batch_size: halved where memory runs out, if ``shrink`` is given, and then left so.
+        label: one for all, int64 (count,) for each, or None for the classes in turn.
+        rows: their latents, where they are not the table's.
+        shrink: takes the line that says that the batch was halved; without it running out of memory is an error.
+    """
+
+    backend: Backend
+    first: int
+    count: int
+    batch_size: int
+    label: int | np.ndarray | None = None
+    rows: Rows | None = None
+    shrink: Callable[[str], object] | None = None
+
+    def batches(self) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+        """In order: (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes).
+
+        Raises BackendError, BackendOutOfMemory among them.
+        """
+        done, end = self.first, self.first + self.count
+        while done < end:
+            starts = range(done, end, self.batch_size)
+            try:
+                # the backend may compute the next batch while this one's pixels are made and written
+                with closing(self.backend.stream(map(self._draw, starts))) as stream:
+                    for start, images in zip(starts, stream, strict=True):
+                        wanted = self._wanted(start)
+                        pixels = as_pixels(images[:wanted])
+                        done = start + wanted
+                        yield start, pixels, self._labels(start, wanted)
+            except (BackendOutOfMemory, MemoryError) as error:
+                self._halve(min(self.batch_size, end - done), error)
+
+    def _draw(self, start: int) -> Batch:
+        """The inputs of the batch that starts at this seed, filled up."""
+        backend, wanted = self.backend, self._wanted(start)
+        z = latents(start, wanted, backend.metadata.latent.dim) if self.rows is None else self.rows(start, wanted)
+        missing = ((0, max(0, backend.steady_batch - wanted)),)
+        labels = self._labels(start, wanted)
+        return np.pad(z, (*missing, (0, 0))), None if labels is None else np.pad(labels, missing)
+
+    def _wanted(self, start: int) -> int:
+        return min(self.batch_size, self.first + self.count - start)
+
+    def _labels(self, start: int, wanted: int) -> np.ndarray | None:
+        if isinstance(self.label, np.ndarray):
+            return self.label[start - self.first :][:wanted]
+        return labels_for(self.backend, start, wanted, self.label)
+
+    def _halve(self, failed: int, error: Exception) -> None:
+        """Halves the batch after ``failed`` images at a time did not fit; raises where it may or can not be smaller."""
+        size = max(failed // 2, self.backend.steady_batch)  # smaller ones are filled up to that
+        if self.shrink is None or size >= failed:
+            raise runtime_failure(self.backend.name, error, failed) from None
+        self.batch_size = size
+        where = f"{self.backend.name} on {self.backend.device}"
+        self.shrink(f"{where} ran out of memory for {failed} images at a time: now {size}")
 
 
 def sample(
@@ -73,54 +144,8 @@ def sample(
     count: int,
     batch_size: int,
     label: int | np.ndarray | None = None,
-    rows: Rows | None = None,
     *,
     shrink: Callable[[str], object] | None = None,
-    resized: Callable[[int], object] | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
-    """The images of seeds ``first`` … ``first+count-1``.
-
-    ``label``: one for all, int64 (count,) for each, or None for the classes in turn. ``rows``: their latents,
-    where they are not the table's. ``shrink``: the batch may be halved where memory runs out, and this takes the
-    line that says so; without it that is an error. ``resized`` takes the new size, for whoever samples again.
-
-    Yields:
-        (first seed of the batch, uint8 (N, H, W, C), their labels int64 (N,) if there are classes), in order.
-
-    A batch smaller than the runtime's `steady_batch` is filled up and cut again, so that an image's bits
-    do not depend on how many were made beside it.
-    """
-
-    end, size = first + count, batch_size
-
-    def draw(start: int) -> Batch:
-        wanted = min(size, end - start)
-        z = latents(start, wanted, backend.metadata.latent.dim) if rows is None else rows(start, wanted)
-        missing = ((0, max(0, backend.steady_batch - wanted)),)
-        filled = None if (here := of(start, wanted)) is None else np.pad(here, missing)
-        return np.pad(z, (*missing, (0, 0))), filled
-
-    def of(start: int, wanted: int) -> np.ndarray | None:
-        if isinstance(label, np.ndarray):
-            return label[start - first :][:wanted]
-        return labels_for(backend, start, wanted, label)
-
-    done = first
-    while done < end:
-        starts = range(done, end, size)
-        try:
-            # the backend may compute the next batch while this one's pixels are made and written
-            with closing(backend.stream(map(draw, starts))) as stream:
-                for start, images in zip(starts, stream, strict=True):
-                    wanted = min(size, end - start)
-                    pixels = as_pixels(images[:wanted])
-                    done = start + wanted
-                    yield start, pixels, of(start, wanted)
-        except (BackendOutOfMemory, MemoryError) as error:
-            failed = min(size, end - done)
-            size = max(failed // 2, backend.steady_batch)  # smaller ones are filled up to that
-            if shrink is None or size >= failed:
-                raise runtime_failure(backend.name, error, failed) from None
-            if resized is not None:
-                resized(size)
-            shrink(f"{backend.name} on {backend.device} ran out of memory for {failed} images at a time: now {size}")
+    """The batches of `Sampling` with the table's latents."""
+    return Sampling(backend, first, count, batch_size, label, shrink=shrink).batches()

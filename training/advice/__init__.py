@@ -1,4 +1,4 @@
-"""Watching over a run: what its records show of section 7's troubles, and the settings the document recommends."""
+"""Advice on a run: symptoms of trouble that its records show, and settings to try against them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,32 +22,32 @@ class Adviser:
     """
 
     def __init__(self, config: Config, past: Iterable[Mapping[str, Any]] = ()):
-        self._config, self._signs = config, Signs(config)
+        self._config, self.signs = config, Signs(config)
         self._shown: set[str] = set()  # rules whose symptom is there
         for record in past:
-            self._found(record)
+            self._appeared(record)
 
     def see(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The events to keep after ``record``: kind, step, rule and a message of one line; mostly none."""
         return [
             {"kind": "event", "step": record["step"], "rule": rule.name, "message": self._message(rule)}
-            for rule in self._found(record)
+            for rule in self._appeared(record)
         ]
 
-    def _found(self, record: Mapping[str, Any]) -> list[Rule]:
+    def _appeared(self, record: Mapping[str, Any]) -> list[Rule]:
         """Rules whose symptom has appeared with this record."""
-        if not self._signs.add(record):
+        if not self.signs.add(record):
             return []
-        found = []
+        appeared = []
         for rule in RULES:
             if rule.name in self._shown:
-                if rule.gone(self._signs):
+                if rule.gone(self.signs):
                     self._shown.remove(rule.name)
-            elif not self._shown.intersection(rule.yields_to) and rule.shows(self._signs):
+            elif not self._shown.intersection(rule.yields_to) and rule.shows(self.signs):
                 self._shown.add(rule.name)
-                found.append(rule)
-        return found
+                appeared.append(rule)
+        return appeared
 
     def _message(self, rule: Rule) -> str:
-        remedy = recommended(rule.remedy(self._signs), self._config)
-        return f"{rule.says(self._signs)}: {remedy} (section {rule.section})"
+        remedy = recommended(rule.remedy(self.signs), self._config)
+        return f"{rule.says(self.signs)}: {remedy}"

@@ -1,4 +1,4 @@
-"""Section 7.4: a generator that comes no closer, with or without a critic that runs away."""
+"""Convergence: a generator that comes no closer, with or without a critic that runs away."""
 
 from wgan.training.advice.remedies import Remedy, higher
 from wgan.training.advice.rule import FEW, MANY, RISE, STABILITY, Rule
@@ -13,7 +13,7 @@ class Ahead(Rule):
     healthy run.
     """
 
-    name, section = "ahead", "7.4"
+    name = "ahead"
     yields_to = STABILITY
 
     def shows(self, signs: Signs) -> bool:
@@ -39,7 +39,7 @@ class Ahead(Rule):
         )
 
     def remedy(self, signs: Signs) -> Remedy:
-        """A faster generator, carefully; no more critic steps than the document's."""
+        """A faster generator, carefully; no more critic steps than five (Gulrajani et al. 2017)."""
         config = signs.config
         return {"lr_g": higher(config.lr_g), "n_critic": min(config.n_critic, 5)}
 
@@ -56,7 +56,7 @@ class Still(Rule):
 class Slow(Still):
     """Samples hardly better than the untrained generator's, and no progress."""
 
-    name, section = "slow", "7.4"
+    name = "slow"
     yields_to = (*STABILITY, "collapse", "ahead")
 
     def shows(self, signs: Signs) -> bool:
@@ -78,7 +78,7 @@ class Slow(Still):
 class Plateau(Still):
     """A distance that has fallen and falls no more, though real images are closer to each other."""
 
-    name, section = "plateau", "7.4"
+    name = "plateau"
     yields_to = (*STABILITY, "collapse", "ahead", "slow")
 
     def shows(self, signs: Signs) -> bool:

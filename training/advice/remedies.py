@@ -7,22 +7,22 @@ from wgan.training.config import FIELDS, Config
 
 Remedy = Mapping[str, Any]  # setting → its new value
 
-DOCUMENTED_RATE = 1e-4  # section 3.2
-HIGHEST_RATE = 1e-3  # above it, Adam unsettles a WGAN-GP of the document's shape
+USUAL_RATE = 1e-4  # Gulrajani et al. 2017, algorithm 1
+HIGHEST_RATE = 1e-3  # above it, Adam unsettles a WGAN-GP of DCGAN's shape
 
 
 def lower(rate: float) -> float:
-    """Half the learning rate, as in section 7.1."""
+    """Half the learning rate, at most 1e-3."""
     return min(rate / 2, HIGHEST_RATE)
 
 
 def higher(rate: float) -> float:
-    """Twice the learning rate, carefully (section 7.4); at least the document's."""
-    return max(DOCUMENTED_RATE, min(2 * rate, HIGHEST_RATE))
+    """Twice the learning rate, but from 1e-4 to 1e-3."""
+    return max(USUAL_RATE, min(2 * rate, HIGHEST_RATE))
 
 
 def spectral(config: Config) -> str:
-    """The critic's weights normalised, where no network's are (section 7.1)."""
+    """The critic's weights normalised, where no network's are (Miyato et al. 2018)."""
     return "critic" if config.spectral_norm == "none" else config.spectral_norm
 
 

@@ -15,7 +15,6 @@ class Rule(ABC):
     """A symptom. `shows` and `gone` leave a gap between them, so that noise at a threshold repeats nothing."""
 
     name: str
-    section: str  # of the seed document
     yields_to: tuple[str, ...] = ()  # rules before it that explain more
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""All rules: each a symptom of section 7, when it shows, when it has gone, and what the document recommends.
+"""All rules: each a symptom, when it shows, when it has gone, and the settings that are recommended against it.
 
 Their thresholds come from runs on the built-in faces, healthy ones (lr 7e-4/1e-3 at 32 px, 1e-3 at 16 px) and
 ones made to show each symptom; the figures stand beside them.

@@ -1,4 +1,4 @@
-"""Sections 7.2 and 7.3: samples that vary too little, or are not sharp."""
+"""Samples that vary too little, or are not sharp."""
 
 from wgan.training.advice.remedies import Remedy
 from wgan.training.advice.rule import FEW, RISE, STABILITY, Rule
@@ -12,7 +12,7 @@ class Collapse(Rule):
     generator that its learning rate had wrecked stayed at 0.1 to 0.4.
     """
 
-    name, section = "collapse", "7.2"
+    name = "collapse"
     yields_to = STABILITY
 
     def shows(self, signs: Signs) -> bool:
@@ -34,7 +34,7 @@ class Collapse(Rule):
         return f"generated images vary {signs.looks[-1].diversity:.2f} times as much as the data, mode collapse"
 
     def remedy(self, signs: Signs) -> Remedy:
-        """Twice λ, the document's augmentation for more varied data, larger batches, minibatch discrimination."""
+        """Twice λ, augmentation for more varied data, larger batches, minibatch discrimination."""
         config = signs.config
         return {
             "lambda_gp": max(2 * config.lambda_gp, 10.0),
@@ -51,7 +51,7 @@ class Blurry(Rule):
     Healthy runs passed 0.75 while they still became more varied, and ended at 1.0.
     """
 
-    name, section = "blurry", "7.3"
+    name = "blurry"
     yields_to = (*STABILITY, "collapse")
 
     def shows(self, signs: Signs) -> bool:

@@ -90,7 +90,7 @@ class Signs:
         return ()
 
     def add(self, record: Mapping[str, Any]) -> bool:
-        """Takes in a record of `metrics.jsonl`; whether the rules have anything new to judge."""
+        """Adds a record of `metrics.jsonl`; True if the rules have something new to judge."""
         kind, step = record.get("kind"), record.get("step")
         if not isinstance(step, int):
             return False

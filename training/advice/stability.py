@@ -1,10 +1,10 @@
-"""Section 7.1: a penalty that does not hold, and losses that swing."""
+"""Stability: a penalty that does not hold, and losses that swing."""
 
 import math
 from collections.abc import Sequence
 from statistics import median
 
-from wgan.training.advice.remedies import DOCUMENTED_RATE, Remedy, lower, spectral
+from wgan.training.advice.remedies import USUAL_RATE, Remedy, lower, spectral
 from wgan.training.advice.rule import Rule
 from wgan.training.advice.signs import Signs
 
@@ -15,7 +15,7 @@ class Gradient(Rule):
     Its root was 0.14 to 0.37 in healthy runs, 0.85 to 3 and growing with λ = 0 and 0.01.
     """
 
-    name, section = "gradient", "7.1"
+    name = "gradient"
 
     def shows(self, signs: Signs) -> bool:
         """More than 0.6 away."""
@@ -33,7 +33,7 @@ class Gradient(Rule):
         )
 
     def remedy(self, signs: Signs) -> Remedy:
-        """The document's λ; if it is there already, a calmer critic, or one that learns more."""
+        """λ = 10 (Gulrajani et al. 2017); if it is there already, a calmer critic, or one that learns more."""
         config = signs.config
         if config.lambda_gp < 10:
             return {"lambda_gp": 10.0}
@@ -43,7 +43,7 @@ class Gradient(Rule):
                 "lr_d": lower(config.lr_d),
                 "spectral_norm": spectral(config),
             }
-        return {"n_critic": 2 * config.n_critic, "lr_d": max(config.lr_d, DOCUMENTED_RATE)}
+        return {"n_critic": 2 * config.n_critic, "lr_d": max(config.lr_d, USUAL_RATE)}
 
     def _distance(self, signs: Signs) -> float:
         return math.sqrt(max(signs.middle("penalty"), 0.0))
@@ -56,7 +56,7 @@ class Unstable(Rule):
     0.6 to 0.9; a critic too deep for its rate, 0.8.
     """
 
-    name, section = "unstable", "7.1"
+    name = "unstable"
 
     def shows(self, signs: Signs) -> bool:
         """More than 0.45 of the level."""

@@ -31,13 +31,13 @@ def read(text: str, texts: frozenset[str] = frozenset()) -> dict[str, Plain]:
             return {}
         if not isinstance(first, yaml.MappingStartEvent):
             raise NotFlat(f"line {_line(first)} is something else")
-        found: dict[str, Plain] = {}
+        values: dict[str, Plain] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = _scalar(event)
-            if key.value in found:
+            if key.value in values:
                 raise NotFlat(f"line {_line(key)}: {key.value[:40]!r} is there a second time")
-            found[key.value] = _plain(_scalar(next(events)), key.value in texts)
-        return found
+            values[key.value] = _plain(_scalar(next(events)), key.value in texts)
+        return values
 
     return _document(text, lines) or {}
 
@@ -85,8 +85,8 @@ def _plain(event: yaml.ScalarEvent, as_text: bool) -> Plain:
         return None
     if as_text or kind not in ("bool", "int", "float") or len(text) > _LONGEST_NUMBER:
         return text
-    found: Plain = loader.construct_object(yaml.ScalarNode(tag, text))
-    return found
+    number: Plain = loader.construct_object(yaml.ScalarNode(tag, text))
+    return number
 
 
 def _line(event: Any) -> int:

@@ -33,10 +33,8 @@ class ImageSet:
 
 def open_images(
     data: str,
+    shape: Shape,
     *,
-    image_size: int,
-    channels: int,
-    fit: str,
     cache_dir: Path,
     max_broken_share: float = 0.05,
     count_faces: int = 8192,
@@ -51,7 +49,7 @@ def open_images(
         DatasetError: nothing there, no images, too many broken ones, or no room for the cache.
     """
     source = open_source(data, count_faces=count_faces)
-    return _open(source, Shape(image_size, channels, fit), cache_dir, max_broken_share, progress)
+    return _open(source, shape, cache_dir, max_broken_share, progress)
 
 
 def held_out(

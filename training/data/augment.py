@@ -1,4 +1,4 @@
-"""From the pixels of a batch to what the networks see: the seed document's sections 5.1 and 5.2, on the device.
+"""From the pixels of a batch to what the networks see, on the device: values in [-1, 1], crops, flips and jitter.
 
 Every sample of a batch gets its own random crop, flip and jitter.
 """
@@ -17,7 +17,7 @@ LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong each part is. The defaults are the document's; `OFF` leaves images as they are."""
+    """How strong each part is. The defaults are usual ones; `OFF` leaves images as they are."""
 
     enlarge: float = 1.125  # 64 → 72, then a random crop back; 1 is off
     flip: float = 0.5  # probability of a horizontal flip

@@ -42,11 +42,11 @@ class Folder:
     def __init__(self, root: Path):
         self.name = printable(root.resolve().name)
         self._root = root
-        found = sorted(self._files())
-        self.names = [name for name, _, _ in found]
+        listing = sorted(self._files())
+        self.names = [name for name, _, _ in listing]
         self.labels, self.classes = class_labels(self.names)
         # the place too: files of another folder may agree in names, sizes and times
-        self.key = fingerprint([("folder", str(root.resolve())), *found])
+        self.key = fingerprint([("folder", str(root.resolve())), *listing])
 
     def _files(self) -> Iterator[tuple[str, int, int]]:
         seen = set()

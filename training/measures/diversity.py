@@ -1,4 +1,4 @@
-"""How varied and how sharp generated images are beside real ones: two cheap figures, 1 where both are alike.
+"""Diversity and sharpness of generated images relative to real ones: 1 where generated and real are alike.
 
 Shapes: N images, H W C pixels.
 """
@@ -18,8 +18,8 @@ _CHUNK = 64  # images in one piece, which bounds the memory
 Images = npt.NDArray[np.uint8]
 
 
-class Relative:
-    """Figures of sets of images, each divided by that of the real ones.
+class DiversityAndSharpness:
+    """Both figures of generated images, each divided by that of the real ones.
 
     Args:
         real: uint8 (N, H, W, C), H = W even; the first 512 are used. Where they are one image or all
@@ -32,7 +32,7 @@ class Relative:
         self._diversity, self._sharpness = self._figures(real)
 
     def __call__(self, images: Images) -> dict[str, float]:
-        """``diversity`` and ``sharpness`` of images of the same shape; 0 for both where all are one flat colour.
+        """``diversity`` and ``sharpness`` of generated images of the same shape; both are 0 if all are one flat colour.
 
         Diversity is the mean Euclidean distance of two images, both reduced to 16 × 16 pixels: it falls
         when a generator forgets modes or its latent. Sharpness is the mean absolute value of the

@@ -1,4 +1,4 @@
-"""`wgan eval`: how far an artifact's images are from real ones, whatever runtime makes them."""
+"""`wgan eval`: the distances of an artifact's images from real ones, with any runtime."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.privacy import last_name
 from wgan.serve.sampling.sampler import sample
 from wgan.training.data import ImageSet, held_out, open_images
+from wgan.training.data.decode import Shape
 from wgan.training.data.labels import labels_at, shares_of
-from wgan.training.measures.fidelity import Fidelity, real_side
+from wgan.training.data.pick import pick
+from wgan.training.measures.feature_distances import FeatureDistances, real_features
 from wgan.training.measures.inception import Inception, ProgressFn
-from wgan.training.measures.validation import level_distances, pick
+from wgan.training.measures.validation import level_distances
 from wgan.training.records.folder import RunFolder
 
 SWD_IMAGES = 1024  # a side, as in a run's validations: the distance falls as sets grow
@@ -48,17 +51,17 @@ class Evaluation:
     model: dict[str, Any]  # which file, with what, which seeds, against what
     swd: dict[str, float]  # by level
     swd_images: int  # a side
-    scores: dict[str, Any] | None  # by Inception features
+    feature_distances: dict[str, Any] | None  # with their names: FID and the like
     note: str | None  # why there is no FID
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
         swd = {"swd": fmean(self.swd.values()), "swd_levels": self.swd, "swd_images": self.swd_images}
-        return {**self.model, **(self.scores or {}), **swd, "note": self.note}
+        return {**self.model, **(self.feature_distances or {}), **swd, "note": self.note}
 
     def to_text(self) -> str:
         """For people: a line a measure."""
-        about = self.model
+        about, features = self.model, self.feature_distances
         last = about["first_seed"] + about["images"] - 1
         lines = [
             f"{about['model']} ({about['precision']}) with {about['backend']} on {about['device']}, "
@@ -67,29 +70,29 @@ class Evaluation:
         ]
         levels = ", ".join(f"{size} px {value:.1f}" for size, value in self.swd.items())
         rows = [("SWD × 10³", f"{fmean(self.swd.values()):.1f}", f"{levels}; {self.swd_images:,} images a side")]
-        if self.scores is not None:
-            sides = f"{self.scores['images']:,} generated, {self.scores['real_images']:,} real images"
+        if features is not None:
+            sides = f"{features['images']:,} generated, {features['real_images']:,} real images"
             scored = [
-                (name, *_written(key, self.scores), sides if key in ("fid", "frechet_distance") else "")
+                (name, *_written(key, features), sides if key in ("fid", "frechet_distance") else "")
                 for key, name in _NAMES.items()
-                if key in self.scores
+                if key in features
             ]
             rows = [*scored, *rows]
         width = max(len(name) for name, *_ in rows)
         lines += [f"{name:<{width}}  {value:>14}  {rest}".rstrip() for name, value, rest in rows]
-        if self.scores is not None:
-            lines.append(f"Inception weights: {self.scores['inception_weights']}")
+        if features is not None:
+            lines.append(f"Inception weights: {features['inception_weights']}")
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
-def _written(key: str, scores: dict[str, Any]) -> tuple[str]:
+def _written(key: str, figures: dict[str, Any]) -> tuple[str]:
     scale = 1e3 if key in ("kid", "kernel_distance") else 1.0
-    deviation = scores.get(f"{key}_std")
-    return (f"{scale * scores[key]:.2f}" + ("" if deviation is None else f" ± {scale * deviation:.2f}"),)
+    deviation = figures.get(f"{key}_std")
+    return (f"{scale * figures[key]:.2f}" + ("" if deviation is None else f" ± {scale * deviation:.2f}"),)
 
 
 def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
-    """What the generator was trained on, if its metadata says so: where that lies, its ``run`` knows."""
+    """The images that the generator was trained on, None if its metadata names none; ``run`` knows their path."""
     config = backend.metadata.source.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("data"), str):
         return None
@@ -104,7 +107,7 @@ def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
 
 
 def _place(name: str, run: RunFolder) -> str:
-    """Where the images of this name lie, empty where nothing says so; the name of the built-in faces is their place."""
+    """The path of the images of this name, empty if nothing tells it; `faces` stays `faces`."""
     if name == "faces":
         return name
     if run.config.is_file():
@@ -114,32 +117,34 @@ def _place(name: str, run: RunFolder) -> str:
     return "" if name in (last_name(name), f"{last_name(name)}/") else name  # an earlier export has the path itself
 
 
+@dataclass(frozen=True)
+class Samples:
+    """The generated images: those of seeds ``first`` … ``first + count - 1``."""
+
+    first: int
+    count: int  # at least 2; without Inception no more are made than SWD compares
+    batch_size: int  # images at a time
+    shrink: Callable[[str], object] | None = None  # as `sample` takes it
+
+
 def evaluate(
     backend: Backend,
     reals: Reals,
+    samples: Samples,
     *,
-    first: int,
-    count: int,
-    batch_size: int,
-    shrink: Callable[[str], object] | None = None,
-    inception: Inception | None,
-    missing: str | None,
+    inception: Inception | str,
     cache: Path,
     device: torch.device,
     progress: ProgressFn,
 ) -> Evaluation:
-    """Measures the images of seeds ``first`` … ``first + count - 1``.
+    """Measures generated images against real ones.
 
     Args:
-        backend: makes them.
+        backend: makes the images.
         reals: what they are compared with.
-        first: seed of the first image.
-        count: at least 2. Without Inception no more are made than SWD compares.
-        batch_size: images at a time.
-        shrink: as `sample` takes it.
-        inception: the network, or None.
-        missing: why there is none.
-        cache: where decoded images and the real side's features are kept.
+        samples: which images, and how many at a time.
+        inception: the network, or why there is none.
+        cache: where decoded images and features of real ones are kept.
         device: where SWD is computed.
         progress: told how far it is.
 
@@ -148,34 +153,43 @@ def evaluate(
         DatasetError: the real images cannot be used.
         BackendError: the runtime failed.
     """
-    if inception is None:
-        count = min(count, SWD_IMAGES)
+    count = min(samples.count, SWD_IMAGES) if isinstance(inception, str) else samples.count
     images = _open(backend, reals, count, cache, progress)
     compared = min(count, len(images), SWD_IMAGES)
     faces = reals.data == "faces"
     reference = images.images[np.arange(compared) if faces else pick(len(images), compared, reals.seed)]
-    labels = None
-    if images.classes is not None and images.labels is not None and backend.metadata.classes == images.classes:
-        # as many of each class as the real images have
-        labels = labels_at(np.arange(count), shares_of(images.labels, len(images.classes)))
     kept: list[np.ndarray] = []
 
     def batches() -> Iterator[np.ndarray]:
-        for start, batch, _ in sample(backend, first, count, batch_size, labels, shrink=shrink):
-            kept.append(batch[: max(0, compared - (start - first))])
+        labels = _labels(backend, images, count)
+        for start, batch, _ in sample(backend, samples.first, count, samples.batch_size, labels, shrink=samples.shrink):
+            kept.append(batch[: max(0, compared - (start - samples.first))])
             yield batch
 
-    scores, note = None, missing
-    if inception is None:
+    features: dict[str, Any] | None = None
+    if isinstance(inception, str):
+        note: str | None = inception
         done = 0
         for batch in batches():
             done += len(batch)
             progress(done, count, "generating images")
     else:
-        fidelity = Fidelity(inception, real_side(images, count, reals.seed, inception, cache, progress))
-        scores, note = fidelity(batches(), count, progress=progress), fidelity.no_fid(count)
-    found = level_distances(np.asarray(reference), np.concatenate(kept), device)
-    model = {
+        real = real_features(images, count, reals.seed, inception, cache, progress)
+        distances = FeatureDistances(inception, real)
+        features, note = distances(batches(), count, progress=progress), distances.no_fid(count)
+    levels = level_distances(np.asarray(reference), np.concatenate(kept), device)
+    return Evaluation(_about(backend, reals, images, samples.first, count), levels, compared, features, note)
+
+
+def _labels(backend: Backend, images: ImageSet, count: int) -> NDArray[np.int64] | None:
+    """Labels (N,) with as many of each class as the real images have; None where the classes are not the same."""
+    if images.classes is None or images.labels is None or backend.metadata.classes != images.classes:
+        return None
+    return labels_at(np.arange(count), shares_of(images.labels, len(images.classes)))
+
+
+def _about(backend: Backend, reals: Reals, images: ImageSet, first: int, count: int) -> dict[str, Any]:
+    return {
         "model": str(backend.path),
         "model_sha256": backend.digest,
         "precision": backend.metadata.precision,
@@ -185,15 +199,16 @@ def evaluate(
         "first_seed": first,
         "images": count,
     }
-    return Evaluation(model, found, compared, scores, note)
 
 
 def _open(backend: Backend, reals: Reals, count: int, cache: Path, progress: ProgressFn) -> ImageSet:
     """The real images: held-out faces, or all of a folder or .zip."""
     spec = backend.metadata.image
     if spec.height != spec.width:
-        size = f"{spec.width} × {spec.height}"
-        raise ArtifactError(f"{backend.path} makes images of {size}: only square ones can be compared")
-    shape: dict[str, Any] = {"image_size": spec.height, "channels": spec.channels, "cache_dir": cache}
-    unseen = held_out(reals.data, count=count, progress=progress, **shape)
-    return open_images(reals.data, fit=reals.fit, progress=progress, **shape) if unseen is None else unseen
+        shape = f"{spec.width} × {spec.height}"
+        raise ArtifactError(f"{backend.path} makes images of {shape}: only square ones can be compared")
+    size, channels = spec.height, spec.channels
+    unseen = held_out(reals.data, image_size=size, channels=channels, cache_dir=cache, count=count, progress=progress)
+    if unseen is not None:
+        return unseen
+    return open_images(reals.data, Shape(size, channels, reals.fit), cache_dir=cache, progress=progress)

@@ -1,161 +1,170 @@
-"""Fréchet distance, kernel distance and Inception Score of network outputs, in float64.
+"""Feature distances: FID, KID and Inception Score of generated images; real features are computed once and kept.
 
-Given the outputs of the TensorFlow-ported Inception these are FID (seed document, section 6.1; Heusel et al.
-2017), KID (Bińkowski et al. 2018) and IS (section 6.2; Salimans et al. 2016); which network it was is not known
-here, so nothing here is called by those names.
-
-Shapes: N images, F features, K classes.
+The official Inception weights give `fid`, `kid` and `inception_score`; any others give `frechet_distance`,
+`kernel_distance` and `classifier_score`. A `fid` also needs 2,048 real and as many generated images: of fewer the
+covariance is singular.
 """
 
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-SUBSETS, SUBSET_SIZE = 100, 1000  # of the kernel distance, as usual
-_BLOCK = 1024  # images whose scatter is added at once: small batches would be bound by the memory of the sum
-SPLITS = 10  # of the Inception Score, as usual
+from wgan.serve.base.errors import DatasetError
+from wgan.serve.base.files import atomic_write
+from wgan.serve.base.foreign_array import reading_array
+from wgan.training.data import ImageSet
+from wgan.training.data.pick import pick
+from wgan.training.measures.feature_formulas import (
+    ClassifierScore,
+    Gaussian,
+    Moments,
+    frechet_distance,
+    kernel_distance,
+)
+from wgan.training.measures.inception import BATCH, Inception, ProgressFn
+
+VERSION = 1  # of the files that keep real features
+ENOUGH = 2048  # images: as many as there are features
+KEPT = 10_000  # images whose features are kept for the kernel distance: 80 MB
+DOING = "Inception, {} images"
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """What the Fréchet distance sees of a set of features."""
+class FeatureSummary:
+    """What is kept of the features of real images, or of generated ones."""
 
-    mean: Tensor  # (F,)
-    covariance: Tensor  # (F, F), divided by N - 1
+    gaussian: Gaussian
+    features: Tensor  # (at most KEPT, F) float32, evenly spread over the images
+    count: int
 
 
-class Moments:
-    """Mean and covariance of features that come in batches, in constant memory.
+class FeatureDistances:
+    """Fréchet distance, kernel distance and classifier score of generated images, each under the name it has earned."""
 
-    Deviations are taken from the running mean (Chan et al. 1983): sums of raw squares would cancel.
-    """
+    def __init__(self, inception: Inception, real: FeatureSummary):
+        self.inception, self.real = inception, real
 
-    def __init__(self) -> None:
-        self.count = 0  # of those that are in the mean and the scatter
-        self._mean = self._scatter = torch.zeros(0, dtype=torch.float64)
-        self._waiting: list[Tensor] = []
+    def distance_name(self, count: int) -> str:
+        """What the Fréchet distance of ``count`` generated images is: `fid` or `frechet_distance`."""
+        return "fid" if self.inception.official and min(count, self.real.count) >= ENOUGH else "frechet_distance"
 
-    def add(self, features: Tensor) -> None:
-        """Takes in ``features`` (N, F) of any float type."""
-        self._waiting.append(features)
-        if sum(map(len, self._waiting)) >= _BLOCK:
-            self._merge()
+    def comparable_name(self, count: int) -> str:
+        """The distance, the weights and the numbers of images: only values with the same name may be compared."""
+        return f"{self.distance_name(count)} {self.inception.sha256[:8]} {count}:{self.real.count}"
 
-    def _merge(self) -> None:
-        batch = torch.cat(self._waiting).double()
-        self._waiting = []
-        if not self.count:
-            self._mean = batch.new_zeros(batch.shape[1])
-            self._scatter = batch.new_zeros(batch.shape[1], batch.shape[1])
-        mean = batch.mean(0)
-        centred, shift = batch - mean, mean - self._mean
-        before, self.count = self.count, self.count + len(batch)
-        self._scatter += centred.T @ centred + torch.outer(shift, shift) * (before * len(batch) / self.count)
-        self._mean = self._mean + shift * (len(batch) / self.count)
+    def __call__(
+        self, batches: Iterable[np.ndarray], count: int, *, progress: ProgressFn | None = None
+    ) -> dict[str, Any]:
+        """A record for the history.
 
-    def gaussian(self) -> Gaussian:
-        """Of all that was added.
-
-        Raises:
-            ValueError: fewer than two images have no covariance.
+        Args:
+            batches: uint8 (n, H, W, C) each, ``count`` images in all, in no order of theirs.
+            count: at least 2.
+            progress: told how many are done.
         """
-        if self._waiting:
-            self._merge()
-        if self.count < 2:
-            raise ValueError(f"{self.count} images have no covariance")
-        return Gaussian(self._mean.cpu(), (self._scatter / (self.count - 1)).cpu())
+        began = time.monotonic()
+        score = ClassifierScore(count)
+        fake = summarise(batches, count, self.inception, DOING.format("generated"), progress, score)
+        distance = frechet_distance(self.real.gaussian, fake.gaussian)
+        kernel, kernel_deviation = kernel_distance(self.real.features, fake.features)
+        mean, deviation = score.result()
+        kernel_name, score_name = (
+            ("kid", "inception_score") if self.inception.official else ("kernel_distance", "classifier_score")
+        )
+        return {
+            self.distance_name(count): distance,
+            kernel_name: kernel,
+            f"{kernel_name}_std": kernel_deviation,
+            score_name: mean,
+            f"{score_name}_std": deviation,
+            "images": count,
+            "real_images": self.real.count,
+            "inception_weights": self.inception.sha256,
+            "seconds": time.monotonic() - began,
+        }
+
+    def no_fid(self, count: int) -> str | None:
+        """A line that says why the distance of ``count`` images is no FID; None if it is one."""
+        if self.distance_name(count) == "fid":
+            return None
+        if not self.inception.official:
+            return f"no FID: the Inception weights ({self.inception.sha256[:8]}…) are not the official ones"
+        side, few = ("real", self.real.count) if self.real.count < ENOUGH else ("generated", count)
+        return f"no FID: {few:,} {side} images leave the covariance singular, {ENOUGH:,} are needed"
 
 
-def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """‖μ_a - μ_b‖² + Tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½), not below zero.
+def summarise(
+    batches: Iterable[np.ndarray],
+    count: int,
+    inception: Callable[[np.ndarray], tuple[Tensor, Tensor]],
+    doing: str,
+    progress: ProgressFn | None = None,
+    score: ClassifierScore | None = None,
+) -> FeatureSummary:
+    """Runs the network over ``count`` images, in memory that does not grow with them beyond the kept features."""
+    moments, kept, done = Moments(), [], 0
+    chosen = torch.linspace(0, count - 1, min(count, KEPT), dtype=torch.float64).round().long()
+    for batch in batches:
+        for start in range(0, len(batch), BATCH):
+            features, logits = inception(batch[start : start + BATCH])
+            moments.add(features)
+            here = chosen[(chosen >= done) & (chosen < done + len(features))] - done
+            kept.append(features[here.to(features.device)])
+            if score is not None:
+                score.add(logits)
+            done += len(features)
+            if progress is not None:
+                progress(done, count, doing)
+    return FeatureSummary(moments.gaussian(), torch.cat(kept), done)
 
-    Tr (Σ_a Σ_b)^½ is taken as Tr (Rᵀ Σ_b R)^½ with Σ_a = R Rᵀ: the same eigenvalues but for zeros, and of a
-    symmetric matrix, so they stay real where covariances are singular.
+
+def real_features(
+    images: ImageSet, count: int, seed: int, inception: Inception, cache: Path, progress: ProgressFn | None = None
+) -> FeatureSummary:
+    """The summary of at most ``count`` of the images, drawn by ``seed``: from ``cache``, or computed into it.
+
+    Raises:
+        DatasetError: one image alone has no covariance.
+        OutputError: the cache cannot be written.
     """
-    values, vectors = torch.linalg.eigh(a.covariance)
-    some = values > values[-1] * len(values) * torch.finfo(values.dtype).eps  # the others are rounding
-    root = vectors[:, some] * values[some].sqrt()  # R, (F, rank)
-    product = root.T @ b.covariance @ root
-    overlap = torch.linalg.eigvalsh((product + product.T) / 2).clamp_min(0).sqrt().sum()
-    means = (a.mean - b.mean).square().sum()
-    return max(0.0, float(means + a.covariance.trace() + b.covariance.trace() - 2 * overlap))
+    chosen = pick(len(images), count, seed)
+    if len(chosen) < 2:
+        raise DatasetError(f"{images.name} has {len(chosen)} usable image: Inception features need at least 2")
+    recipe = (VERSION, images.digest, images.images.shape[1:], len(chosen), seed, inception.sha256, KEPT)
+    path = cache / f"inception-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:32]}.npz"
+    kept = _load(path, len(chosen), inception.device)
+    if kept is not None:
+        return kept
+
+    def batches() -> Iterator[np.ndarray]:
+        for start in range(0, len(chosen), BATCH):
+            yield images.images[chosen[start : start + BATCH]]
+
+    summary = summarise(batches(), len(chosen), inception, DOING.format("real"), progress)
+    arrays = {
+        "mean": summary.gaussian.mean.numpy(),
+        "covariance": summary.gaussian.covariance.numpy(),
+        "features": summary.features.cpu().numpy(),
+        "count": np.array(summary.count),
+    }
+    atomic_write(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    return summary
 
 
-def kernel_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> tuple[float, float | None]:
-    """Squared maximum mean discrepancy under the kernel (xᵀy/F + 1)³: mean and deviation over random subsets.
-
-    Bińkowski et al. 2018, section 4 and equation 4: unbiased, so it is around zero, and may be below it, for two
-    sets of one distribution, at any number of images.
-
-    Args:
-        real: (N, F).
-        fake: (M, F).
-        seed: of the subsets: 100 of 1,000 images of each side, or of as many as the smaller side has. Where one
-            subset is all there is, there is no deviation.
-    """
-    size = min(SUBSET_SIZE, len(real), len(fake))
-    dice = np.random.RandomState(seed)  # draws as torch-fidelity does: equal subsets give equal figures
-    found = []
-    whole = size == len(real) == len(fake)
-    for _ in range(1 if whole else SUBSETS):
-        x, y = (side[torch.from_numpy(dice.choice(len(side), size, replace=False))].double() for side in (real, fake))
-        within = sum(_off_diagonal(_kernel(side, side)) for side in (x, y))
-        found.append(float(within - 2 * _kernel(x, y).mean()))
-    return float(np.mean(found)), None if whole else float(np.std(found))
-
-
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    base = x @ y.T / x.shape[1] + 1
-    return base * base * base
-
-
-def _off_diagonal(square: Tensor) -> Tensor:
-    """The mean of ``square`` (N, N) without its diagonal."""
-    count = len(square)
-    return (square.sum() - square.trace()) / (count * (count - 1))
-
-
-class ClassifierScore:
-    """exp E_x KL(p(y|x) ‖ p(y)) of logits that come in batches: mean and deviation over ten splits.
-
-    Split i holds images ⌊iN/10⌋ … ⌊(i+1)N/10⌋ - 1 in the order they come in, so give them in no order of theirs.
-
-    Args:
-        count: N, all that will come.
-    """
-
-    def __init__(self, count: int):
-        splits = min(SPLITS, count)
-        self._ends = [(i + 1) * count // splits for i in range(splits)]
-        self._sizes = np.diff([0, *self._ends])
-        self._seen = 0
-        self._marginal: list[Tensor | None] = [None] * splits  # Σ p(y|x), (K,)
-        self._information = [0.0] * splits  # Σ Σ_y p(y|x) log p(y|x)
-
-    def add(self, logits: Tensor) -> None:
-        """Takes in ``logits`` (N, K)."""
-        while len(logits):
-            split = next(i for i, end in enumerate(self._ends) if self._seen < end)
-            part, logits = logits.split([n := min(len(logits), self._ends[split] - self._seen), len(logits) - n])
-            log_p = part.double().log_softmax(1)
-            p = log_p.exp()
-            before = self._marginal[split]
-            self._marginal[split] = p.sum(0) if before is None else before + p.sum(0)
-            self._information[split] += float((p * log_p).sum())
-            self._seen += n
-
-    def result(self) -> tuple[float, float]:
-        """Mean and deviation.
-
-        Raises:
-            ValueError: not all N have come.
-        """
-        scores = []
-        for total, information, size in zip(self._marginal, self._information, self._sizes, strict=True):
-            if total is None or self._seen < self._ends[-1]:
-                raise ValueError(f"{self._seen} of {self._ends[-1]} images have come")
-            marginal = total / size
-            scores.append(np.exp(information / size - float(torch.xlogy(marginal, marginal).sum())))
-        return float(np.mean(scores)), float(np.std(scores))
+def _load(path: Path, count: int, device: torch.device) -> FeatureSummary | None:
+    """A whole file of this many images, or None."""
+    try:
+        # numpy leaves a file that is no archive open
+        with reading_array(), path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            mean, covariance, features = (torch.from_numpy(kept[key]) for key in ("mean", "covariance", "features"))
+            whole = int(kept["count"]) == count and covariance.shape == (len(mean), features.shape[1])
+            return FeatureSummary(Gaussian(mean, covariance), features.to(device), count) if whole else None
+    except (OSError, ValueError):
+        return None

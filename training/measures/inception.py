@@ -97,20 +97,18 @@ def open_inception(wanted: str, device: torch.device, progress: ProgressFn | Non
     return Inception(path, device)
 
 
-def inception_or_reason(
-    wanted: str, device: torch.device, progress: ProgressFn | None = None
-) -> tuple[Inception | None, str | None]:
-    """`open_inception`, but where ``auto`` finds no weights the reason as one line, and what to do.
+def inception_or_reason(wanted: str, device: torch.device, progress: ProgressFn | None = None) -> Inception | str:
+    """The network of `open_inception`; if ``auto`` finds no weights, one line with the reason and what to do.
 
     Raises:
         ConfigError, BackendUnavailable: a file was named, and it is of no use.
     """
     try:
-        return open_inception(wanted, device, progress), None
+        return open_inception(wanted, device, progress)
     except BackendUnavailable as error:
         if wanted != AUTO:
             raise
-        return None, f"no FID: {error}; or give a file with --inception-weights"
+        return f"no FID: {error}; or give a file with --inception-weights"
 
 
 def _library() -> Any:

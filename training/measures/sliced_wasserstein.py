@@ -110,13 +110,13 @@ def _in_content_order(images: Images) -> Images:
 
 def _descriptors(images: Images, corners: list[Tensor], device: torch.device | str) -> list[Tensor]:
     """Normalised patches (N·P, F) of every level, for places ``corners`` (≥N, P, 2) of each level."""
-    found: list[list[Tensor]] = [[] for _ in corners]
+    levels: list[list[Tensor]] = [[] for _ in corners]
     for start in range(0, len(images), _CHUNK):
         chunk = torch.from_numpy(images[start : start + _CHUNK]).to(device)
         pixels = chunk.permute(0, 3, 1, 2).float() / 127.5 - 1
         for i, band in enumerate(laplacian_pyramid(pixels, len(corners))):
-            found[i].append(_patches(band, corners[i][start : start + len(chunk)].to(device)))
-    return [_normalised(torch.cat(level)) for level in found]
+            levels[i].append(_patches(band, corners[i][start : start + len(chunk)].to(device)))
+    return [_normalised(torch.cat(level)) for level in levels]
 
 
 def laplacian_pyramid(images: Tensor, levels: int) -> Iterator[Tensor]:

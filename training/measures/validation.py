@@ -1,4 +1,4 @@
-"""Looks at the deployable generator: a grid from fixed seeds, and its distance to real images."""
+"""Validation within a run: images from fixed seeds, and their sliced Wasserstein distance to real ones."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from wgan.serve.latents.table import latents
 from wgan.serve.outputs.pixels import to_uint8
 from wgan.training.config import Config
 from wgan.training.data.labels import labels_at
-from wgan.training.measures.diversity import Relative
+from wgan.training.measures.diversity import DiversityAndSharpness
 from wgan.training.measures.sliced_wasserstein import sliced_wasserstein
 from wgan.training.networks import Generator
 from wgan.training.networks.layers import doubled
@@ -41,13 +41,6 @@ def generate(generator: Generator, z: np.ndarray, labels: np.ndarray | None, siz
     return np.concatenate([some(z[here], None if labels is None else labels[here]) for here in batches])
 
 
-def pick(total: int, count: int, seed: int) -> np.ndarray:
-    """The places (at most ``count``) of images drawn from ``total`` without replacement, in their order."""
-    if total <= count:
-        return np.arange(total)
-    return np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
-
-
 def validation_batches(
     generator: Generator, count: int, config: Config, shares: Sequence[float]
 ) -> Iterator[np.ndarray]:
@@ -63,7 +56,7 @@ class Validation:
 
     def __init__(self, reference: np.ndarray, labels: np.ndarray | None, config: Config, device: torch.device):
         self.reference, self.labels, self.config, self.device = reference, labels, config, device
-        self._relative = Relative(reference, device)
+        self._diversity = DiversityAndSharpness(reference, device)
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
         """A record for the history: the mean distance and each level's, times 1000, diversity and sharpness."""
@@ -71,8 +64,8 @@ class Validation:
         z = latents(VALIDATION_ROWS, len(self.reference), self.config.latent_dim)
         images = generate(generator, z, self.labels, self.config.image_size)
         levels = self.distance(images)
-        found = {"swd": fmean(levels.values()), "swd_levels": levels, **self._relative(images)}
-        return {**found, "seconds": time.monotonic() - began}
+        record = {"swd": fmean(levels.values()), "swd_levels": levels, **self._diversity(images)}
+        return {**record, "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:
         """As `level_distances`, to the reference."""
@@ -81,5 +74,5 @@ class Validation:
 
 def level_distances(reference: np.ndarray, images: np.ndarray, device: torch.device) -> dict[str, float]:
     """Each level's distance of uint8 images (N, H, W, C) to the reference, times 1000, by its resolution."""
-    found = sliced_wasserstein(reference, images, device=device)
-    return {str(size): value for size, value in found.levels.items()}
+    levels = sliced_wasserstein(reference, images, device=device).levels
+    return {str(size): value for size, value in levels.items()}

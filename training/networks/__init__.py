@@ -1,4 +1,4 @@
-"""Generator and critic of the seed document, section 2: DCGAN-shaped, critic normalised for WGAN-GP."""
+"""Generator and critic: DCGAN's shape (Radford et al. 2016), the critic normalised as WGAN-GP needs it."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The critic: seed document, section 2.2, with the extensions of sections 7 and 11."""
+"""The critic D: strided convolutions down to one score (Radford et al. 2016), with optional extensions."""
 
 import torch
 from torch import Tensor, nn

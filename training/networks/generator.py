@@ -1,4 +1,4 @@
-"""The generator: seed document, section 2.1, with the extensions of sections 7 and 11."""
+"""The generator G: transposed convolutions up to an image (Radford et al. 2016), with optional extensions."""
 
 import torch
 from torch import Tensor, nn

@@ -20,7 +20,7 @@ Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), biases zero (section 3.3); normalisations keep scale 1, shift 0."""
+    """Weights from N(0, 0.02), biases zero (Radford et al. 2016, section 4); normalisations keep scale 1, shift 0."""
     if isinstance(module, Weighted):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

@@ -20,7 +20,7 @@ class Lanes(Protocol):
 
     @property
     def first(self) -> bool:
-        """Whether this is the lane that keeps what all have found."""
+        """Whether this is the lane that keeps the statistics of all."""
 
     def gather(self, value: Tensor) -> list[Tensor]:
         """The value of every lane, in their order."""

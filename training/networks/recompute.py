@@ -1,4 +1,4 @@
-"""Activation checkpointing: a part's inner activations are computed again when they are needed (section 8.3)."""
+"""Activation checkpointing: a part's inner activations are computed again in the backward pass (Chen et al. 2016)."""
 
 from collections.abc import Callable
 from typing import Any

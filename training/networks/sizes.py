@@ -3,11 +3,11 @@
 from wgan.training.config import Config
 
 FIRST = 4  # both networks meet the image at 4x4
-WIDEST = 8  # times base_channels, the document's 512 at 64
+WIDEST = 8  # times base_channels: 512 at 64, as in DCGAN
 
 
 def widths(image_size: int, base_channels: int) -> dict[int, int]:
-    """Channels of the features at 4x4, 8x8, ... up to half the image: 512 256 128 64 for the document's 64 px."""
+    """Channels of the features at 4x4, 8x8, ... up to half the image: 512 256 128 64 for 64 px, as in DCGAN."""
     levels = (image_size // FIRST).bit_length() - 1
     return {FIRST * 2**i: base_channels * min(2 ** (levels - 1 - i), WIDEST) for i in range(levels)}
 

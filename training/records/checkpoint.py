@@ -76,12 +76,12 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_with_sha256(path: Path) -> tuple[dict[str, Any], str]:
-    """`load`, and the digest of the very bytes that were loaded: a run may put another file in its place meanwhile."""
+    """`load`, and the digest of the bytes that were loaded: a run may replace the file meanwhile."""
     return _load(path, lambda file: hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _load(path: Path, look: Callable[[BufferedReader], Seen]) -> tuple[dict[str, Any], Seen]:
-    """The state in a file, and what ``look`` sees in the same one, whatever has its name by then."""
+    """The state in a file, and what ``look`` reads from the same open file, even if it has been replaced by then."""
     try:
         with path.open("rb") as file:
             with zipfile.ZipFile(file) as archive:
@@ -108,7 +108,7 @@ def _load(path: Path, look: Callable[[BufferedReader], Seen]) -> tuple[dict[str,
 
 
 def _of_the_system(error: Exception) -> str | None:
-    """Why the machine could not read a file that may be whole; None where the file is at fault."""
+    """The reason if the machine failed to read a file that may be whole; None if the file itself is at fault."""
     if isinstance(error, MemoryError) or SIGNS.search(str(error)):
         return "not enough memory"
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: sent to an impossible place
@@ -120,8 +120,8 @@ def difference(module: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
     """The first of ``weights`` that is not one of ``module``, in words; None where they fit."""
     own = module.state_dict()
     for key in (*own, *weights):
-        found = (side.get(key) for side in (own, weights))
-        here, there = ("×".join(map(str, x.shape)) or "()" if isinstance(x, Tensor) else None for x in found)
+        pair = (side.get(key) for side in (own, weights))
+        here, there = ("×".join(map(str, x.shape)) or "()" if isinstance(x, Tensor) else None for x in pair)
         if here != there:
             return f"{key} is {there or 'not there'} in it and {here or 'not there'} in this run"
     return None
@@ -142,8 +142,8 @@ def check_fits(name: str, module: nn.Module, weights: Mapping[str, Tensor]) -> N
 
 def list_steps(folder: Path) -> list[Path]:
     """The run's `step-*.pt`, oldest first."""
-    found = [(int(match[1]), path) for path in folder.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+    numbered = [(int(match[1]), path) for path in folder.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(numbered)]
 
 
 def step_path(folder: Path, step: int) -> Path:
@@ -165,8 +165,8 @@ def load_last(folder: Path) -> Loaded:
             return Loaded(path, load(path), tuple(damaged))
         except DamagedCheckpoint:
             damaged.append(path)
-    found = f"all {len(damaged)} are damaged" if damaged else "there is none"
-    raise CheckpointError(f"no whole checkpoint in {folder} ({found}): name another folder with --run to begin anew")
+    reason = f"all {len(damaged)} are damaged" if damaged else "there is none"
+    raise CheckpointError(f"no whole checkpoint in {folder} ({reason}): name another folder with --run to begin anew")
 
 
 def load_best(folder: Path) -> dict[str, Any] | None:
@@ -190,12 +190,12 @@ def find(run: Path, which: str, say: Callable[[str], object]) -> Path:
         return Path(which)
     if which == "best" and (folder / BEST).is_file():
         return folder / BEST
-    found = load_last(folder)
-    for line in found.told("taking"):
+    newest = load_last(folder)
+    for line in newest.told("taking"):
         say(line)
     if which == "best":
-        say(f"{run} has no {BEST}: taking {found.path.name}")
-    return found.path
+        say(f"{run} has no {BEST}: taking {newest.path.name}")
+    return newest.path
 
 
 def mark_best(path: Path) -> None:
@@ -208,7 +208,7 @@ def mark_best(path: Path) -> None:
 
 
 def mark_missed(path: Path) -> None:
-    """Makes the step file of the best, where it is there and whole, the folder's `best.pt` if that is another or gone.
+    """Restores `best.pt` from the step file of the best, if that file is whole and `best.pt` is another or missing.
 
     A process that was killed, or a full disk, may have come between the two.
     """

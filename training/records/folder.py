@@ -76,7 +76,7 @@ class RunFolder:
 
 
 def name_for(config: Config) -> str:
-    """What a run's folder is called after: the name that the data was given, or else the end of its path."""
+    """The name in a run folder's name: what the data was called, or else the end of its path."""
     given = given_name(config.to_dict())
     if given is None:
         return Path(config.data).stem or "run"
@@ -94,7 +94,7 @@ def new_path(root: Path, name: str) -> Path:
 
 
 def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack) -> Path:
-    """A `new_path` that no other process has, owned until ``held`` ends: two that start at once get one each."""
+    """A `new_path` that no other process gets until ``held`` ends, even one that starts at the same moment."""
     while True:
         path = new_path(root, name)
         with suppress(FolderInUse):
@@ -108,11 +108,11 @@ def find_same(place: Path, config: Config) -> Path | None:
     Of `precision=auto` a run keeps what it became.
     """
     configs = [place / "config.yaml", *place.glob("*/config.yaml")]
-    for found in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
+    for file in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ConfigError):
-            saved = load(str(found))
+            saved = load(str(file))
             if saved == (config.replace(precision=saved.precision) if config.precision == AUTO else config):
-                return found.parent
+                return file.parent
     return None
 
 

@@ -4,7 +4,7 @@
      "generator_loss", "images_per_second", "seconds"}
     {"kind": "validation", "step", "swd", "swd_levels": {"64": …}, "diversity", "sharpness", "seconds"}
     {"kind": "inception", "step", "fid", "kid", "kid_std", "inception_score", "inception_score_std", "images",
-     "real_images", "inception_weights": SHA-256, "seconds"}   (other names where it is no FID: see `fidelity.py`)
+     "real_images", "inception_weights": SHA-256, "seconds"}   (of other weights: see `feature_distances.py`)
     {"kind": "event", "step", "message"}, with "rule" if it is advice
 
 A float that is not finite is written as null: NaN is not JSON. The seconds of training go on where a
@@ -39,12 +39,12 @@ def read(path: Path) -> list[Record]:
 
 def seconds(records: Sequence[Mapping[str, Any]]) -> float:
     """How long the run of these records had trained at the last of them."""
-    found = [record.get("seconds") for record in records if record.get("kind") == "train"]
-    return max((float(value) for value in found if isinstance(value, int | float) and 0 <= value < AGES), default=0.0)
+    totals = [record.get("seconds") for record in records if record.get("kind") == "train"]
+    return max((float(value) for value in totals if isinstance(value, int | float) and 0 <= value < AGES), default=0.0)
 
 
 class History:
-    """Appends records to ``path``, each on the disk's way before `append` returns."""
+    """Appends records to ``path``; `append` flushes each before it returns."""
 
     def __init__(self, path: Path):
         self.path = path

@@ -16,7 +16,7 @@ _NOT_CURVES = {"step", "images", "real_images", "seconds"}
 
 
 class TensorBoard:
-    """Event files in ``folder``, for as long as the disk takes them: a run is worth more than its curves.
+    """Event files in ``folder``. If the disk refuses them, the run goes on without.
 
     Args:
         folder: where the event files go.

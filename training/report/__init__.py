@@ -8,7 +8,7 @@ from wgan.serve.base.files import atomic_write
 from wgan.serve.page.html import text
 from wgan.serve.page.style import page
 from wgan.training.report import sections
-from wgan.training.report.data import RunData, load
+from wgan.training.report.data import ReportData, load
 from wgan.training.report.parity import artifacts as parity
 
 
@@ -29,7 +29,7 @@ def write_report(run: Path, artifacts: Sequence[Mapping[str, Any]] | None = None
     return path
 
 
-def render(run: RunData) -> str:
+def render(run: ReportData) -> str:
     """The whole page."""
     body = (
         sections.header(run),

@@ -19,8 +19,8 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class RunData:
-    """One run, as found on the disk."""
+class ReportData:
+    """What a report shows of one run, read from its folder."""
 
     name: str
     config: Values  # config.yaml
@@ -42,7 +42,7 @@ class RunData:
         return max([*steps, *(step for step, _ in self.samples)], default=0)
 
 
-def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
+def load(run: Path, artifacts: Sequence[Values] | None = None) -> ReportData:
     """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""
     records = [record for record in _records(run / "metrics.jsonl") if number(record.get("step")) is not None]
     kinds: dict[str, list[history.Record]] = {"train": [], "validation": [], "inception": [], "event": []}
@@ -58,7 +58,7 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> RunData:
     info, given = dict(read_json(run / "run.json")), given_name(settings)
     if given is not None:  # the settings may have been given the name later on
         info["data"] = given
-    return RunData(
+    return ReportData(
         name=run.resolve().name,
         config=public_settings(settings),
         info=info,
@@ -81,12 +81,12 @@ def mapping(value: Any) -> Values:
 
 def levels(record: Values, key: str) -> dict[int, float]:
     """Distances by resolution, finest first, from `swd_levels` or `floor_levels` of a validation record."""
-    found = {
+    distances = {
         int(name): distance
         for name, value in mapping(record.get(key)).items()
         if str(name).isdecimal() and (distance := number(value)) is not None
     }
-    return dict(sorted(found.items(), reverse=True))
+    return dict(sorted(distances.items(), reverse=True))
 
 
 def _records(path: Path) -> list[history.Record]:
@@ -97,16 +97,16 @@ def _records(path: Path) -> list[history.Record]:
 
 
 def _samples(folder: Path) -> list[tuple[int, Path]]:
-    found = ((re.fullmatch(r"step-(\d+)\.png", path.name), path) for path in folder.glob("step-*.png"))
-    return sorted((int(match[1]), path) for match, path in found if match)
+    matches = ((re.fullmatch(r"step-(\d+)\.png", path.name), path) for path in folder.glob("step-*.png"))
+    return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 def _artifacts(folder: Path) -> list[Values]:
-    found: list[Values] = []
+    summaries: list[Values] = []
     for path in artifact.list_folder(folder):
         with suppress(ArtifactError):
-            found.append(artifact.summary(path, artifact.read(path).metadata))
-    return found
+            summaries.append(artifact.summary(path, artifact.read(path).metadata))
+    return summaries
 
 
 def read_json(path: Path) -> Values:

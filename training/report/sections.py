@@ -5,7 +5,7 @@ from typing import Any
 from wgan.serve.base.progress import duration
 from wgan.serve.page.curves import Line, chart
 from wgan.serve.page.html import bars, count, figure, note, number, pairs, picture, row, section, table, text
-from wgan.training.report.data import RunData, Values, levels, mapping
+from wgan.training.report.data import ReportData, Values, levels, mapping
 
 STRIP = 60  # grids in the strip: about a megabyte
 _SCORES = (  # heading, key of a record, scale
@@ -20,7 +20,7 @@ _FRECHET = "frechet_distance"
 _PAD = 2  # pixels between the cells of a grid
 
 
-def header(run: RunData) -> str:
+def header(run: ReportData) -> str:
     """Title, one line about the run, and the figures to see first."""
     data = run.info.get("data") or run.config.get("data") or run.name
     seconds = max((number(record.get("seconds")) or 0.0 for record in run.train), default=0.0)
@@ -43,29 +43,29 @@ def header(run: RunData) -> str:
     )
 
 
-def _facts(run: RunData) -> list[tuple[str, str]]:
-    found = []
+def _facts(run: ReportData) -> list[tuple[str, str]]:
+    facts = []
     distances = [distance for record in run.validation if (distance := number(record.get("swd"))) is not None]
     if distances:
         change = f"{figure(distances[0])} → " if len(distances) > 1 else ""
-        found.append(("Sliced Wasserstein × 10³", f"{change}<b>{figure(distances[-1])}</b>"))
+        facts.append(("Sliced Wasserstein × 10³", f"{change}<b>{figure(distances[-1])}</b>"))
     frechet = [value for record in run.inception if (value := number(record.get("fid"))) is not None]
     if frechet:
         change = f"{figure(frechet[0])} → " if len(frechet) > 1 else ""
-        found.append(("FID", f"{change}<b>{figure(frechet[-1])}</b>"))
+        facts.append(("FID", f"{change}<b>{figure(frechet[-1])}</b>"))
     passed = [mapping(artifact.get("parity")).get("passed") for artifact in run.artifacts]
     if passed:
-        found.append(("Artifacts equal to PyTorch", f"<b>{passed.count(True)}</b> of {len(passed)}"))
+        facts.append(("Artifacts equal to PyTorch", f"<b>{passed.count(True)}</b> of {len(passed)}"))
     speed = max((number(entry.get("images_per_second")) or 0.0 for entry in run.speeds), default=0.0)
     if speed:
-        found.append(("Fastest sampling", f"<b>{figure(speed)}</b> images/s"))
+        facts.append(("Fastest sampling", f"<b>{figure(speed)}</b> images/s"))
     weights = number(mapping(run.info.get("parameters")).get("generator"))
     if weights:
-        found.append(("Generator", f"<b>{figure(weights / 1e6)}</b> M weights"))
-    return found
+        facts.append(("Generator", f"<b>{figure(weights / 1e6)}</b> M weights"))
+    return facts
 
 
-def samples(run: RunData) -> str:
+def samples(run: ReportData) -> str:
     """The newest grid beside real images."""
     parts = []
     if run.samples:
@@ -77,7 +77,7 @@ def samples(run: RunData) -> str:
     return section("Samples", f'<div class="pictures">\n{inside}</div>\n' if inside else "")
 
 
-def history(run: RunData) -> str:
+def history(run: ReportData) -> str:
     """How the same seeds have changed: a corner of every grid, or of sixty evenly spread."""
     last = len(run.samples) - 1
     if last < 1:
@@ -93,7 +93,7 @@ def history(run: RunData) -> str:
     return section("The same seeds over training", said, f'<div class="scroll strip" tabindex="0">\n{inside}</div>\n')
 
 
-def advice(run: RunData) -> str:
+def advice(run: ReportData) -> str:
     """What the run said of itself, and when."""
     lines = [
         row([f"step\u00a0{event['step']:,}", text(event["rule"]), text(event.get("message", ""))])
@@ -103,8 +103,8 @@ def advice(run: RunData) -> str:
     return section("Advice", table(["when", "rule", "what was seen, and what to try"], lines, words=3)) if lines else ""
 
 
-def curves(run: RunData) -> str:
-    """What was watched during training."""
+def curves(run: ReportData) -> str:
+    """The watched quantities during training, as curves."""
 
     def points(records: Any, key: str) -> list[tuple[float, float]]:
         pairs = ((record["step"], number(record.get(key))) for record in records)
@@ -140,14 +140,14 @@ def curves(run: RunData) -> str:
     return section("Curves", said, f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
 
-def distance(run: RunData) -> str:
-    """Untrained against trained, at each level."""
+def distance(run: ReportData) -> str:
+    """Sliced Wasserstein distance at each level, untrained beside trained."""
     measured = [record for record in run.validation if levels(record, "swd_levels")]
     if not measured:
         return ""
     first, last = measured[0], measured[-1]
     before, after = levels(first, "swd_levels"), levels(last, "swd_levels")
-    floors = [found for record in measured if (found := levels(record, "floor_levels"))]
+    floors = [floor for record in measured if (floor := levels(record, "floor_levels"))]
     floor = floors[-1] if floors else {}
     trained = len(measured) > 1
 
@@ -170,8 +170,8 @@ def distance(run: RunData) -> str:
     return section("Distance to the real images", note(explain), table(heads, rows))
 
 
-def inception(run: RunData) -> str:
-    """The newest figures by Inception features, and what they were made with."""
+def inception(run: ReportData) -> str:
+    """The newest feature distances, and the weights they were made with."""
     if not run.inception:
         return ""
     last = run.inception[-1]
@@ -196,7 +196,7 @@ def _mean(values: dict[int, float]) -> float | None:
     return sum(values.values()) / len(values) if values else None
 
 
-def speed(run: RunData) -> str:
+def speed(run: ReportData) -> str:
     """Images a second of each backend."""
     rows = [(entry, rate) for entry in run.speeds if (rate := number(entry.get("images_per_second"))) is not None]
     rows.sort(key=lambda pair: -pair[1])
@@ -211,12 +211,12 @@ def _setting(entry: Values) -> str:
     return f"{text(entry.get('backend', '–'))} <small>{rest}</small>"
 
 
-def timings(run: RunData) -> str:
+def timings(run: ReportData) -> str:
     """Where the time went."""
     return section("Timings", bars([(text(name), seconds, duration(seconds)) for name, seconds in run.timings.items()]))
 
 
-def configuration(run: RunData) -> str:
+def configuration(run: ReportData) -> str:
     """Every setting, and what the run was made with."""
     made: list[tuple[str, Any]] = [
         (f"{name} parameters", count(total)) for name, total in mapping(run.info.get("parameters")).items()
@@ -225,7 +225,7 @@ def configuration(run: RunData) -> str:
     return section("Configuration", pairs(run.config.items())) + section("Made with", pairs(made))
 
 
-def events(run: RunData) -> str:
+def events(run: ReportData) -> str:
     """What happened on the way."""
     lines = [
         row([f"step\u00a0{event['step']:,}", text(event.get("message", ""))])

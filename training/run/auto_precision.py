@@ -35,19 +35,19 @@ def settle(config: Config, device: torch.device, saved: Config | None, world: Wo
     if saved is not None and saved.precision != AUTO:
         return config.replace(precision=saved.precision), [f"precision=auto: {saved.precision}, as this run has it"]
     check_parts(config, world.size)
-    found = world.same(lambda: step_speeds(config, device, world.size))
-    return config.replace(precision=found.choice), [found.line("precision=auto")]
+    speeds = world.same(lambda: step_speeds(config, device, world.size))
+    return config.replace(precision=speeds.choice), [speeds.line("precision=auto")]
 
 
 def step_speeds(config: Config, device: torch.device, processes: int = 1) -> Speeds:
-    """What a critic step and a generator step take in float32 and in the shorter type that is asked for or to be had.
+    """Times a critic and a generator step in float32 and in a shorter type: the one asked for, or what the device has.
 
     Of the run's own networks and batch; on a CPU of one lane, with fewer images where the networks are large. Where a
     CPU emulates the shorter type, which its product shows, that alone is timed.
     """
     short = config.precision if config.precision not in (AUTO, "fp32") else _short_type(device)
-    if (found := hopeless(device.type, short)) is not None:
-        return found
+    if (known := hopeless(device.type, short)) is not None:
+        return known
     timed = _timed(config, device, processes)
     steps = {name: _Step(timed.replace(precision=name), device) for name in ("fp32", short)}
     warm = WARMUP + 1 if device.type == "cuda" else 1
@@ -62,7 +62,7 @@ def _short_type(device: torch.device) -> str:
 
 
 def _timed(config: Config, device: torch.device, processes: int) -> Config:
-    """The run's steps, one of each network, of what is computed at once at full size, penalty included."""
+    """Settings of the timed steps: full image size, penalty included, as many images as are computed at once."""
     rows = config.batch_size // (config.accumulate * processes)
     timed = config.replace(
         batch_size=rows, accumulate=1, n_critic=1, penalty_every=1, progressive=False, cuda_graphs="off"

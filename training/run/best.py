@@ -1,4 +1,4 @@
-"""Which of a run's generators is its best: by one measure, and values of two are never compared."""
+"""Which of a run's generators is its best, by one measure: values of different measures are never compared."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ SWD = "swd"
 
 
 class Best:
-    """The best value so far, and what it is a value of.
+    """The best value so far, its measure and its step.
 
     Args:
         chooser: the measure that is to choose. Until it is first taken, the one at hand does.

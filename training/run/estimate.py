@@ -68,10 +68,10 @@ def estimate(config: Config, device: torch.device) -> Estimate:
     """
     times, line = 1.0, None
     if config.precision != "fp32":
-        found, asked = step_speeds(config, device), config.precision
-        config = config.replace(precision=found.choice) if asked == AUTO else config
-        times = found.times(config.precision)
-        line = found.line("precision=auto") if asked == AUTO else f"{times:.2g} times the speed of fp32"
+        speeds, asked = step_speeds(config, device), config.precision
+        config = config.replace(precision=speeds.choice) if asked == AUTO else config
+        times = speeds.times(config.precision)
+        line = speeds.line("precision=auto") if asked == AUTO else f"{times:.2g} times the speed of fp32"
     passes = Passes(config)
     batch = config.batch_size
     saved = 0

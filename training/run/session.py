@@ -2,7 +2,6 @@
 
 import json
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -11,76 +10,30 @@ import numpy as np
 import PIL
 import torch
 
-from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
+from wgan.serve.base.errors import CheckpointError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
-from wgan.serve.base.progress import counter
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.cores import restricted
 from wgan.serve.outputs.pixels import encode_png, grid
 from wgan.training.config import Config, check_parts
-from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.labels import shares_of
+from wgan.training.data.of_run import open_data
+from wgan.training.data.pick import pick
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.measures.inception import ProgressFn
-from wgan.training.measures.validation import GRID, Validation, generate, pick
+from wgan.training.measures.validation import GRID, Validation, generate
 from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
 from wgan.training.run.best import SWD, Best
-from wgan.training.run.scoring import Scoring
+from wgan.training.run.periodic_features import PeriodicFeatureDistances
 from wgan.training.step.trainer import Trainer
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Real images that validation compares with: uint8 (N, H, W, C), and their labels (N,) if there are classes."""
-
-    images: np.ndarray
-    labels: np.ndarray | None
-
-
-def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
-    """The training images, and the real images that validation compares with.
-
-    Faces are held out for that; of a user's own images none is kept from training, so there the
-    reference is drawn from the training images.
-    """
-    options: dict[str, Any] = {
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "cache_dir": cache,
-    }
-    with counter() as progress:
-        images = open_images(
-            config.data,
-            fit=config.fit,
-            max_broken_share=config.max_broken,
-            count_faces=config.faces_count,
-            progress=progress,
-            **options,
-        )
-        unseen = held_out(config.data, count=config.validate_images, progress=progress, **options)
-    if len(images.images) < config.batch_size:
-        raise DatasetError(
-            f"{config.data} has {len(images.images)} usable images, fewer than one batch of "
-            f"{config.batch_size}: add images or lower batch_size"
-        )
-    if config.conditional and images.classes is None:
-        raise DatasetError(
-            f"conditional: {config.data} has no classes: put every image into one of two or more folders, "
-            "named after its class"
-        )
-    if unseen is not None:
-        return images, Reference(unseen.images, unseen.labels)
-    chosen = pick(len(images.images), config.validate_images, config.seed)
-    labels = None if images.labels is None else images.labels[chosen]
-    return images, Reference(np.asarray(images.images[chosen]), labels)
-
-
 def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -> str | None:
-    """The line for a run that goes on with other threads than it was saved with; None where the bits stay the same.
+    """A line for a run that goes on with another number of threads than before; None where results stay the same.
 
     Another number of processes is for the user to know of, and earlier checkpoints do not say.
     """
@@ -100,7 +53,7 @@ class Session:
     def __init__(self, run: RunFolder, config: Config, device: torch.device, cache: Path, world: World | None = None):
         self.run, self.config, self.device, self.world = run, config, device, world or World()
         check_parts(config, self.world.size)
-        self.scoring = Scoring(config, device, active=self.world.first)
+        self.feature_distances = PeriodicFeatureDistances(config, device, active=self.world.first)
         with self.world.first_alone():  # it decodes the images, the others find them decoded
             self.data, reference = open_data(config, cache)
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
@@ -108,12 +61,12 @@ class Session:
         shares: tuple[float, ...] = ()
         if self.classes is not None and self.data.labels is not None:
             shares = shares_of(self.data.labels, len(self.classes))
-        self.scoring.prepare(self.data, cache, shares)
+        self.feature_distances.prepare(self.data, cache, shares)
         self.trainer = Trainer(config, device, shares, self.world)
         labels = reference.labels if config.conditional else None
         self._validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
-        self.best = Best(self.scoring.measure or SWD)
+        self.best = Best(self.feature_distances.measure or SWD)
         self.is_best = False  # this step's generator is the best so far, and not saved yet
         self._damaged: tuple[Path, ...] = ()
 
@@ -127,7 +80,7 @@ class Session:
         self.trainer.iterate(self.reals)
 
     def begin(self) -> list[str]:
-        """Starts from the weights of other runs, where some are named; lines on what was not to be had."""
+        """Starts from the weights of other runs where settings name some; lines that say where a best was missing."""
         return self.trainer.start_from_others()
 
     def restore(self) -> list[str]:
@@ -142,15 +95,15 @@ class Session:
         folder = self.run.checkpoints
         if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
             return []
-        found = checkpoint.load_last(folder)
+        newest = checkpoint.load_last(folder)
         try:
-            self._take_up(found.path, found.state)
-            other = rounds_otherwise(found.state.get("threads"), self._threads())
+            self._take_up(newest.path, newest.state)
+            other = rounds_otherwise(newest.state.get("threads"), self._threads())
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
-            raise CheckpointError(f"{found.path} does not hold what a run goes on from: {reason}") from None
-        self._damaged = found.damaged
-        told = found.told("going on from", done="set aside, ")
+            raise CheckpointError(f"{newest.path} does not hold what a run goes on from: {reason}") from None
+        self._damaged = newest.damaged
+        told = newest.told("going on from", done="set aside, ")
         return told + [other] if other else told
 
     def _take_up(self, path: Path, state: dict[str, Any]) -> None:
@@ -163,7 +116,7 @@ class Session:
         self.best.restore(state["best"])
         # figures that are measured again anyway: where another version keeps none, the run begins without
         self.swd = state.get("swd")
-        self.scoring.restore(state.get("scoring", {}))
+        self.feature_distances.restore(state.get("scoring", {}))
         if self.world.first:
             self._keep_best()
 
@@ -182,7 +135,7 @@ class Session:
             checkpoint.mark_missed(checkpoint.step_path(self.run.checkpoints, self.best.step))
 
     def set_damaged_aside(self) -> None:
-        """Takes what `restore` passed over out of the way, once the run is sure to go on."""
+        """Renames the damaged files that `restore` skipped, once the run is sure to go on."""
         self.world.wait()  # until every process has read what it goes on from
         if self.world.first:
             for path in self._damaged:
@@ -209,7 +162,7 @@ class Session:
                 "threads": self._threads(),
                 "stream": self.reals.state(),
                 "swd": self.swd,
-                "scoring": self.scoring.state(),
+                "scoring": self.feature_distances.state(),
                 "best": self.best.state(),
             },
         )
@@ -219,26 +172,26 @@ class Session:
         checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
 
     def floor(self) -> dict[str, float]:
-        """The distance of other training images to the same real ones: what no generator can be below."""
+        """The distance of other training images to the same real ones: the lowest that a generator can reach."""
         others = pick(len(self.data.images), len(self._validation.reference), self.config.seed + 1)
         return self._validation.distance(np.asarray(self.data.images[others]))
 
     def validate(self, generator: Generator) -> dict[str, Any]:
-        """The distance to real images, as a record; notes whether it is the smallest so far."""
-        found = self._validation(generator)
-        self.swd = float(found["swd"])
-        self._offer(generator, SWD, self.swd)
-        return found
+        """The sliced Wasserstein distance, as a record; notes whether it is the smallest so far."""
+        record = self._validation(generator)
+        self.swd = float(record["swd"])
+        self.offer(generator, SWD, self.swd)
+        return record
 
-    def score(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
-        """FID and its like as a record, None if stopped; notes whether the distance is the smallest so far."""
-        found = self.scoring(generator, progress)
-        if found is not None and self.scoring.measure is not None:
-            self._offer(generator, self.scoring.measure, self.scoring.distance)
-        return found
+    def measure_features(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
+        """Feature distances as a record, None if stopped; notes whether the Fréchet distance is the smallest so far."""
+        record = self.feature_distances(generator, progress)
+        if record is not None and self.feature_distances.measure is not None:
+            self.offer(generator, self.feature_distances.measure, self.feature_distances.distance)
+        return record
 
-    def _offer(self, generator: Generator, measure: str, value: float) -> None:
-        """Only what was trained and can be exported can be the best."""
+    def offer(self, generator: Generator, measure: str, value: float) -> None:
+        """Offers a value to `Best`, but not of an untrained generator or of one that has not grown to full size."""
         if self.step > 0 and generator.stage == Stage(self.config.image_size):
             self.is_best |= self.best.offer(measure, value, self.step)
 
@@ -250,7 +203,7 @@ class Session:
         rest = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
         raise TrainingError(
             f"a loss or weight is not finite at step {self.step}: {rest}; "
-            "go on with --resume and a lower lr_g and lr_d (section 7.1: half of them), or a larger n_critic"
+            "go on with --resume and half of lr_g and lr_d, or a larger n_critic"
         )
 
     def sample_grid(self, generator: Generator) -> np.ndarray:

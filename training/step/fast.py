@@ -17,7 +17,7 @@ from wgan.training.step.allocator import keep_freed_memory
 from wgan.training.step.kernels import choose_kernels
 
 Given = ParamSpec("Given")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Step = Callable[..., None]
 
 WARMUP = 3  # plain calls before a step is recorded: kernels are chosen, functions compiled, moments allocated
@@ -80,32 +80,35 @@ class Fast:
         return lines
 
 
-class Compiled(Generic[Given, Found]):
-    """A function, by `torch.compile` in one graph where ``fast.compile``; one that fails is called as it is."""
+class Compiled(Generic[Given, Result]):
+    """A function, compiled by `torch.compile` into one graph if ``fast.compile``; if that fails, called as it is."""
 
-    def __init__(self, function: Callable[Given, Found], fast: Fast, possible: bool = True):
+    def __init__(self, function: Callable[Given, Result], fast: Fast, possible: bool = True):
         self._plain, self._fast, self._possible = function, fast, possible
-        self._compiled: Callable[Given, Found] | None = None
+        self._compiled: Callable[Given, Result] | None = None
 
-    def __call__(self, *inputs: Given.args, **named: Given.kwargs) -> Found:
+    def __call__(self, *inputs: Given.args, **named: Given.kwargs) -> Result:
         """What the function gives."""
-        return self.then(lambda found: None, *inputs, **named)
+        return self.then(lambda result: None, *inputs, **named)
 
-    def then(self, go_on: Callable[[Found], None], *inputs: Given.args, **named: Given.kwargs) -> Found:
-        """Also calls ``go_on`` with it: a backward pass, which may be compiled only then; failing, it adds nothing."""
+    def then(self, go_on: Callable[[Result], None], *inputs: Given.args, **named: Given.kwargs) -> Result:
+        """What the function gives; ``go_on``, a backward pass, is called with it first.
+
+        A backward pass is compiled when it is called: if compiling fails there, both run again, uncompiled.
+        """
         if self._fast.compile and self._possible:
             try:
                 if self._compiled is None:  # alpha is a tensor, resolutions are few: no shape is worth a symbol
                     self._compiled = torch.compile(self._plain, fullgraph=True, dynamic=False)
-                found = self._compiled(*inputs, **named)
-                go_on(found)
-                return found
+                result = self._compiled(*inputs, **named)
+                go_on(result)
+                return result
             except Exception as error:  # of a compiler anything can come; what is ours comes again below
                 self._fast.compile = False
                 self._fast.note(f"not compiled, going on without (compile=off: without this line): {_reason(error)}")
-        found = self._plain(*inputs, **named)
-        go_on(found)
-        return found
+        result = self._plain(*inputs, **named)
+        go_on(result)
+        return result
 
 
 class Recorder(Protocol):

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 
 from wgan.training.config import Config
 from wgan.training.networks import Critic, Generator
-from wgan.training.step.losses import critic_loss, generator_loss
+from wgan.training.step.losses import critic_loss, generator_loss, gradient_penalty, score_pair
 
 CLASSES = 8  # of a conditional run: how many its data has is not looked up
 
@@ -62,8 +62,10 @@ class Passes:
 
     def critic_loss(self, *, penalty: bool = True) -> Tensor:
         """L_D of a batch, with its graph."""
-        epsilon = self._epsilon if penalty else None
-        return critic_loss(self._score, self._real, self.generate(), epsilon, self.config.lambda_gp).loss
+        real, fake = self._real, self.generate()
+        real_scores, fake_scores = score_pair(self._score, real, fake)
+        of_slope = gradient_penalty(self._score, real, fake, self._epsilon) if penalty else None
+        return critic_loss(real_scores, fake_scores, of_slope, self.config.lambda_gp).loss
 
     def critic_step(self, *, penalty: bool = True) -> None:
         """Fakes, L_D and its gradients."""

@@ -1,4 +1,4 @@
-"""Progressive growing: which resolution a run is at, and what its real images look like there (seed document, 11.2).
+"""Progressive growing: which resolution a run is at, and what its real images look like there.
 
 Images of 8 px are trained on for ``phase_images`` real images; each next resolution is faded in over as many,
 and trained on for as many again (Karras et al. 2018, section 2 and appendix A.1). The last one stays.

@@ -9,6 +9,7 @@ What a step computes depends on the number of lanes and of their threads, to the
 how busy the machine is.
 """
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +22,12 @@ from torch import Tensor
 from wgan.serve.backends.pytorch.device import threads
 from wgan.serve.base.pipeline import Pipeline
 from wgan.training.config import Config
+from wgan.training.step.batch import Batch, cut
 from wgan.training.step.flops import Passes, count_flops
 from wgan.training.step.watch import Watched
 
 Result = TypeVar("Result")
 Backward = Callable[[Tensor], None]
-Work = Callable[..., Iterator[Watched]]
 
 FEWEST_ROWS = 8  # images of a lane: narrower products keep a core less busy
 FEWEST_FLOPS = 1e8  # of a critic step in a lane: below, a step is Python's work and one thread does it best
@@ -49,16 +50,18 @@ class Lanes:
         self._pipeline: Pipeline[Any] = Pipeline(max(1, count - 1))  # the caller's thread is one more
         weakref.finalize(self, self._pipeline.stop)
 
-    def differentiate(self, parameters: Iterable[Tensor], work: Work, *rows: Tensor | None) -> list[Watched]:
+    def differentiate(
+        self, parameters: Iterable[Tensor], work: Callable[[Backward, Batch], Iterator[Watched]], batch: Batch
+    ) -> list[Watched]:
         """Adds up the gradients of what ``work`` gives to its backward pass; what it yields, lane by lane.
 
         Args:
             parameters: get the sums of all lanes as their gradients.
-            work: called with a backward pass for scalars, and with a lane's share of each of ``rows``.
-            rows: tensors (N, ...), or None, which stays None.
+            work: called with a backward pass for scalars, and with a lane's share of ``batch``.
+            batch: its tensors are shared out by rows.
         """
         if self.count == 1:
-            return list(work(Tensor.backward, *rows))
+            return list(work(Tensor.backward, batch))
         weights = [weight for weight in parameters if weight.requires_grad]
 
         def lane(number: int) -> tuple[list[Tensor | None], list[Watched]]:
@@ -68,16 +71,15 @@ class Lanes:
                 # not into the weights, where lanes would add in the order in which they come
                 sums[:] = map(_sum, sums, torch.autograd.grad(loss, weights, allow_unused=True))
 
-            share = [None if value is None else value.chunk(self.count)[number] for value in rows]
-            watched = list(work(backward, *share))
+            watched = list(work(backward, cut(batch, self.count)[number]))
             return sums, watched
 
-        found = self.run(lane)
-        for weight, *gradients in zip(weights, *(sums for sums, _ in found), strict=True):
+        results = self.run(lane)
+        for weight, *gradients in zip(weights, *(sums for sums, _ in results), strict=True):
             total = reduce(_sum, gradients, weight.grad)
             # laid out as the weight is: fused Adam takes that for granted
             weight.grad = None if total is None else torch.empty_like(weight).copy_(total)
-        return [values for _, watched in found for values in watched]
+        return [values for _, watched in results for values in watched]
 
     def run(self, work: Callable[[int], Result]) -> list[Result]:
         """What ``work`` gives for each lane, called with its number, all at once.
@@ -104,7 +106,7 @@ class Lanes:
         slots = self._slots[turn % 2]  # in turn: no lane is two meetings ahead of another
         slots[self._here.lane] = value
         self._barrier.wait()
-        return [found for found in slots if found is not None]
+        return [result for result in slots if result is not None]
 
     def _lane(self, number: int, work: Callable[[int], Result]) -> Result:
         self._here.turn, self._here.lane = 0, number
@@ -125,10 +127,10 @@ def lanes_for(config: Config, device: torch.device, processes: int = 1, possible
     cut would be another batch.
     """
     count = torch.get_num_threads()
-    if device.type != "cpu":
+    if device.type != "cpu" or count == 1:
         return Lanes(1, count)
     parts = config.accumulate * processes
-    flops = count_flops(Passes(config.replace(progressive=False)).critic_step) / parts
+    flops = _critic_flops(config.replace(progressive=False)) / parts
     if flops / count < FEWEST_FLOPS:
         return Lanes(1, 1)
     if not possible:
@@ -141,3 +143,9 @@ def lanes_for(config: Config, device: torch.device, processes: int = 1, possible
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b
+
+
+@functools.lru_cache(maxsize=16)
+def _critic_flops(config: Config) -> int:
+    """Of a critic step; counting takes as long as many steps of a small network."""
+    return count_flops(Passes(config).critic_step)

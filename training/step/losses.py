@@ -1,4 +1,4 @@
-"""The losses of WGAN-GP (Gulrajani et al. 2017, equation 3; seed document sections 1.3 and 4).
+"""The losses of WGAN-GP (Gulrajani et al. 2017, equation 3).
 
     L_D = E[D(x̃)] - E[D(x)] + λ E[(‖∇_x̂ D(x̂)‖₂ - 1)²],   x̂ = εx + (1-ε)x̃
     L_G = -E[D(G(z))]
@@ -32,6 +32,10 @@ class CriticLoss(NamedTuple):
     wasserstein: Tensor
     penalty: Tensor | None
     grad_norm: Tensor | None
+
+    def watched(self) -> dict[str, Tensor | None]:
+        """The values by the names that records have for them."""
+        return {"critic_loss": self.loss, **{name: getattr(self, name) for name in self._fields[1:]}}
 
 
 def interpolate(real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
@@ -84,33 +88,36 @@ def _slope(function: CriticFn, x: Tensor) -> Tensor:
     return gradient
 
 
+def score_pair(critic: CriticFn, real: Tensor, fake: Tensor, *, together: bool = False) -> tuple[Tensor, Tensor]:
+    """D(x) and D(x̃), each (N,).
+
+    ``together``: as one batch (2N, C, H, W), which is fewer and larger kernels; where samples of a batch see each
+    other, as by minibatch statistics, that would be another critic.
+    """
+    if together:
+        real_scores, fake_scores = critic(torch.cat([real, fake])).chunk(2)
+        return real_scores, fake_scores
+    return critic(real), critic(fake)
+
+
 def critic_loss(
-    critic: CriticFn,
-    real: Tensor,
-    fake: Tensor,
-    epsilon: Tensor | None,
-    lambda_gp: float,
-    scale: Tensor | float = 1.0,
-    drift: float = 0.0,
-    together: bool = False,
+    real_scores: Tensor, fake_scores: Tensor, penalty: Penalty | None, lambda_gp: float, drift: float = 0.0
 ) -> CriticLoss:
-    """L_D of one batch, to be minimised; not scaled itself.
+    """L_D of one batch, to be minimised.
 
     Args:
-        critic: as in `gradient_penalty`, as are ``real``, ``fake`` and ``scale``.
-        epsilon: ε (N,), or None for a step without a penalty.
+        real_scores: D(x) (N,).
+        fake_scores: D(x̃) (N,).
+        penalty: of the same batch, or None for a step without one.
         lambda_gp: λ.
         drift: weight of E[D(x)²] (Karras et al. 2018, appendix A.1).
-        together: ``critic`` also takes real and fake as one batch (2N, C, H, W), which is fewer and larger kernels.
     """
-    real_scores, fake_scores = critic(torch.cat([real, fake])).chunk(2) if together else (critic(real), critic(fake))
-    wasserstein = real_scores.mean() - fake_scores.mean()  # E[D(x)] - E[D(x̃)], section 6.3
+    wasserstein = real_scores.mean() - fake_scores.mean()  # E[D(x)] - E[D(x̃)]
     loss = -wasserstein
     if drift:
         loss = loss + drift * real_scores.square().mean()
-    if epsilon is None:
+    if penalty is None:
         return CriticLoss(loss, wasserstein.detach(), None, None)
-    penalty = gradient_penalty(critic, real, fake, epsilon, scale)
     loss = loss + lambda_gp * penalty.value
     return CriticLoss(loss, wasserstein.detach(), penalty.value.detach(), penalty.norms.detach().mean())
 

@@ -1,37 +1,30 @@
-"""One iteration of WGAN-GP: n_critic critic steps, then one generator step (seed document, section 3.1)."""
+"""One iteration of WGAN-GP: n_critic critic steps, then one generator step (Gulrajani et al. 2017, algorithm 1)."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from textwrap import shorten
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from wgan.serve.backends.pytorch.device import threads
-from wgan.serve.base.errors import CheckpointError
-from wgan.serve.latents.table import latents
 from wgan.training.config import Config
 from wgan.training.config.schedule import rate_factor
 from wgan.training.data.augment import Augmentation, prepare
-from wgan.training.data.labels import labels_at
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.networks.precision import MixedPrecision
-from wgan.training.records.checkpoint import check_fits
+from wgan.training.step.batch import CriticBatch, GeneratorBatch, ScoredBatch, cut
+from wgan.training.step.calibration import calibration_batches
 from wgan.training.step.ema import Ema
-from wgan.training.step.fast import Compiled, CudaRecorder, Fast, Graphs, lay_out_moments
+from wgan.training.step.fast import Compiled, CudaRecorder, Fast, Graphs
 from wgan.training.step.growth import at_stage, stage_at
 from wgan.training.step.lanes import Backward, Lanes, lanes_for
-from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss
+from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss, gradient_penalty, score_pair
+from wgan.training.step.state import saved, take_up
 from wgan.training.step.warm_start import start_from
 from wgan.training.step.watch import Watch, Watched
-
-# Rows of the latent table that training looks at; users' seeds start at 0.
-CALIBRATION_ROWS = 2**40
-CALIBRATION_BATCHES, CALIBRATION_BATCH = 8, 128
 
 
 class Trainer:
@@ -74,11 +67,11 @@ class Trainer:
         self.watch = Watch(device, lenient=self.precision_d.scaled, world=self.world)
         self._alpha = torch.ones((), device=device)
         recorder = CudaRecorder(device, self.random) if self.fast.graphs else None
-        self._replayed = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
-        self._make_fake = Compiled(self._fake, self.fast, self.fast.compile_generator)
-        self._critic_loss_of = Compiled(self._critic_loss, self.fast)
-        self._generator_loss_of = Compiled(self._generator_loss, self.fast, self.fast.compile_generator)
-        self._enter(stage_at(0, config))
+        self.replay = Graphs(self.fast, [self.optimizer_g, self.optimizer_d], recorder)
+        self._make_fake = Compiled(self.fake, self.fast, self.fast.compile_generator)
+        self._critic_loss_of = Compiled(self.critic_loss, self.fast)
+        self._generator_loss_of = Compiled(self.generator_loss, self.fast, self.fast.compile_generator)
+        self.enter(stage_at(0, config))
 
     def compute_in(self, lanes: Lanes) -> None:
         """Shares each batch among ``lanes`` from now on."""
@@ -86,26 +79,119 @@ class Trainer:
         self.generator.compute_in(lanes)
 
     def start_from_others(self) -> list[str]:
-        """Takes the weights that `init_generator` and `init_critic` name; lines on what was not to be had."""
+        """Takes the weights that `init_generator` and `init_critic` name; lines that say where a best was missing."""
         notes = start_from(self.config, self.generator, self.critic)
         self.ema.copy(self.generator)
         return notes
 
     def iterate(self, reals: BatchStream) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
-        self._set_rates()
+        self.set_rates()
         self._grow()
         with threads(self.lanes.threads):
             for _ in range(self.config.n_critic):
-                images, found = reals.next()
-                label = found if self.shares else None
-                self._replayed(("critic", self._penalised), self._critic_step_on, images, label)
+                images, label = reals.next()
+                label = label if self.shares else None
+                self.replay(("critic", self._penalised), self.critic_step_on, images, label)
                 self.images += self.config.batch_size
-            self._replayed("generator", self._generator_step, label)  # fakes of the labels that real images have
+            self.replay("generator", self.generator_step, label)  # fakes of the labels that real images have
             self.step += 1
             self.ema.update(self.generator, self.step)
 
-    def _set_rates(self) -> None:
+    def critic_step_on(self, images: Tensor, label: Tensor | None) -> None:
+        """A critic step on uint8 images (N, H, W, C) as the data has them, and their labels int64 (N,)."""
+        real = prepare(images, self.augmentation, self.random, self.world)
+        self.critic_step(at_stage(real, self.critic.stage), label)
+
+    def critic_step(self, real: Tensor, label: Tensor | None = None) -> None:
+        """Descends L_D once (Gulrajani et al. 2017, algorithm 1, lines 3 to 10), on real images (N, C, H, W)."""
+        z = self.noise()
+        epsilon = self._epsilon() if self._penalised else None
+        scale = self.precision_d.scale(real)
+
+        def descend(backward: Backward, lane: CriticBatch) -> Iterator[Watched]:
+            with torch.no_grad():  # x̃ = G(z), without the generator's graph
+                fake = self._make_fake(lane.z, lane.label)
+            for part in cut(ScoredBatch(lane.real, fake, lane.epsilon, lane.label), self.config.accumulate):
+                loss = self._critic_loss_of.then(
+                    lambda result: self.precision_d.backward(result.loss / self._cuts, backward), *part, scale
+                )
+                yield loss.watched()
+
+        batch = CriticBatch(real, z, epsilon, label)
+        for watched in self.lanes.differentiate(self.critic.parameters(), descend, batch):
+            self.watch.add(**watched)
+        self.world.average_gradients(self.critic.parameters())
+        self.precision_d.update(self.optimizer_d)
+        self.critic.iterate_spectral_norms()
+
+    def critic_loss(
+        self, real: Tensor, fake: Tensor, epsilon: Tensor | None, label: Tensor | None, scale: Tensor
+    ) -> CriticLoss:
+        """L_D = E[D(x̃)] - E[D(x)] + λ E[(‖∇D(x̂)‖ - 1)²], where x̂ lies ε of the way from x̃ to x."""
+        config, critic = self.config, partial(self.score, label=label)
+        real_scores, fake_scores = score_pair(critic, real, fake, together=self.fast.together)
+        penalty = None if epsilon is None else gradient_penalty(critic, real, fake, epsilon, scale)
+        return critic_loss(real_scores, fake_scores, penalty, config.lambda_gp * config.penalty_every, config.drift)
+
+    def generator_step(self, label: Tensor | None = None) -> None:
+        """Descends L_G = -E[D(G(z))] once (the same algorithm, lines 11 and 12), on fakes of these labels."""
+        self.critic.requires_grad_(False)
+
+        def descend(backward: Backward, lane: GeneratorBatch) -> Iterator[Watched]:
+            for part in cut(lane, self.config.accumulate):
+                loss = self._generator_loss_of.then(
+                    lambda result: self.precision_g.backward(result / self._cuts, backward), *part
+                )
+                yield {"generator_loss": loss}
+
+        batch = GeneratorBatch(self.noise(), label)
+        for watched in self.lanes.differentiate(self.generator.parameters(), descend, batch):
+            self.watch.add(**watched)
+        self.world.average_gradients(self.generator.parameters())
+        self.precision_g.update(self.optimizer_g)
+        self.generator.iterate_spectral_norms()
+        self.critic.requires_grad_(True)
+
+    def generator_loss(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """L_G = -E[D(G(z))]."""
+        return generator_loss(partial(self.score, label=label), self.fake(z, label))
+
+    def score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """D of images (N, C, H, W), as float32 (N,)."""
+        if label is not None and len(images) > len(label):
+            label = label.repeat(2)  # real and fake together
+        with self.precision_d.autocast():
+            scores: Tensor = self.critic(images, label)
+        return scores.float()
+
+    def fake(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """G of z (N, Z), as float32 (N, C, H, W)."""
+        with self.precision_g.autocast():
+            images: Tensor = self.generator(z, label)
+        return images.float()
+
+    def noise(self) -> Tensor:
+        """This process's share of the next z (N, Z)."""
+        shape = (self.config.batch_size, self.config.latent_dim)
+        return self.world.share(torch.randn(shape, generator=self.random, device=self.device))
+
+    def _epsilon(self) -> Tensor:
+        """This process's share of the next ε (N,) in [0, 1)."""
+        return self.world.share(torch.rand(self.config.batch_size, generator=self.random, device=self.device))
+
+    @property
+    def _penalised(self) -> bool:
+        """Whether the next critic step has a penalty: each, or each ``penalty_every``-th."""
+        return self.images // self.config.batch_size % self.config.penalty_every == 0
+
+    @property
+    def _cuts(self) -> int:
+        """Into how many equal parts a batch is cut: its loss is the mean of theirs."""
+        return self.config.accumulate * self.lanes.count
+
+    def set_rates(self) -> None:
+        """Gives both optimizers the learning rates of this step."""
         config = self.config
         factor = rate_factor(self.step, config.steps, config.lr_schedule, config.lr_warmup)
         both = ((self.optimizer_g, config.lr_g), (self.optimizer_d, config.lr_d))
@@ -120,9 +206,10 @@ class Trainer:
         if stage.resolution != self.stage.resolution:
             self.optimizer_g.state.clear()
             self.optimizer_d.state.clear()
-        self._enter(stage)
+        self.enter(stage)
 
-    def _enter(self, stage: Stage) -> None:
+    def enter(self, stage: Stage) -> None:
+        """Goes on at this stage of growth."""
         self.stage = self.ema.module.stage = stage
         self._alpha.fill_(stage.alpha)
         shown: Stage | LiveStage = stage
@@ -131,99 +218,8 @@ class Trainer:
             if isinstance(now, LiveStage) and (now.resolution, now.fading) == (shown.resolution, shown.fading):
                 return  # alpha alone has moved
             self.fast.renew()
-            self._replayed.forget()
+            self.forget_recorded()
         self.generator.stage = self.critic.stage = shown
-
-    def _noise(self) -> Tensor:
-        shape = (self.config.batch_size, self.config.latent_dim)
-        return self.world.share(torch.randn(shape, generator=self.random, device=self.device))
-
-    def _score(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        if label is not None and len(images) > len(label):
-            label = label.repeat(2)  # real and fake together
-        with self.precision_d.autocast():
-            scores: Tensor = self.critic(images, label)
-        return scores.float()
-
-    def _fake(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        with self.precision_g.autocast():
-            images: Tensor = self.generator(z, label)
-        return images.float()
-
-    def _critic_loss(
-        self, real: Tensor, fake: Tensor, epsilon: Tensor | None, label: Tensor | None, scale: Tensor
-    ) -> CriticLoss:
-        config = self.config
-        score, weight = partial(self._score, label=label), config.lambda_gp * config.penalty_every
-        return critic_loss(score, real, fake, epsilon, weight, scale, config.drift, self.fast.together)
-
-    def _generator_loss(self, z: Tensor, label: Tensor | None) -> Tensor:
-        return generator_loss(partial(self._score, label=label), self._fake(z, label))
-
-    @property
-    def _penalised(self) -> bool:
-        return self.images // self.config.batch_size % self.config.penalty_every == 0
-
-    def _critic_step_on(self, images: Tensor, label: Tensor | None) -> None:
-        """A critic step on uint8 images (N, H, W, C) as the data has them."""
-        real = prepare(images, self.augmentation, self.random, self.world)
-        self._critic_step(at_stage(real, self.critic.stage), label)
-
-    def _critic_step(self, real: Tensor, label: Tensor | None = None) -> None:
-        noise, epsilon = self._noise(), None
-        if self._penalised:
-            epsilon = torch.rand(self.config.batch_size, generator=self.random, device=self.device)
-            epsilon = self.world.share(epsilon)
-        scale = self.precision_d.scale(real)
-
-        def work(backward: Backward, real: Tensor, noise: Tensor, *others: Tensor | None) -> Iterator[Watched]:
-            with torch.no_grad():  # no generator graph
-                fake = self._make_fake(noise, others[-1])
-            for part in self._parts(real, fake, *others):
-                result = self._critic_loss_of.then(
-                    lambda found: self.precision_d.backward(found.loss / self._cuts, backward),
-                    *(*part, scale),  # type: ignore[arg-type]
-                )
-                yield {
-                    "wasserstein": result.wasserstein,
-                    "penalty": result.penalty,
-                    "grad_norm": result.grad_norm,
-                    "critic_loss": result.loss,
-                }
-
-        for watched in self.lanes.differentiate(self.critic.parameters(), work, real, noise, epsilon, label):
-            self.watch.add(**watched)
-        self.world.average_gradients(self.critic.parameters())
-        self.precision_d.update(self.optimizer_d)
-        self.critic.iterate_spectral_norms()
-
-    def _generator_step(self, label: Tensor | None = None) -> None:
-        self.critic.requires_grad_(False)
-
-        def work(backward: Backward, *rows: Tensor | None) -> Iterator[Watched]:
-            for part in self._parts(*rows):
-                loss = self._generator_loss_of.then(
-                    lambda found: self.precision_g.backward(found / self._cuts, backward),
-                    *part,  # type: ignore[arg-type]
-                )
-                yield {"generator_loss": loss}
-
-        for watched in self.lanes.differentiate(self.generator.parameters(), work, self._noise(), label):
-            self.watch.add(**watched)
-        self.world.average_gradients(self.generator.parameters())
-        self.precision_g.update(self.optimizer_g)
-        self.generator.iterate_spectral_norms()
-        self.critic.requires_grad_(True)
-
-    @property
-    def _cuts(self) -> int:
-        """How many means of equally many images the loss of a batch is the mean of."""
-        return self.config.accumulate * self.lanes.count
-
-    def _parts(self, *rows: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
-        """The parts that a batch is computed in: the same rows of each."""
-        parts = self.config.accumulate
-        return zip(*([None] * parts if r is None else r.chunk(parts) for r in rows), strict=True)
 
     def finite(self) -> bool:
         """Whether every loss since the last record is a number, and the weights that came of them."""
@@ -235,59 +231,21 @@ class Trainer:
 
     def deployable(self) -> Generator:
         """The averaged generator with its own BatchNorm statistics, in eval mode."""
-        count = CALIBRATION_BATCHES * CALIBRATION_BATCH
-        rows = torch.from_numpy(latents(CALIBRATION_ROWS, count, self.config.latent_dim)).to(self.device)
-        labels: Any = [None] * CALIBRATION_BATCHES
-        if self.shares:
-            labels = torch.from_numpy(labels_at(np.arange(count), self.shares)).to(self.device)
-            labels = labels.split(CALIBRATION_BATCH)
-        self.ema.calibrate(self.generator, list(zip(rows.split(CALIBRATION_BATCH), labels, strict=True)))
+        self.ema.calibrate(self.generator, calibration_batches(self.config, self.device, self.shares))
         return self.ema.module
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs for the next step to be the same to the bit."""
-        return {
-            "step": self.step,
-            "images": self.images,
-            "stage": vars(self.stage),
-            "generator": self.generator.state_dict(),
-            "critic": self.critic.state_dict(),
-            "ema": self.deployable().state_dict(),
-            "optimizer_g": self.optimizer_g.state_dict(),
-            "optimizer_d": self.optimizer_d.state_dict(),
-            "random": self.random.get_state(),
-            "watch": self.watch.state_dict(),
-            "precision_g": self.precision_g.state_dict(),
-            "precision_d": self.precision_d.state_dict(),
-        }
+        return saved(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from ``state``, of this version or an earlier one.
 
-        Networks, moments and random streams have to be there: without them it is another run.
-
         Raises:
             CheckpointError: it belongs to other networks or another kind of device.
         """
-        try:
-            check_fits("generator", self.generator, state["generator"])
-            check_fits("critic", self.critic, state["critic"])
-            self.generator.load_state_dict(state["generator"])
-            self.critic.load_state_dict(state["critic"])
-            self.ema.module.load_state_dict(state["ema"])
-            self.optimizer_g.load_state_dict(state["optimizer_g"])
-            self.optimizer_d.load_state_dict(state["optimizer_d"])
-            lay_out_moments(self.optimizer_g)
-            lay_out_moments(self.optimizer_d)
-            self.random.set_state(state["random"])
-            if "watch" in state:
-                self.watch.load_state_dict(state["watch"])
-            self.precision_g.load_state_dict(state.get("precision_g", {}))
-            self.precision_d.load_state_dict(state.get("precision_d", {}))
-            self._replayed.forget()
-            self.step = int(state["step"])
-            self.images = int(state.get("images", self.step * self.config.reals_per_step))
-            self._enter(Stage(**state["stage"]))
-        except (KeyError, RuntimeError, ValueError, TypeError, OverflowError) as error:
-            reason = shorten(str(error), 200, placeholder=" …")
-            raise CheckpointError(f"the checkpoint does not fit this configuration or device: {reason}") from None
+        take_up(self, state)
+
+    def forget_recorded(self) -> None:
+        """Drops recorded steps: networks or moments are no longer those of the recording."""
+        self.replay.forget()

@@ -1,4 +1,4 @@
-"""Weights of an earlier run to start from (seed document, section 7.4: a pretrained critic)."""
+"""Weights of an earlier run to start from, such as a pretrained critic."""
 
 from pathlib import Path
 

@@ -31,7 +31,7 @@ class Watch:
         self._zero, self._one = torch.zeros((), device=device), torch.ones((), device=device)
 
     def add(self, **values: Tensor | None) -> None:
-        """Takes in scalars of `WATCHED`, each by its name; None is one that this step did not measure."""
+        """Adds scalars of `WATCHED` by name; None for one that this step did not measure."""
         if unknown := values.keys() - set(WATCHED):
             raise AssertionError(f"{', '.join(sorted(unknown))}: not watched")
         given = [values.get(name) for name in WATCHED]

@@ -59,7 +59,7 @@ def bench(
     say_once(row.get("notice") for row in rows)
     if all("error" in row for row in rows):
         raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
-    found = Bench(_machine(rows), peaks.found, rows)
+    found = Bench(_machine(rows), peaks.rates, rows)
     atomic_write(out, render(found).encode())
     slow = {path: rate for path, rate in found.fastest().items() if at_least is not None and rate < at_least}
     result = found.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}

@@ -45,6 +45,7 @@ def evaluate(
     need_training()
     import torch
 
+    from wgan.training.measures.evaluate import Samples
     from wgan.training.measures.evaluate import evaluate as measure
 
     chosen = torch.device(torch_device(device))
@@ -52,16 +53,11 @@ def evaluate(
         say_once([why_cpu(device), opened.notice, opened.assumes or unproven(path, opened.metadata)])
         reals = _reals(opened, run, data)
         size = batch_size_for(opened, batch_size)
-        inception, missing = _inception(inception_weights, chosen, progress)
         measured = measure(
             opened,
             reals,
-            first=seed,
-            count=n,
-            batch_size=size,
-            shrink=say if batch_size is None else None,
-            inception=inception,
-            missing=missing,
+            Samples(seed, n, size, say if batch_size is None else None),
+            inception=_inception(inception_weights, chosen, progress),
             cache=_cache(path),
             device=chosen,
             progress=progress,
@@ -104,10 +100,10 @@ def _reals(opened: "Backend", run: Path | None, data: str | None) -> "Reals":
     return known
 
 
-def _inception(weights: str, device: "torch.device", progress: "Callback") -> "tuple[Inception | None, str | None]":
+def _inception(weights: str, device: "torch.device", progress: "Callback") -> "Inception | str":
     """The network that FID, KID and IS need, or why they are not measured."""
     from wgan.training.measures.inception import inception_or_reason
 
     if weights == "none":
-        return None, "no FID: asked for by --inception-weights none"
+        return "no FID: asked for by --inception-weights none"
     return inception_or_reason(weights, device, progress)

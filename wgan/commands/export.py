@@ -75,8 +75,8 @@ def export(
 
 def _kinds(format: str, serving: "Settings") -> list[str]:
     """The formats that are written for what `--format` names."""
-    from wgan.export.exporter import EXPORTERS
     from wgan.export.formats.triton import FORMATS_OF
+    from wgan.export.recipe import EXPORTERS
 
     if format != "triton":
         return list(EXPORTERS) if format == "all" else [format]

@@ -12,7 +12,7 @@ from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
-from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
@@ -44,7 +44,7 @@ class OnnxBackend(Backend):
             raise ConfigError(f"--threads {options.threads} is outside its range, 1 to {MOST_THREADS}")
         _check_provider(options.provider, device)
         try:
-            ort = onnx_runtime.load()
+            ort = runtime.load()
         except ImportError:
             raise BackendUnavailable("the onnx backend needs ONNX Runtime", extra="onnx") from None
         self._ort, self._threads = ort, options.threads or physical_cores()
@@ -122,7 +122,7 @@ class OnnxBackend(Backend):
         return settings
 
     def _cache(self, settings: dict[str, str]) -> EngineCache:
-        """Where the engine of this file with these settings is kept, built by what is here."""
+        """Where the engine of this file is kept, for these settings, this GPU and these versions."""
         with self._exact():
             engine = {"model": self.digest, "tf32": os.environ.get(TF32, ""), **settings}
         versions = f"{self._ort.__version__} tensorrt {tensorrt_version(self._ort)}"
@@ -130,7 +130,7 @@ class OnnxBackend(Backend):
 
     @contextmanager
     def _exact(self) -> Iterator[None]:
-        """float32 is float32, as parity is measured, while TensorRT builds: its provider has no option for it.
+        """Keeps TF32 off while TensorRT builds, as parity is measured in float32: its provider has no option for it.
 
         The variable is put back, so that other runtimes of this process do not find it. What CUDA's own libraries
         read of it in that time they keep.
@@ -213,7 +213,7 @@ def _gap(provider: str) -> Gap | None:
 
 
 def _profile(metadata: Metadata) -> dict[str, str]:
-    """One engine for every batch up to `MOST`: by itself the provider builds anew for each that it has not seen."""
+    """One engine for every batch up to `MOST`: without a profile the provider builds one for each new batch size."""
 
     def shapes(count: int) -> str:
         label = "" if metadata.classes is None else f",label:{count}"

@@ -40,7 +40,7 @@ class BoundSession:
         self._bound.clear()
 
     def _buffers(self, inputs: dict[str, np.ndarray]) -> tuple[Any, dict[str, Any], Any]:
-        """Those of this batch size; the size that was not used for longest makes room."""
+        """The buffers of this batch size; the least recently used size makes room."""
         count = len(inputs["z"])
         if count in self._bound:
             self._bound.move_to_end(count)

@@ -1,7 +1,7 @@
-"""The engines that ONNX Runtime's TensorRT provider builds, kept so that a second process need not build anew.
+"""The engines that ONNX Runtime's TensorRT provider builds, kept so that a second process does not build them again.
 
 The provider tells engines apart by the names in the graph, not by the weights: two trainings of one network would
-share an engine. So each folder here is of one file and of everything else that an engine depends on.
+share an engine. So there is a folder for each file together with everything else that an engine depends on.
 """
 
 import hashlib

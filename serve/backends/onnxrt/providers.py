@@ -37,7 +37,7 @@ def load_libraries(ort: Any, tensorrt: bool = False) -> None:
 
 
 def cuda_gap(ort: Any) -> Gap | None:
-    """Why the CUDA provider does not start; None where it does. Which libraries it lacks shows only where it loads."""
+    """Why the CUDA provider does not start; None where it does. Only loading it shows which libraries it lacks."""
     fix = f"{installer()} 'onnxruntime-gpu[cuda,cudnn]'"
     try:
         load_libraries(ort)
@@ -76,8 +76,8 @@ def tensorrt_wanted(ort: Any) -> int | None:
         content = _library(ort, "tensorrt").read_bytes()
     except OSError:
         return None
-    found = re.search(rb"libnvinfer\.so\.(\d+)\0", content)
-    return int(found[1]) if found else None
+    match = re.search(rb"libnvinfer\.so\.(\d+)\0", content)
+    return int(match[1]) if match else None
 
 
 def tensorrt_version(ort: Any) -> str:
@@ -90,8 +90,8 @@ def tensorrt_version(ort: Any) -> str:
 
 def cuda_major(ort: Any) -> int | None:
     """The CUDA that ONNX Runtime was built with; None for one without, or that does not tell."""
-    found = re.match(r"\d+", str(getattr(ort, "cuda_version", "")))
-    return int(found[0]) if found else None
+    match = re.match(r"\d+", str(getattr(ort, "cuda_version", "")))
+    return int(match[0]) if match else None
 
 
 def _library(ort: Any, provider: str) -> Path:
@@ -105,6 +105,6 @@ def _lacks(ort: Any) -> str | None:
     try:
         ctypes.CDLL(str(_library(ort, "cuda")))
     except OSError as error:
-        found = re.match(r"(lib[^:/]+): cannot open", str(error))
-        return found[1] if found else None
+        match = re.match(r"(lib[^:/]+): cannot open", str(error))
+        return match[1] if match else None
     return None

@@ -1,4 +1,4 @@
-"""ONNX generators that wgan did not export: run on what their file says, and on assumptions that are said aloud."""
+"""ONNX generators that wgan did not export: run on what the file says and on assumptions, which the user is told."""
 
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ BEYOND = 1.1  # the largest value of an image that is meant to lie in [-1, 1]
 
 
 class Stranger(OnnxBackend):
-    """An ONNX file of another's, with one float32 input (N, Z) and one float32 output (N, C, H, W).
+    """An ONNX file that another tool wrote, with one float32 input (N, Z) and one float32 output (N, C, H, W).
 
-    ``assumes`` says in one line what nothing in the file vouches for.
+    ``assumes`` says in one line what is assumed beyond what the file says.
     """
 
     knows_inputs = False
@@ -43,7 +43,7 @@ class Stranger(OnnxBackend):
             self._input, batch, latent_dim = self._look_at_input()
             self._output = self._look_at_output()
         except UnicodeDecodeError:
-            raise self._refused("names its tensors in no text") from None
+            raise self._refused("has tensor names that are not text") from None
         # a file that fixes its batch runs that batch alone: smaller ones are filled up to it
         self.steady_batch = batch or 1
         image, low, high = self._look_at_images(latents(0, batch or TRIAL, latent_dim))
@@ -54,7 +54,7 @@ class Stranger(OnnxBackend):
         )
 
     def _model(self, artifact: Artifact) -> bytes | str:
-        """Its path where its weights lie in files beside it: from bytes the runtime looks for them elsewhere."""
+        """Its path where its weights lie in files beside it: given bytes, the runtime would look for them elsewhere."""
         return str(artifact.path) if self._beside else artifact.data
 
     def _refused(self, what: str) -> ArtifactError:
@@ -63,10 +63,10 @@ class Stranger(OnnxBackend):
 
     def _look_at_input(self) -> tuple[str, int | None, int]:
         """Its name, the batch if the file fixes it, and Z."""
-        found = self._session.get_inputs()
-        if len(found) != 1:
-            raise self._refused(f"takes {len(found)} inputs ({', '.join(node.name for node in found)[:80]})")
-        (z,) = found
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise self._refused(f"takes {len(inputs)} inputs ({', '.join(node.name for node in inputs)[:80]})")
+        (z,) = inputs
         latent_dim = z.shape[1] if len(z.shape) == 2 else None
         if z.type != FLOAT or not isinstance(latent_dim, int) or not 1 <= latent_dim <= LONGEST_LATENT:
             raise self._refused(f"takes {_shown(z)}")
@@ -76,10 +76,10 @@ class Stranger(OnnxBackend):
         return z.name, batch, latent_dim
 
     def _look_at_output(self) -> str:
-        found = self._session.get_outputs()
-        if len(found) != 1:
-            raise self._refused(f"gives {len(found)} outputs ({', '.join(node.name for node in found)[:80]})")
-        (image,) = found
+        outputs = self._session.get_outputs()
+        if len(outputs) != 1:
+            raise self._refused(f"gives {len(outputs)} outputs ({', '.join(node.name for node in outputs)[:80]})")
+        (image,) = outputs
         # tracing may leave a shape unknown: the images themselves decide
         if image.type != FLOAT or len(image.shape) not in (0, 4):
             raise self._refused(f"gives {_shown(image)}")

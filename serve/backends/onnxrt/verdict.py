@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from wgan.serve.backends.gaps import cuda_fails, gpu_gap
-from wgan.serve.backends.onnxrt import runtime as onnx_runtime
+from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.providers import CUDA, cuda_gap, tensorrt_gap
 from wgan.serve.base.terminal import short
 from wgan.serve.machine.gpu import Driver, query_driver
@@ -11,32 +11,32 @@ from wgan.serve.machine.requirements import Gap, installer, uninstaller
 
 
 def verdict(device: str, driver: Driver | None) -> str | Gap:
-    """What ONNX Runtime runs with on ``device``, cpu or cuda; or what keeps it from it."""
+    """The version of ONNX Runtime that runs on ``device``, cpu or cuda; or what keeps it from running."""
     no_gpu = gpu_gap(driver)
     extra = "wgan[onnx-cpu]" if no_gpu else "wgan[onnx]"
     if find_spec("onnxruntime") is None:
         return Gap("ONNX Runtime is not installed", f"{installer()} '{extra}'")
     try:
-        ort = onnx_runtime.load()
+        ort = runtime.load()
         providers = ort.get_available_providers()
-        found = f"onnxruntime {ort.__version__}"
+        version = f"onnxruntime {ort.__version__}"
     except Exception as error:  # half an install fails in any way
         package = "onnxruntime" if no_gpu else "onnxruntime-gpu"
         return Gap(f"ONNX Runtime does not load: {short(error)}", f"{installer()} --force-reinstall {package}")
     if device == "cpu":
-        return found
+        return version
     if no_gpu:
         return no_gpu
     if CUDA not in providers:
         return Gap("this ONNX Runtime has no CUDA", f"{uninstaller()} onnxruntime && {installer()} '{extra}'")
-    return cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or found
+    return cuda_fails(driver, getattr(ort, "cuda_version", None)) or cuda_gap(ort) or version
 
 
 def provider_gap(provider: str) -> Gap | None:
-    """Why ONNX Runtime cannot run with its provider cuda or tensorrt here; None where it can. It is tried."""
+    """Tries ONNX Runtime's provider cuda or tensorrt: why it cannot run here, or None where it can."""
     if provider == "tensorrt":
-        ort = onnx_runtime.load()
+        ort = runtime.load()
         if (gap := tensorrt_gap(ort)) is not None:
             return gap
-    found = verdict("cuda", query_driver())
-    return found if isinstance(found, Gap) else None
+    said = verdict("cuda", query_driver())
+    return said if isinstance(said, Gap) else None

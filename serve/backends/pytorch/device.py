@@ -12,7 +12,7 @@ from wgan.serve.machine.gpu import gpu_count
 
 
 def torch_device(name: str) -> str:
-    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`. Torch is held to the cores that this process may use.
+    """The device, `cpu` or `cuda`, that a device name means here. Holds torch to the cores that this process may use.
 
     Raises:
         ConfigError: an unknown name.
@@ -51,9 +51,9 @@ def threads(count: int) -> Iterator[None]:
 
 
 def why_cpu(name: str) -> str | None:
-    """What is to be said where ``auto`` takes the CPU although the driver shows a GPU: why, and what mends it.
+    """Why ``auto`` takes the CPU although the driver shows a GPU, and what mends it; None otherwise.
 
-    Nothing of a torch that was built for the CPU alone, which somebody chose.
+    None too for a torch that was built for the CPU alone: that was a choice.
     """
     import torch
 
@@ -64,7 +64,7 @@ def why_cpu(name: str) -> str | None:
 
 
 def _finds_cuda() -> bool:
-    """Whether torch can use CUDA; of what keeps it torch warns over several lines, and we in one."""
+    """Whether torch can use CUDA. Torch's own warning of several lines is left out: `why_cpu` says it in one."""
     import torch
 
     with warnings.catch_warnings():

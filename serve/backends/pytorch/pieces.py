@@ -20,7 +20,7 @@ Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 def in_pieces(generate: Generate, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Images by a generator that is called this once, as `Pieces`."""
+    """Runs a generator once, in the pieces of `Pieces`."""
     pieces = Pieces(generate)
     try:
         return pieces.run(z, labels)
@@ -52,10 +52,10 @@ class Pieces:
         starts = range(0, len(z), PIECE)
         lanes = min(self._lanes, len(starts))
         with threads(1):
-            found = self._pipeline.together(
+            by_lane = self._pipeline.together(
                 [partial(self._lane, z, labels, starts[lane::lanes]) for lane in range(lanes)]
             )
-        images = np.concatenate([found[i % lanes][i // lanes] for i in range(len(starts))])
+        images = np.concatenate([by_lane[i % lanes][i // lanes] for i in range(len(starts))])
         return images[:count]
 
     def _lane(self, z: np.ndarray, labels: np.ndarray | None, starts: range) -> list[np.ndarray]:

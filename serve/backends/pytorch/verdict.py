@@ -1,4 +1,4 @@
-"""Whether PyTorch runs here, told without importing it: that takes seconds."""
+"""Whether PyTorch runs here, without importing it, which takes seconds."""
 
 import re
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ from wgan.serve.machine.requirements import Gap, installed, installer
 
 
 def torchscript_verdict(device: str, driver: Driver | None) -> str | Gap:
-    """What TorchScript files run with on ``device``, cpu or cuda; or what keeps them from it."""
+    """The torch that runs TorchScript files on ``device``, cpu or cuda; or what keeps it from running."""
     if find_spec("torch") is None:
         return Gap("torch is not installed", f"{installer()} 'wgan[train]'")
     version = f"torch {installed('torch')}"
@@ -25,7 +25,7 @@ def torchscript_verdict(device: str, driver: Driver | None) -> str | Gap:
 
 
 def torch_verdict(device: str, driver: Driver | None) -> str | Gap:
-    """The same for checkpoints, which need what trained them."""
+    """The same for checkpoints, which need all that training needs."""
     for module in ("torch", "yaml", "onnx"):
         if find_spec(module) is None:
             return Gap(f"{module} is not installed", f"{installer()} 'wgan[train]'")
@@ -34,8 +34,8 @@ def torch_verdict(device: str, driver: Driver | None) -> str | Gap:
 
 def torch_gap() -> Gap | None:
     """Why torch cannot run on CUDA here; None where nothing is known against it."""
-    found = torchscript_verdict("cuda", query_driver())
-    return found if isinstance(found, Gap) else None
+    said = torchscript_verdict("cuda", query_driver())
+    return said if isinstance(said, Gap) else None
 
 
 def _torch_cuda() -> str | None:
@@ -45,5 +45,5 @@ def _torch_cuda() -> str | None:
         text = Path(str(spec and spec.origin)).with_name("version.py").read_text("utf-8")
     except OSError:
         return None
-    found = re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
-    return found[1] if found else None
+    match = re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    return match[1] if match else None

@@ -46,12 +46,12 @@ def builds_for_absent_gpus(api: Any) -> bool:
 
 def compute_capabilities(api: Any) -> dict[str, Any]:
     """The GPUs that TensorRT-RTX lists: compute capability, as in `8.6`, → the member that means it."""
-    found = {name: value for name, value in api.ComputeCapability.__members__.items() if re.fullmatch(r"SM\d+", name)}
-    return {f"{name[2:-1]}.{name[-1]}": value for name, value in found.items()}
+    listed = {name: value for name, value in api.ComputeCapability.__members__.items() if re.fullmatch(r"SM\d+", name)}
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in listed.items()}
 
 
 def unlisted(api: Any, gpu: Gpu) -> str | None:
-    """What is to be said of a GPU that TensorRT-RTX does not list, as it lists no Hopper; None of any other."""
+    """A warning about a GPU that TensorRT-RTX does not list, such as a Hopper; None for every other GPU."""
     if not builds_for_absent_gpus(api) or gpu.compute_capability in compute_capabilities(api):
         return None
     return f"{api.__name__} {api.__version__} lists no compute capability {gpu.compute_capability}"
@@ -144,7 +144,7 @@ def progress_monitor(api: Any, report: Callback) -> Any:
 
 
 def started(api: Any, kind: str, logger: Any) -> Any:
-    """A `Builder` or a `Runtime`, whole.
+    """A `Builder` or a `Runtime` that works.
 
     Where CUDA does not start (a driver that is too old, say) TensorRT logs errors and returns an object all the
     same, and its first use, even its destruction, is a segmentation fault. So it is not used, and never destroyed.
@@ -153,15 +153,15 @@ def started(api: Any, kind: str, logger: Any) -> Any:
         BackendUnavailable: it did not start; with what TensorRT logged.
     """
     try:
-        found = getattr(api, kind)(logger)
+        made = getattr(api, kind)(logger)
     except (TypeError, RuntimeError) as error:  # what bindings make of a null pointer
         logger.errors.append(" ".join(str(error).split()))
-        found = None
+        made = None
     if logger.errors:
-        for kept in (found, logger):
+        for kept in (made, logger):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         raise BackendUnavailable(f"{api.__name__} does not start here: {logger.reason[:300]}; see `wgan doctor`")
-    return found
+    return made
 
 
 def open_engine(api: Any, logger: Any, plan: bytes, host_code: bool) -> tuple[Any, Any]:

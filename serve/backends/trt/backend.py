@@ -34,7 +34,7 @@ SLOTS = 2
 class TrtBackend(Backend):
     """A deserialised engine, two streams, and two slots for its largest batch. For one thread at a time.
 
-    ``trusted`` is of `open_artifact`.
+    ``trusted`` as for `open_artifact`.
     """
 
     name = "trt"
@@ -67,7 +67,7 @@ class TrtBackend(Backend):
             raise
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        (images,) = [found.copy() for found in self.stream([(z, labels)])]
+        (images,) = [batch.copy() for batch in self.stream([(z, labels)])]
         return images
 
     def stream(self, batches: Iterable[Batch]) -> Generator[np.ndarray, None, None]:
@@ -86,11 +86,11 @@ class TrtBackend(Backend):
                 for start in starts:
                     yield {name: array[start : start + self._largest] for name, array in inputs.items()}
 
-        found = self._overlapped(cut())
-        for images in found:
+        parts = self._overlapped(cut())
+        for images in parts:
             if (count := pieces.popleft()) > 1:
                 # a piece's memory is used again for the next but one
-                yield np.concatenate([images.copy(), *(next(found).copy() for _ in range(count - 1))])
+                yield np.concatenate([images.copy(), *(next(parts).copy() for _ in range(count - 1))])
             else:
                 yield images
 

@@ -1,4 +1,4 @@
-"""A TensorRT engine from an ONNX file: strongly typed, so its precision is the graph's, and read back to see.
+"""A TensorRT engine from an ONNX file: strongly typed, so that its precision is the graph's, and checked for it.
 
 It needs TensorRT alone, so that a deployed machine can build too.
 """
@@ -58,11 +58,11 @@ def parse_capabilities(text: str) -> tuple[str, ...]:
     Raises:
         ConfigError: one is no compute capability.
     """
-    found = [word.strip() for word in text.split(",")]
-    for word in found:
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
         if not re.fullmatch(r"[1-9]\d?\.\d", word):
             raise ConfigError(f"--compute-capability {word!r} is not of the form 8.6 (or 8.6,12.0)")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(words))
 
 
 def build_engine(
@@ -169,7 +169,8 @@ def _targets(api: Any, options: BuildOptions, gpu: Gpu | None) -> tuple[str, ...
     if not builds_for_absent_gpus(api):
         if gpu is None:
             raise BackendUnavailable(
-                "TensorRT builds on the GPU it is for and this machine shows none; TensorRT-RTX builds without",
+                "TensorRT builds an engine on the GPU that is to run it, and this machine shows none; "
+                "TensorRT-RTX needs none",
                 extra="trt-rtx",
             )
         return (gpu.compute_capability,)

@@ -68,7 +68,7 @@ class TrtEngine:
         self._plain = self._new_context()
 
     def _tensors(self, wanted: set[str]) -> tuple[dict[str, Tensor], Tensor]:
-        """What the engine itself says that it takes and gives, each with its buffer."""
+        """The inputs and the output that the engine itself declares, each with its buffer."""
         engine = self._engine
         inputs: dict[str, Tensor] = {}
         outputs: dict[str, Tensor] = {}
@@ -100,10 +100,10 @@ class TrtEngine:
                 )
 
     def _check_image(self, artifact: Artifact) -> None:
-        image, found = artifact.metadata.image, self.output
-        if found.dtype != image.dtype or found.sample != image.shape:
+        image, output = artifact.metadata.image, self.output
+        if output.dtype != image.dtype or output.sample != image.shape:
             raise ArtifactError(
-                f"{self._path}: the engine gives image {found.dtype} {found.sample}, its metadata says "
+                f"{self._path}: the engine gives image {output.dtype} {output.sample}, its metadata says "
                 f"{image.dtype} {image.shape}: export it again"
             )
 
@@ -160,7 +160,7 @@ class TrtEngine:
             self._cuda("cudaStreamSynchronize", self._stream)  # this context goes now
 
     def _give_up_graphs(self, error: BackendError) -> None:
-        """What is lost is speed, and that is said."""
+        """Goes on without graphs, which costs speed, and notes why."""
         self._graphs, self.notice = False, f"{self._path} runs without CUDA graphs: {error}"
 
     def _run(self, context: Any, count: int) -> None:
@@ -174,7 +174,7 @@ class TrtEngine:
             raise BackendError(f"TensorRT failed: {self._logger.reason}")
 
     def close(self) -> None:
-        """Lets go of graphs, contexts and the engine; nothing may be in flight. The buffers are `Cuda`'s."""
+        """Frees graphs, contexts and the engine; nothing may be in flight. The buffers are `Cuda`'s."""
         try:
             while self._captured:
                 self._captured.popitem()[1][1].close()

@@ -1,4 +1,4 @@
-"""Does an engine fit this machine? Asked before it is loaded; one that does not is built anew from its ONNX file."""
+"""Does an engine fit this machine? Asked before it is loaded; one that does not can be rebuilt from its ONNX file."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ SAME_ON_BOTH = ("latent", "image", "classes", "precision")  # of the engine and 
 
 
 def check_fits(opened: Artifact, api: Any, gpu: Gpu, *, trusted: bool = False) -> None:
-    """Refuses an engine that cannot run here, or that would run code which nobody has allowed.
+    """Refuses an engine that cannot run here, or that would run code that the user has not allowed.
 
     ``trusted``: this process has built it.
 
@@ -59,7 +59,7 @@ def runtime_of(opened: Artifact) -> Any:
 
 
 def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
-    """Why an engine cannot run on this GPU with this TensorRT, in words; None if nothing speaks against it."""
+    """Why an engine cannot run on this GPU with this TensorRT, in words; None if nothing is known against it."""
     engine: Mapping[str, Any] = opened.metadata.engine or {}
     built_for = engine.get("compute_capabilities")
     targets = [str(target) for target in built_for] if isinstance(built_for, list) else []
@@ -86,16 +86,16 @@ def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
 
 def _header_fault(plan: bytes, api: Any, where: str) -> str | None:
     """What TensorRT-RTX finds in an engine's header: it knows which targets this GPU can run, and the driver."""
-    validity, found = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
+    validity, diagnostics = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
     if validity != api.EngineValidity.INVALID:
         return None
     known = api.EngineInvalidityDiagnostics.__members__.items()
-    faults = [name for name, bit in known if int(found) & int(bit)]
+    faults = [name for name, bit in known if int(diagnostics) & int(bit)]
     return f"{where}: {', '.join(faults) or 'no reason given'}"
 
 
 def remedy(path: Path) -> str:
-    """The words that tell how to get an engine that fits."""
+    """How to get an engine that fits, in words."""
     onnx = onnx_beside(path)
     if not onnx.is_file():
         return f"put {onnx.name} beside it and add --rebuild, or run `wgan export --format trt` on this machine"
@@ -162,9 +162,9 @@ def build_missing(path: Path, say: Callable[[str], object]) -> None:
     say(f"built {path} for this machine")
 
 
-def _fits(found: Artifact, gpu: Gpu) -> bool:
+def _fits(engine: Artifact, gpu: Gpu) -> bool:
     with suppress(BackendUnavailable):
-        check_fits(found, runtime_of(found), gpu)
+        check_fits(engine, runtime_of(engine), gpu)
         return True
     return False
 
@@ -187,7 +187,7 @@ def _rebuild(path: Path, onnx: Path, old: Artifact | None) -> None:
 
 
 def _read(path: Path, say: Callable[[str], object]) -> Artifact | None:
-    """The engine that is to be replaced; None, and why, where there is an ONNX file to make up for it."""
+    """The engine that is to be replaced; None, which ``say`` explains, if only its ONNX file can be read."""
     try:
         return artifact.read(path)
     except ArtifactError as error:

@@ -22,9 +22,9 @@ def network_types(network: Any, precision: str) -> dict[str, str]:
             switch for it any more, so the graph itself would be wrong.
     """
     layers = [network.get_layer(index) for index in range(network.num_layers)]
-    found = Counter(layer.get_output(0).dtype.name for layer in layers if layer.type.name in WEIGHTED)
-    if set(found) != {ASKED[precision]}:
-        names = ", ".join(f"{count} {name}" for name, count in sorted(found.items())) or "none"
+    types = Counter(layer.get_output(0).dtype.name for layer in layers if layer.type.name in WEIGHTED)
+    if set(types) != {ASKED[precision]}:
+        names = ", ".join(f"{count} {name}" for name, count in sorted(types.items())) or "none"
         raise ExportError(f"asked for {precision}, but the graph's layers with weights are: {names}")
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
@@ -95,11 +95,11 @@ def half_layers(information: str) -> int | None:
 
 
 def _check_header(api: Any, plan: bytes) -> None:
-    """What can be read of an engine without its GPU: its header, where the runtime has a call for it."""
+    """Checks an engine's header, which needs no GPU, where the runtime has a call for it."""
     if not hasattr(api.Runtime, "get_engine_validity"):
         return
-    _, found = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
+    _, diagnostics = started(api, "Runtime", collecting_logger(api)).get_engine_validity(plan)
     known = api.EngineInvalidityDiagnostics
     for fault in (known.MALFORMED_ENGINE, known.VERSION_MISMATCH):
-        if int(found) & int(fault):
+        if int(diagnostics) & int(fault):
             raise ExportError(f"{api.__name__} calls the engine that it has just built {fault.name}")

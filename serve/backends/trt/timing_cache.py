@@ -11,7 +11,7 @@ from wgan.serve.base.files import atomic_write, cache_folder
 class TimingCache:
     """One file for each GPU model and version: measurements hold for no other.
 
-    It is only a cache: one that cannot be read is begun anew, one that cannot be written is done without.
+    It is only a cache: one that cannot be read is replaced, and where none can be written none is kept.
     """
 
     def __init__(self, api: Any, config: Any, gpu: str):

@@ -11,7 +11,7 @@ from wgan.serve.machine.requirements import Gap, installed, installer
 
 
 def verdict(device: str, driver: Driver | None) -> str | Gap | Untried:
-    """What engines run with; or what keeps them from it, or why only a try would tell."""
+    """The TensorRT that runs engines here; or what keeps it from running, or why only a try would tell."""
     no_gpu = gpu_gap(driver)
     try:
         api = load_tensorrt()

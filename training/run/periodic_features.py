@@ -1,4 +1,4 @@
-"""FID and its like while a run goes on: when they are measured, of what, and what is saved of them."""
+"""Feature distances while a run goes on: when they are measured, of what, and what of them is saved."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ import torch
 from wgan.serve.base.progress import counter
 from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out
-from wgan.training.measures.fidelity import Fidelity, real_side
-from wgan.training.measures.inception import ProgressFn, inception_or_reason
+from wgan.training.measures.feature_distances import FeatureDistances, real_features
+from wgan.training.measures.inception import Inception, ProgressFn, inception_or_reason
 from wgan.training.measures.validation import validation_batches
 from wgan.training.networks import Generator
 
 
-class Stopped(Exception):
-    """A progress function raises it where what is being measured is no longer waited for."""
+class MeasurementStopped(Exception):
+    """A progress function raises it to end a measurement before it is complete."""
 
 
-class Scoring:
+class PeriodicFeatureDistances:
     """Measures the deployable generator every ``inception_every`` steps, if there is an Inception to do it with.
 
     ``active``: of several processes only the first one measures.
@@ -34,16 +34,18 @@ class Scoring:
         self.notes: list[str] = []  # what a person must know
         self.last: dict[str, Any] | None = None  # the newest figures
         self.unfinished = False  # a signal came while this step was being measured
-        self._fidelity: Fidelity | None = None
-        self._inception = None
+        self._distances: FeatureDistances | None = None
+        self._inception: Inception | None = None
         if config.inception_every and active:
             with counter() as progress:
-                self._inception, reason = inception_or_reason(config.inception_weights, device, progress)
-            if reason:
-                self.notes.append(f"{reason}; the sliced Wasserstein distance chooses the best checkpoint")
+                inception = inception_or_reason(config.inception_weights, device, progress)
+            if isinstance(inception, Inception):
+                self._inception = inception
+            else:
+                self.notes.append(f"{inception}; the sliced Wasserstein distance chooses the best checkpoint")
 
     def prepare(self, images: ImageSet, cache: Path, shares: Sequence[float] = ()) -> None:
-        """Readies the real side: held-out faces, or the training images where none is held out.
+        """Computes the features of real images: of held-out faces, or of the training images where none is held out.
 
         ``shares``: how much of the data each class is, of which fakes are drawn likewise.
         """
@@ -55,42 +57,42 @@ class Scoring:
         with counter() as progress:
             unseen = held_out(config.data, count=count, progress=progress, **shape)
             real = images if unseen is None else unseen
-            summary = real_side(real, count, config.seed, self._inception, cache, progress)
-        self._fidelity = Fidelity(self._inception, summary)
-        if reason := self._fidelity.no_fid(count):
+            features = real_features(real, count, config.seed, self._inception, cache, progress)
+        self._distances = FeatureDistances(self._inception, features)
+        if reason := self._distances.no_fid(count):
             self.notes.append(f"{reason}; it is called a Fréchet distance, and chooses the best checkpoint")
 
     @property
     def measure(self) -> str | None:
-        """What is to choose the best checkpoint, where it can be had."""
-        return None if self._fidelity is None else self._fidelity.measure(self._config.inception_images)
+        """The distance that is to choose the best checkpoint, named as `Best` compares it; None if none is measured."""
+        return None if self._distances is None else self._distances.comparable_name(self._config.inception_images)
 
     @property
     def distance(self) -> float:
         """The newest value of `measure`."""
-        if self._fidelity is None or self.last is None:
+        if self._distances is None or self.last is None:
             raise AssertionError("nothing was measured")
-        return float(self.last[self._fidelity.distance_name(self._config.inception_images)])
+        return float(self.last[self._distances.distance_name(self._config.inception_images)])
 
     def due(self, step: int) -> bool:
         """Whether to measure after ``step``: every so often, and at the end."""
         config = self._config
-        return self._fidelity is not None and (step % config.inception_every == 0 or step == config.steps)
+        return self._distances is not None and (step % config.inception_every == 0 or step == config.steps)
 
     def __call__(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
-        """A record for the history; None where ``progress`` raised `Stopped`: a resumed run makes up for it."""
-        config, fidelity = self._config, self._fidelity
-        if fidelity is None:
+        """A record for the history; None if ``progress`` raised `MeasurementStopped`: a resumed run makes up for it."""
+        config, distances = self._config, self._distances
+        if distances is None:
             raise AssertionError("nothing is ever due")
         batches = validation_batches(generator, config.inception_images, config, self._shares)
         try:
-            found = fidelity(batches, config.inception_images, progress=progress)
-        except Stopped:
+            record = distances(batches, config.inception_images, progress=progress)
+        except MeasurementStopped:
             self.unfinished = True
             return None
         self.unfinished = False
-        self.last = {name: value for name, value in found.items() if name != "seconds"}
-        return found
+        self.last = {name: value for name, value in record.items() if name != "seconds"}
+        return record
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -99,4 +101,4 @@ class Scoring:
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` gave; what is not there begins as in a new run."""
         self.last = state.get("last")
-        self.unfinished = bool(state.get("unfinished")) and self._fidelity is not None
+        self.unfinished = bool(state.get("unfinished")) and self._distances is not None

@@ -1,0 +1,160 @@
+"""How an artifact's bytes are made from a generator, one function a format; nothing is measured or written yet."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from wgan.export.formats.onnx import OPSETS, to_onnx
+from wgan.export.formats.torchscript import to_torchscript
+from wgan.export.reference.fold import as_deployed
+from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.artifact import Artifact
+from wgan.serve.artifacts.formats import FORMATS
+from wgan.serve.artifacts.metadata import OUTPUTS, ImageSpec, Latent, Metadata
+from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.privacy import public_settings
+from wgan.training.step.flops import generator_flops
+
+MAX_BATCH = 256  # that parity tries, and an engine takes
+
+
+def file_name(kind: str, precision: str, output: str = "float32") -> str:
+    """`generator.onnx`, `generator.fp16.plan`, `generator.fp16.uint8.onnx`, …"""
+    middle = [word for word, usual in ((precision, "fp32"), (output, "float32")) if word != usual]
+    return ".".join(["generator", *middle]) + FORMATS[kind].ending
+
+
+@dataclass(frozen=True)
+class Made:
+    """The bytes of an artifact that has no file yet."""
+
+    path: Path
+    payload: bytes
+    metadata: Metadata
+
+    def opened(self) -> Artifact:
+        """The artifact as a user would read it."""
+        return artifact.assembled(self.path, self.payload, self.metadata)
+
+
+class Choices(TypedDict, total=False):
+    """What `Recipe` has a default for."""
+
+    output: str
+    opset: int
+    max_batch: int
+    engine_options: BuildOptions | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that an artifact is made from but its precision.
+
+    Args:
+        folder: where its file is to lie.
+        generator: what it is made of.
+        kind: its format.
+        output: float32, or uint8: pixels (N, H, W, C), made by the graph itself.
+        opset: ONNX's operator set; engines are built from ONNX too.
+        max_batch: the largest batch that an engine takes and parity tries.
+        engine_options: what a TensorRT engine may run on beside this machine.
+
+    Raises:
+        ConfigError: an unknown format or output, or a batch out of range.
+    """
+
+    folder: Path
+    generator: TrainedGenerator
+    kind: str
+    output: str = "float32"
+    opset: int = OPSETS[0]
+    max_batch: int = MAX_BATCH
+    engine_options: BuildOptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in EXPORTERS:
+            raise ConfigError(f"--format {self.kind} is not one of {', '.join(EXPORTERS)}, all, triton")
+        if self.output not in OUTPUTS:
+            raise ConfigError(f"--output {self.output} is not one of {', '.join(OUTPUTS)}")
+        if not 1 <= self.max_batch <= 65_536:
+            raise ConfigError(f"--max-batch {self.max_batch} is outside its range, 1 to 65,536")
+
+    @property
+    def image(self) -> ImageSpec:
+        """The image that it makes."""
+        config = self.generator.config
+        return ImageSpec(config.image_size, config.image_size, config.channels).with_output(self.output)
+
+    def module(self, precision: str) -> nn.Module:
+        """The network that is exported."""
+        return as_deployed(self.generator.module, precision, self.output)
+
+    def make(self, precision: str) -> Made:
+        """The artifact in ``precision``. Raises ExportError."""
+        generator, kind, config = self.generator, self.kind, self.generator.config
+        payload, described = EXPORTERS[kind](self, precision)
+        metadata = Metadata(
+            format=kind,
+            precision=precision,
+            latent=Latent(config.latent_dim),
+            image=self.image,
+            payload_sha256=artifact.payload_digest(kind, payload),
+            classes=generator.classes,
+            source={
+                "step": generator.step,
+                "checkpoint_sha256": generator.checkpoint_sha256,
+                "weights_sha256": generator.weights_sha256,
+                "ema": config.ema_decay > 0,
+                "config": public_settings(config.to_dict()),
+                "flops": generator_flops(config),  # an image
+            },
+            created_with=_versions(),
+            **described,
+        )
+        return Made(self.folder / file_name(kind, precision, self.output), payload, metadata)
+
+
+def _torchscript(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
+    conditional = recipe.generator.classes is not None
+    latent_dim = recipe.generator.config.latent_dim
+    return to_torchscript(recipe.module(precision), latent_dim, conditional=conditional), {}
+
+
+def _onnx(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
+    module, conditional = recipe.module(precision), recipe.generator.classes is not None
+    latent_dim = recipe.generator.config.latent_dim
+    payload = to_onnx(module, latent_dim, recipe.image.shape, recipe.opset, conditional=conditional)
+    return payload, {"opset": recipe.opset}
+
+
+def _engine(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
+    graph, described = _onnx(recipe, precision)
+    optimum = min(OPTIMUM, recipe.max_batch)
+    engine = build_engine(graph, precision, optimum, recipe.max_batch, recipe.engine_options)
+    return engine.plan, {**described, "max_batch": recipe.max_batch, "engine": engine.description}
+
+
+# format → what writes it: (recipe, precision) → the payload, and what the metadata says of it beside the rest
+EXPORTERS: dict[str, Callable[[Recipe, str], tuple[bytes, dict[str, Any]]]] = {
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+    "trt": _engine,
+}
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "numpy": np.__version__,
+    }
