@@ -76,6 +76,26 @@ def test_export_is_a_function_and_a_package_in_any_order(code: str):
     assert python(script).splitlines() == ["['run', 'format']", "--format tflite is not one of onnx, torchscript, trt"]
 
 
+@pytest.mark.parametrize("call", ["train()", "export('r', 'onnx')", "verify('generator.onnx')"])
+def test_what_needs_torch_says_what_to_install(call: str):
+    script = f"""
+import sys, importlib.util
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Absent())
+there = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == "torch" else there(name, package)
+import wgan
+try:
+    wgan.{call}
+except wgan.BackendUnavailable as error:
+    print(error)
+"""
+    assert python(script).strip().endswith("needs torch: pip install 'wgan[train]'")
+
+
 USER = """
 import wgan
 import wgan.export.exporter
