@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from wgan.serve.base.errors import BackendUnavailable
+
 
 class _CallablePackage(ModuleType):
     """A package that is a function too.
@@ -18,7 +20,11 @@ class _CallablePackage(ModuleType):
     """
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.__wrapped__(*args, **options)
+        try:
+            function = self.__wrapped__
+        except ModuleNotFoundError as error:
+            raise BackendUnavailable(f"wgan.export needs {error.name}", extra="train") from None
+        return function(*args, **options)
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:

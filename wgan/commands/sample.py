@@ -88,14 +88,14 @@ def sample(
         if opened.notice != before:
             say_once([opened.notice])
     seconds = time.perf_counter() - loaded
-    result = _result(asked, sampling, made) | {
+    result = _result(asked, job, made) | {
         "out": str(out),
         "backend": kind,
         "load_seconds": loaded - began,
         "seconds": seconds,
         "images_per_second": made.images / seconds,
     }
-    emit(result, _text(sampling, made, out, made.images / seconds), as_json)
+    emit(result, _text(job, made, out, made.images / seconds), as_json)
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,16 @@ class Made:
 
 def _make(asked: "Request", sampling: "Job", out: Path) -> Made:
     """Writes the images, or the shards that are not there yet."""
-    shards = asked.shards(out, sampling.source)
+    shards = asked.shards(out, job.source)
     if shards is not None:
-        return Made(*sampling.shards(shards, asked.part, say), shards)
-    sampling.whole(out)
-    return Made(sampling.source.count)
+        return Made(*job.shards(shards, asked.part, say), shards)
+    job.whole(out)
+    return Made(job.source.count)
 
 
 def _result(asked: "Request", sampling: "Job", made: Made) -> dict[str, Any]:
     """What `--json` says of the images and of what made them; the command adds times and places."""
-    source, opened = sampling.source, sampling.backend
+    source, opened = job.source, job.backend
     result: dict[str, Any] = {
         "count": made.images,
         "first_seed": source.first if source.unit == "seed" else None,
@@ -140,13 +140,13 @@ def _result(asked: "Request", sampling: "Job", made: Made) -> dict[str, Any]:
     return result
 
 
-def _text(sampling: "Job", made: Made, out: Path, speed: float) -> str:
+def _text(job: "Job", made: Made, out: Path, speed: float) -> str:
     """The same for people, in a line."""
-    source, place = sampling.source, str(out)
+    source, place = job.source, str(out)
     last = source.first + source.count - 1
     which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
     if made.shards is not None:
         which += f": {made.files} of {len(made.shards)} shards, {made.there} were there"
         place = str(out.with_name(made.shards.name(0))) + " …"
-    where = f"{sampling.backend.name} on {sampling.backend.device}"
+    where = f"{job.backend.name} on {job.backend.device}"
     return f"{made.images} images ({which}) with {where}, {speed:,.0f} images/s: {place}"
