@@ -83,8 +83,8 @@ def sample(
         before = opened.notice
         say_once(cautions(opened))
         source, shrink = asked.source(opened), say if batch_size is None else None
-        sampling = Job(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
-        made = _make(asked, sampling, out)
+        job = Job(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
+        made = _make(asked, job, out)
         if opened.notice != before:
             say_once([opened.notice])
     seconds = time.perf_counter() - loaded
@@ -108,7 +108,7 @@ class Made:
     shards: "ShardSet | None" = None
 
 
-def _make(asked: "Request", sampling: "Job", out: Path) -> Made:
+def _make(asked: "Request", job: "Job", out: Path) -> Made:
     """Writes the images, or the shards that are not there yet."""
     shards = asked.shards(out, job.source)
     if shards is not None:
@@ -117,7 +117,7 @@ def _make(asked: "Request", sampling: "Job", out: Path) -> Made:
     return Made(job.source.count)
 
 
-def _result(asked: "Request", sampling: "Job", made: Made) -> dict[str, Any]:
+def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
     """What `--json` says of the images and of what made them; the command adds times and places."""
     source, opened = job.source, job.backend
     result: dict[str, Any] = {
