@@ -76,12 +76,18 @@ def test_every_stage_runs_on_a_cpu(halves: list[Done]) -> None:
     assert compiled["compiled"] is True
     assert compiled["apart"] < compiled["bound"]
     assert rows["parity", "compiled ahead, ms an iteration"]["batch 64"] > 0
-    assert rows["speed", "baseline, batch 64"]["times_baseline"] == 1
+    baseline, ours = (rows["speed", f"{name}, batch 64"] for name in ("baseline", "ours bf16"))
+    for row in (baseline, ours):  # a busy machine's times lie too far apart for a figure, and then that is said
+        assert (row["ms_iteration"] is None) is (row["ms_iteration_reason"] is not None)
+    if baseline["ms_iteration"] is not None:
+        assert baseline["times_baseline"] == 1
     assert rows["onnx", "generator.fp16.uint8.onnx"]["max_abs"] < 5e-2
     assert rows["ddp", "eager"]["notes"] == []
     trained = rows["quality", "wgan train"]
     assert (trained["steps"], trained["status"]) == (trained["of"], "ok")
-    assert trained["ms_planned"] == rows["speed", "ours bf16, batch 64"]["ms_iteration"]
+    assert trained["ms_planned"] > 0
+    if ours["ms_iteration"] is not None:
+        assert trained["ms_planned"] == ours["ms_iteration"]
     assert rows["overlap", "generator.fp16.onnx, batch 8"]["overlapped"] > 0
     assert "needs an NVIDIA GPU" in rows["tests", "tests/serve/backends/test_trt_backend.py"]["why"]
 
