@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from wgan.serve.artifacts import artifact, metadata
-from wgan.serve.artifacts.metadata import ImageSpec, parse
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError
 
@@ -210,6 +210,7 @@ def sealed(values: dict[str, Any]) -> str:
     return json.dumps(rest | {"checksum": hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()})
 
 
+SMALL = Metadata("onnx", "fp32", Latent(4), ImageSpec(8, 8, 3), "0" * 64)
 BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
     ("schema", [1], [0, 1.0]),
     ("latent.dim", [1, 65_536], [0, 65_537, 4.0]),
@@ -234,12 +235,10 @@ BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "inside", "outside"), BOUNDS, ids=[name for name, *_ in BOUNDS])
-def test_a_fields_bounds_are_in_and_what_is_beyond_is_named(
-    tiny_export: Path, name: str, inside: list[Any], outside: list[Any]
-) -> None:
+def test_a_fields_bounds_are_in_and_what_is_beyond_is_named(name: str, inside: list[Any], outside: list[Any]) -> None:
     *parents, last = name.split(".")
     for wanted, fits in [*((value, True) for value in inside), *((value, False) for value in outside)]:
-        changed: dict[str, Any] = json.loads(json.dumps(values(tiny_export)))
+        changed: dict[str, Any] = json.loads(SMALL.to_json())
         place = changed
         for parent in parents:
             place[parent] = place.get(parent) or {}
@@ -265,11 +264,11 @@ def test_an_image_is_one_of_two_outputs() -> None:
 
 @pytest.mark.parametrize(("passed", "proven", "disproven"), [(True, True, False), (False, False, True), (None,) * 3])
 def test_only_a_measured_parity_proves_or_disproves(
-    tiny_export: Path, passed: bool | None, proven: bool | None, disproven: bool | None
+    passed: bool | None, proven: bool | None, disproven: bool | None
 ) -> None:
-    found = parse(sealed(values(tiny_export) | {"parity": {"passed": passed}}), "x.onnx")
+    found = parse(sealed(json.loads(SMALL.to_json()) | {"parity": {"passed": passed}}), "x.onnx")
     assert (found.proven, found.disproven) == (bool(proven), bool(disproven))
-    unmeasured = parse(sealed(values(tiny_export) | {"parity": None}), "x.onnx")
+    unmeasured = parse(sealed(json.loads(SMALL.to_json()) | {"parity": None}), "x.onnx")
     assert (unmeasured.proven, unmeasured.disproven) == (False, False)
 
 
