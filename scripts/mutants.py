@@ -65,8 +65,7 @@ def changes(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, str]]:
         case ast.Constant(value=bool(value)):
             yield node, str(not value)
         case ast.Constant(value=int(value) | float(value)):
-            yield node, f"({value + 1!r})"
-            yield node, f"({value - 1!r})"
+            yield from ((node, f"({other!r})") for other in (value + 1, value - 1) if other != value)
         case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
             yield node, "return None"
         case ast.Raise() | ast.Continue() | ast.Break():

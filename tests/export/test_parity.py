@@ -17,6 +17,7 @@ from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
 from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.backends.onnxrt.backend import OnnxBackend
@@ -162,6 +163,8 @@ def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
         error = np.abs(found.astype(float) - to_uint8(wanted)) * 2 / 255
     else:
         error = np.abs(found.astype(float) - wanted)
+    seen = found if dtype is np.uint8 else to_uint8(found)
+    levels = np.abs(seen.astype(int) - to_uint8(wanted))
     figures = Figures(error.size)
     for first, last in ((0, 1), (1, 30), (30, 33), (33, 61)):
         figures.add(found[first:last], wanted[first:last])
@@ -172,6 +175,9 @@ def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
         ("mean_abs", error.mean()),
         ("p999_abs", np.quantile(error, 0.999)),
         ("worst_psnr_db", psnr.min()),
+        ("pixels_differ", (levels >= 1).mean()),
+        ("pixels_off", (levels >= 2).mean()),
+        ("finite", True),
     ):
         assert report[name] == pytest.approx(value, rel=1e-12), name
 
@@ -272,6 +278,52 @@ def test_gates_close_on_each_figure() -> None:
     assert parity.failures(good | gates) == []
     for change in ({"max_abs": 6e-2}, {"mean_abs": 3e-3}, {"worst_psnr_db": 39.0}, {"chunks_max_abs": 1.0}):
         assert len(parity.failures(good | gates | change)) == 1
+
+
+def test_a_figure_on_its_gate_holds_it_and_what_does_not_is_told_with_both() -> None:
+    gates = {"max_abs": 0.25, "worst_psnr_db": 40.0}
+    good = {"finite": True, "chunks_max_abs": 0.25, "max_abs": 0.25, "worst_psnr_db": 40.0, "gates": gates}
+    assert parity.failures(good) == []
+    assert parity.failures(
+        good | {"finite": False, "chunks_max_abs": 0.5, "max_abs": 0.375, "worst_psnr_db": 30.0}
+    ) == [
+        "NaN or Inf in the images",
+        "max_abs 0.375 (gate 0.25)",
+        "worst_psnr_db 30 (gate 40)",
+        "a batch in chunks differs from the whole by 0.5",
+    ]
+
+
+def test_the_gates_are_the_published_ones() -> None:
+    image, level = ImageSpec(8, 8, 3), 2 / 255
+    reduced = {
+        "fp16": {"max_abs": 0.05, "mean_abs": 0.002, "worst_psnr_db": 40.0},
+        "bf16": {"max_abs": 0.4, "mean_abs": 0.016, "worst_psnr_db": 30.0},
+    }
+    for device, largest in (("cpu", 1e-4), ("cuda", 1e-3)):
+        floats = Metadata("onnx", "fp32", Latent(4), image, "0" * 64)
+        pixels = floats.replace(image=image.with_output("uint8"))
+        assert parity.gates_for(floats, device) == {"max_abs": largest}
+        assert parity.gates_for(pixels, device) == {"max_abs": level, "pixels_differ": 0.001}
+        for precision, gates in reduced.items():
+            assert parity.gates_for(floats.replace(precision=precision), device) == gates
+            wider = gates | {"max_abs": gates["max_abs"] + level}
+            assert parity.gates_for(pixels.replace(precision=precision), device) == wider
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_said_and_counted_as_far_off(bad: float) -> None:
+    figures, found = Figures(12), np.full((1, 3, 2, 2), 0.5, np.float32)
+    found[0, 1, 1, 0] = bad
+    figures.add(found, np.zeros_like(found))
+    report = figures.report()
+    assert report["finite"] is False
+    assert report["max_abs"] == 2.0
+    assert report["mean_abs"] == pytest.approx((11 * 0.5 + 2.0) / 12)
+
+
+def test_what_is_not_measured_is_neither_passed_nor_failed() -> None:
+    assert parity.not_measured("no GPU") == {"passed": None, "reason": "no GPU"}
 
 
 @pytest.mark.parametrize("opset", [11, 13, 17])

@@ -1,18 +1,21 @@
 """Artifacts carry their metadata, and are refused when anything of them is not as it was made."""
 
+import hashlib
 import json
+import re
 import shutil
 import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 import torch
 
 from wgan.serve.artifacts import artifact, metadata
-from wgan.serve.artifacts.metadata import parse
+from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError
 
@@ -199,6 +202,74 @@ def test_hostile_metadata_names_the_field(tiny_export: Path, change: dict[str, o
     with pytest.raises(ArtifactError, match=says.replace("(", r"\(").replace(")", r"\)")) as caught:
         parse(json.dumps(values(tiny_export) | change), "x.onnx")
     assert "\n" not in str(caught.value)
+
+
+def sealed(values: dict[str, Any]) -> str:
+    """Metadata as a file holds it, with the checksum of its other fields."""
+    rest = {name: value for name, value in values.items() if name != "checksum"}
+    return json.dumps(rest | {"checksum": hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()})
+
+
+SMALL = Metadata("onnx", "fp32", Latent(4), ImageSpec(8, 8, 3), "0" * 64)
+BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
+    ("schema", [1], [0, 1.0]),
+    ("latent.dim", [1, 65_536], [0, 65_537, 4.0]),
+    ("image.height", [1, 16_384], [0, 16_385]),
+    ("image.width", [1, 16_384], [0, 16_385]),
+    ("image.channels", [1, 4], [0, 5]),
+    ("image.range", [[-1.0, 1.0], [-1, 1]], [[0.0, 1.0], [-1.0, True], [-1.0], None]),
+    ("image.layout", ["NCHW"], ["NHWC", None]),
+    ("opset", [1, 1000, None], [0, 1001]),
+    ("max_batch", [1, 1_048_576, None], [0, 1_048_577]),
+    ("payload_sha256", ["0" * 64], ["0" * 63, "0" * 65, 7]),
+    ("source.flops", [0, 1e18, None], [-1, 1.1e18, True, "1"]),
+    ("parity.max_abs", [-1e100, 1e100, None], [-1.1e100, 1.1e100, False, "0"]),
+    ("parity.passed", [True, False, None], [1, "true"]),
+    ("parity.device", ["a" * 40, None], ["a" * 41, 1]),
+    ("parity.reference", ["a" * 200, None], ["a" * 201, 1]),
+    ("parity.reason", ["a" * 10_000, None], ["a" * 10_001, 1]),
+    ("parity.gates", [{"max_abs": 1e100}, {}, None], [{"max_abs": 1.1e100}, {"max_abs": True}, [1.0]]),
+    ("classes", [["a", "b"], None], [[], ["a", 1], "ab"]),
+    ("engine", [{}, None], [[], "x"]),
+]
+
+
+@pytest.mark.parametrize(("name", "inside", "outside"), BOUNDS, ids=[name for name, *_ in BOUNDS])
+def test_a_fields_bounds_are_in_and_what_is_beyond_is_named(name: str, inside: list[Any], outside: list[Any]) -> None:
+    *parents, last = name.split(".")
+    for wanted, fits in [*((value, True) for value in inside), *((value, False) for value in outside)]:
+        changed: dict[str, Any] = json.loads(SMALL.to_json())
+        place = changed
+        for parent in parents:
+            place[parent] = place.get(parent) or {}
+            place = place[parent]
+        place[last] = wanted
+        if fits:
+            held = json.loads(parse(sealed(changed), "x.onnx").to_json())
+            for parent in parents:
+                held = held[parent]
+            assert held[last] == wanted
+        else:
+            with pytest.raises(ArtifactError, match=re.escape(f"x.onnx: metadata field {name} is ")):
+                parse(sealed(changed), "x.onnx")
+
+
+def test_an_image_is_one_of_two_outputs() -> None:
+    image = ImageSpec(8, 16, 3)
+    assert (image.range, image.layout, image.dtype, image.shape) == ((-1.0, 1.0), "NCHW", "float32", (3, 8, 16))
+    pixels = image.with_output("uint8")
+    assert (pixels.range, pixels.layout, pixels.dtype, pixels.shape) == ((0, 255), "NHWC", "uint8", (8, 16, 3))
+    assert pixels.with_output("float32") == image
+
+
+@pytest.mark.parametrize(("passed", "proven", "disproven"), [(True, True, False), (False, False, True), (None,) * 3])
+def test_only_a_measured_parity_proves_or_disproves(
+    passed: bool | None, proven: bool | None, disproven: bool | None
+) -> None:
+    found = parse(sealed(json.loads(SMALL.to_json()) | {"parity": {"passed": passed}}), "x.onnx")
+    assert (found.proven, found.disproven) == (bool(proven), bool(disproven))
+    unmeasured = parse(sealed(json.loads(SMALL.to_json()) | {"parity": None}), "x.onnx")
+    assert (unmeasured.proven, unmeasured.disproven) == (False, False)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])

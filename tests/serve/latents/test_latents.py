@@ -90,8 +90,9 @@ def test_no_rows_is_an_empty_table():
     assert latents(3, 0, 16).shape == (0, 16)
 
 
-@pytest.mark.parametrize(("first", "count", "dim"), [(-1, 1, 8), (SEEDS, 1, 8), (SEEDS - 1, 2, 8), (0, 1, 0)])
+@pytest.mark.parametrize(("first", "count", "dim"), [(-1, 1, 8), (2**63, 1, 8), (2**63 - 1, 2, 8), (0, 1, 0)])
 def test_rows_outside_the_table_are_refused(first, count, dim):
+    assert SEEDS == 2**63
     with pytest.raises(ConfigError):
         latents(first, count, dim)
 
@@ -101,6 +102,14 @@ def test_the_transform_is_box_muller_to_float32_precision():
     near_one = 2**31 - 1 - np.arange(50_000, dtype=np.int32).reshape(4, -1)
     for r, a in ((radius, angle), (near_one, angle[:, :12_500])):
         assert np.abs(transformed(r, a) - reference(r, a)).max() <= 2e-6
+
+
+def test_the_transform_is_the_published_one_where_the_logarithm_is_split():
+    # u next to √½ · 2^-s, where the power of two that is taken out of it changes
+    radius = np.array([[(1518500224 + 128 * d) >> s for s in range(24)] for d in (-1, 0, 1)], np.int32)
+    values = transformed(radius, np.full_like(radius, 12345678))
+    digest = hashlib.sha256(values.astype("<f4").tobytes()).hexdigest()
+    assert digest == "3785cae2292d3544a16d9dc752558e211d720f60ef787dc7ca70c18e667a8014"
 
 
 def test_extreme_bits_give_finite_values():

@@ -91,3 +91,13 @@ def test_a_threshold_out_of_range_is_refused(threshold):
 def test_an_unknown_kind_names_the_known_ones():
     with pytest.raises(ConfigError, match="truncated, scaled"):
         Truncation(0.7, "clipped")
+
+
+def test_a_truncation_is_told_by_its_kind_and_threshold():
+    assert str(Truncation(0.7)) == "truncated 0.7"
+    assert str(Truncation(1.25, "scaled")) == "scaled 1.25"
+
+
+@pytest.mark.parametrize("threshold", [0.001, 10.0])
+def test_the_ends_of_the_range_are_in_it(threshold):
+    assert np.abs(Truncation(threshold)(latents(0, 4, 8))).max() <= threshold

@@ -1,5 +1,6 @@
 """Whatever happens to a run's files, no good checkpoint is lost, and one line says what happened."""
 
+import hashlib
 import os
 import resource
 import shutil
@@ -435,3 +436,91 @@ def test_a_copy_that_fails_where_there_are_no_links_leaves_the_old_best(
     with disk_full_after(1000), pytest.raises(OutputError, match="best.pt"):
         checkpoint.mark_best(run.checkpoints / "step-00000002.pt")
     assert (run.checkpoints / "best.pt").read_bytes() == before
+
+
+def saved(path: Path, **state: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(path, state)
+    return path
+
+
+def test_a_checkpoint_holds_what_was_saved_and_its_schema(tmp_path: Path) -> None:
+    path = saved(tmp_path / "step-00000003.pt", step=3, weights={"w": torch.arange(3.0)})
+    state, digest = checkpoint.load_with_sha256(path)
+    assert (state["schema"], state["step"], state["weights"]["w"].tolist()) == (2, 3, [0, 1, 2])
+    assert digest == checkpoint.sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checkpoint.load(path).keys() == state.keys()
+    assert (checkpoint.load_last(tmp_path).path, checkpoint.load_last(tmp_path).damaged) == (path, ())
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        checkpoint.load(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [({"schema": 1}, "earlier wgan"), ({"schema": 3}, "newer wgan"), ({}, "no checkpoint"), ([2], "no checkpoint")],
+)
+def test_what_is_no_checkpoint_of_this_schema_is_refused(tmp_path: Path, content: object, says: str) -> None:
+    torch.save(content, tmp_path / "best.pt")
+    with pytest.raises(CheckpointError, match=says):
+        checkpoint.load(tmp_path / "best.pt")
+
+
+def test_the_last_whole_checkpoint_is_found_and_the_damaged_ones_told(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    with pytest.raises(CheckpointError, match="there is none"):
+        checkpoint.load_last(folder)
+    older, newer = (saved(checkpoint.step_path(folder, step), step=step) for step in (9, 10))
+    truncate(newer)
+    found = checkpoint.load_last(folder)
+    assert (found.path, found.state["step"], found.damaged) == (older, 9, (newer,))
+    assert found.told("taking", "kept: ") == [f"{newer} is damaged: kept: taking {older}"]
+    assert checkpoint.load_best(folder) is None
+    said: list[str] = []
+    assert checkpoint.find(tmp_path, "best", said.append) == older
+    assert said == [f"{newer} is damaged: taking {older}", f"{tmp_path} has no best.pt: taking {older.name}"]
+    truncate(older)
+    with pytest.raises(CheckpointError, match="all 2 are damaged"):
+        checkpoint.load_last(folder)
+    best = saved(folder / "best.pt", step=7)
+    assert checkpoint.load_best(folder) == {"schema": 2, "step": 7}
+    said.clear()
+    assert checkpoint.find(tmp_path, "best", said.append) == best
+    assert checkpoint.find(tmp_path, str(older), said.append) == older
+    assert said == []
+    assert checkpoint.load_last(folder).path == best
+    truncate(best)
+    assert checkpoint.load_best(folder) is None
+    with pytest.raises(CheckpointError, match="say best, last or a file"):
+        checkpoint.find(tmp_path, "first", said.append)
+
+
+def test_the_best_is_marked_again_only_where_it_is_another_or_gone(tmp_path: Path) -> None:
+    step, best = saved(tmp_path / "step-00000001.pt", step=1), tmp_path / "best.pt"
+    checkpoint.mark_missed(step)
+    assert best.read_bytes() == step.read_bytes()
+    saved(best, step=5)
+    checkpoint.mark_missed(step)
+    assert checkpoint.load(best)["step"] == 1
+    best.unlink()
+    shutil.copyfile(step, best)  # the same bytes in another file stay as they are
+    before = best.stat().st_ino
+    checkpoint.mark_missed(step)
+    assert best.stat().st_ino == before
+    checkpoint.mark_missed(tmp_path / "step-00000002.pt")
+    assert checkpoint.load(best)["step"] == 1
+    checkpoint.set_aside(step)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["best.pt", "step-00000001.pt.damaged"]
+    checkpoint.set_aside(step)  # gone already
+
+
+def test_the_first_weight_that_differs_is_named(tmp_path: Path) -> None:
+    module = torch.nn.Linear(3, 2)
+    assert checkpoint.difference(module, module.state_dict()) is None
+    checkpoint.check_fits("critic", module, module.state_dict())
+    other = {"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}
+    assert checkpoint.difference(module, other) == "weight is 2×4 in it and 2×3 in this run"
+    assert checkpoint.difference(module, {"weight": torch.zeros(2, 3)}) == "bias is not there in it and 2 in this run"
+    more = {**module.state_dict(), "scale": torch.tensor(1.0)}
+    assert checkpoint.difference(module, more) == "scale is () in it and not there in this run"
+    with pytest.raises(CheckpointError, match="the checkpoint's critic is of another configuration: weight is 2×4"):
+        checkpoint.check_fits("critic", module, other)

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from tests.make import loss_of
 from wgan.training.config import Config
 from wgan.training.networks import Critic
-from wgan.training.step.losses import generator_loss, gradient_penalty, interpolate, sample_norms
+from wgan.training.step.losses import (
+    Penalty,
+    critic_loss,
+    generator_loss,
+    gradient_penalty,
+    interpolate,
+    sample_norms,
+    score_pair,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +106,8 @@ def test_the_penaltys_parameter_gradients_pass_gradcheck() -> None:
 def test_the_norm_is_zero_and_smooth_where_the_gradient_is_zero() -> None:
     gradient = torch.zeros(2, 3, 4, 4, requires_grad=True)
     norms = sample_norms(gradient)
-    (slope,) = torch.autograd.grad((norms - 1).square().sum(), gradient)
+    with torch.autograd.set_detect_anomaly(True):  # no NaN on the way either, which a mask would hide
+        (slope,) = torch.autograd.grad((norms - 1).square().sum(), gradient)
     assert norms.tolist() == [0, 0]
     assert torch.isfinite(slope).all()
 
@@ -143,3 +152,53 @@ def test_the_losses_pull_in_opposite_directions() -> None:
     generator_loss(lambda x: x.mean((1, 2, 3)), moved).backward()
     assert moved.grad is not None
     assert (moved.grad < 0).all()  # raising the fakes raises their scores
+
+
+def test_a_scale_multiplies_the_scores_and_leaves_the_norms() -> None:
+    w = torch.randn(3, 8, 8, dtype=torch.float64)
+    scores = []
+
+    def critic(x: Tensor) -> Tensor:
+        score = (x * w).sum((1, 2, 3))
+        score.register_hook(lambda slope: scores.append(slope.unique().tolist()))
+        return score
+
+    found = gradient_penalty(critic, *batch(), scale=1024.0)
+    assert scores == [[1024.0]]
+    torch.testing.assert_close(found.norms, w.norm().expand(4))
+
+
+def test_the_compiled_penalty_is_the_same() -> None:
+    critic = Critic(Config(image_size=8, base_channels=4)).double()
+    real, fake, epsilon = batch()
+    compiled = torch.compile(gradient_penalty, backend="eager", fullgraph=True)
+    expected = gradient_penalty(critic, real, fake, epsilon)
+    torch.testing.assert_close(compiled(critic, real, fake, epsilon).norms, expected.norms, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("how", "sizes"), [({}, [4, 4]), ({"together": False}, [4, 4]), ({"together": True}, [8])])
+def test_real_and_fake_are_scored_apart_or_together_as_asked(how: dict[str, bool], sizes: list[int]) -> None:
+    seen: list[int] = []
+
+    def critic(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return x.sum((1, 2, 3))
+
+    real, fake, _ = batch()
+    real_scores, fake_scores = score_pair(critic, real, fake, **how)
+    assert seen == sizes
+    torch.testing.assert_close(real_scores, real.sum((1, 2, 3)))
+    torch.testing.assert_close(fake_scores, fake.sum((1, 2, 3)))
+
+
+def test_what_is_watched_has_the_names_of_the_records() -> None:
+    real, fake = torch.tensor([3.0, 5.0]), torch.tensor([1.0, 2.0])
+    found = critic_loss(real, fake, Penalty(torch.tensor(0.25), torch.tensor([0.5, 2.5])), lambda_gp=10.0, drift=0.5)
+    assert {name: value.item() for name, value in found.watched().items() if value is not None} == {
+        "critic_loss": -2.5 + 0.5 * 17 + 10 * 0.25,
+        "wasserstein": 2.5,
+        "penalty": 0.25,
+        "grad_norm": 1.5,
+    }
+    without = critic_loss(real, fake, None, lambda_gp=10.0).watched()
+    assert without == {"critic_loss": -2.5, "wasserstein": 2.5, "penalty": None, "grad_norm": None}
