@@ -110,6 +110,7 @@ print(wgan.verify(artifact.path).passed, run.step, wgan.__version__)
 """
 
 
+@pytest.mark.slow
 def test_a_users_program_is_checked_by_its_types(tmp_path: Path):
     types = tmp_path / "types" / "wgan"
     types.mkdir(parents=True)
