@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
-from benching import Figure, Row, cell, machine, measured, noise, ratio, reasons, run, say, shown, table, whole
+from bench_shared import Figure, Row, cell, machine, measured, noise, ratio, reasons, run, say, shown, table, whole
 
 from wgan.serve.base.errors import BackendError, WganError
 from wgan.serve.machine.cores import usable_cores

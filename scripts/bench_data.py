@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import torch
-from benching import (
+from bench_shared import (
     Figure,
     Row,
     cell,

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from benching import Row, cell, measured, reasons, run, shown, table
+from bench_shared import Row, cell, measured, reasons, run, shown, table
 
 from wgan.serve.latents.table import latents
 

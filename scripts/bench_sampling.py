@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from benching import (
+from bench_shared import (
     Figure,
     Row,
     cell,

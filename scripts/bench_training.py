@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benching import (
+from bench_shared import (
     Figure,
     Row,
     cell,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from benching import Row, machine, noise, run, say, shown, table, whole
+from bench_shared import Row, machine, noise, run, say, shown, table, whole
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map

@@ -1,7 +1,7 @@
 """Versions, and the peaks that every other figure is held against."""
 
 import torch
-from benching import machine, seconds
+from bench_shared import machine, seconds
 
 from gpu.rows import Here, Row
 from wgan.serve.bench.peak import torch_peak

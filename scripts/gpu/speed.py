@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 import torch
+from bench_shared import peaks
 from bench_training import BASELINE, CASES, Baseline, Case
-from benching import peaks
 
 from gpu.rows import Here
 from gpu.training import BATCHES, batch, settings

@@ -9,7 +9,7 @@ import warnings
 
 from gpu.rows import WHOLE, Here, Request
 
-OURS = ("", "gpu", "wgan", "tests", "benching", "bench_training")  # what is missing of these is a fault
+OURS = ("", "gpu", "wgan", "tests", "bench_shared", "bench_training")  # what is missing of these is a fault
 
 
 def main(text: str) -> None:

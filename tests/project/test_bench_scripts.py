@@ -207,7 +207,7 @@ def test_the_contention_benchmark_measures_each_case_beside_its_neighbours(tiny_
 
 def test_what_counts_beside_a_second_training_and_a_suite(scripts: None) -> None:
     import bench_contention as script
-    from benching import measured
+    from bench_shared import measured
 
     times = {
         "alone": [[100.0], [104.0], [96.0]],
@@ -318,7 +318,7 @@ def test_help_says_what_it_measures_and_a_wrong_word_is_refused(
 
 
 def test_rounds_become_a_median_with_its_spread(scripts: None) -> None:
-    from benching import measured
+    from bench_shared import measured
 
     quiet = measured([1.0, 1.1, 0.9])
     assert (quiet.median, quiet.value, quiet.reason) == (1.0, 1.0, None)
@@ -334,27 +334,27 @@ def test_rounds_become_a_median_with_its_spread(scripts: None) -> None:
 
 
 def test_rounds_too_far_apart_give_a_reason_in_place_of_a_number(scripts: None) -> None:
-    import benching
+    import bench_shared
 
-    assert benching.NOISY == 0.25
-    assert benching.measured([2.0, 3.0, 2.1]).value == 2.1  # 0.5 of 2.1: 24%
-    noisy = benching.measured([1.0, 1.4, 2.0])
+    assert bench_shared.NOISY == 0.25
+    assert bench_shared.measured([2.0, 3.0, 2.1]).value == 2.1  # 0.5 of 2.1: 24%
+    noisy = bench_shared.measured([1.0, 1.4, 2.0])
     assert noisy.value is None
     assert noisy.reason == "too noisy to measure (spread 36%)"
     assert noisy.per(64).value is noisy.times(2).value is None
-    assert benching.ratio(noisy, benching.measured([1.0, 1.0])).reason == noisy.reason
-    assert benching.ratio(benching.measured([3.0, 3.0]), noisy).value is None
+    assert bench_shared.ratio(noisy, bench_shared.measured([1.0, 1.0])).reason == noisy.reason
+    assert bench_shared.ratio(bench_shared.measured([3.0, 3.0]), noisy).value is None
     row = noisy.times(1e3).row("ms")
     assert row == {"ms": None, "ms_spread": pytest.approx(0.5 / 1.4), "ms_reason": noisy.reason}
     assert json.loads(json.dumps(row))["ms"] is None
-    assert benching.cell(row, "ms") == "noisy"
-    assert benching.reasons([row], ["ms"], lambda _: "a case") == [f"a case, ms: {noisy.reason}"]
-    fine = benching.measured([1.0, 1.0]).row("ms")
-    assert (benching.cell(fine, "ms"), benching.reasons([fine], ["ms"], str)) == ("1.0", [])
+    assert bench_shared.cell(row, "ms") == "noisy"
+    assert bench_shared.reasons([row], ["ms"], lambda _: "a case") == [f"a case, ms: {noisy.reason}"]
+    fine = bench_shared.measured([1.0, 1.0]).row("ms")
+    assert (bench_shared.cell(fine, "ms"), bench_shared.reasons([fine], ["ms"], str)) == ("1.0", [])
 
 
 def test_a_difference_has_the_error_of_both_and_is_never_chance(scripts: None) -> None:
-    from benching import Figure, difference, measured, ratio
+    from bench_shared import Figure, difference, measured, ratio
 
     apart = difference(Figure(10.0, 0.3), Figure(4.0, 0.4))
     assert (apart.value, apart.error, apart.reason) == (6.0, 0.5, None)
@@ -444,10 +444,10 @@ def test_the_latents_benchmark_has_a_row_a_width(
 
 
 def test_growth_as_the_size_is_an_exponent_of_one(scripts: None) -> None:
-    import benching
+    import bench_shared
 
-    assert benching.exponent([1, 2, 8], [3, 6, 24]) == pytest.approx(1)
-    assert benching.exponent([1, 2, 4], [1, 4, 16]) == pytest.approx(2)
-    assert benching.exponent([2, 2], [1, 3]) is None
+    assert bench_shared.exponent([1, 2, 8], [3, 6, 24]) == pytest.approx(1)
+    assert bench_shared.exponent([1, 2, 4], [1, 4, 16]) == pytest.approx(2)
+    assert bench_shared.exponent([2, 2], [1, 3]) is None
     with pytest.raises(RuntimeError, match="-n 0 is not at least 1"):
-        benching.wgan("sample", "-n", "0")
+        bench_shared.wgan("sample", "-n", "0")
