@@ -1,9 +1,10 @@
-"""The one way in which a documented command is made small enough to be run by a test: `smaller`.
+"""The one way in which a documented command is made small enough to be run by a test: `smaller`, and `smaller_program`.
 
 A command is first checked as it is written, so that a setting or an option that does not exist is found; then what
 makes it long is replaced: settings of `wgan train`, counts, sizes and seconds of the others. Nothing else is changed.
 """
 
+import ast
 import shlex
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ SETTINGS = {
     "inception_images": "16",
 }
 STEPS = "2"
+API_OPTIONS = {"data", "preset", "run", "resume", "device", "progress"}  # parameters of `wgan.train` but its settings
 
 # option → what is the most that a test takes of it
 MOST = {"-n": 12, "--steps": 3, "--shard-size": 3, "--seconds": 0.05, "--at-least": 1, "--nproc-per-node": 2}
@@ -48,6 +50,25 @@ def smaller(command: str, steps_done: int = 0) -> list[str]:
     if words[:2] in (["wgan", "train"], ["wgan", "demo"]) or ("train" in words and words[0] == "torchrun"):
         words = _small_training(words, steps_done)
     return _small_counts(words)
+
+
+def smaller_program(text: str) -> str:
+    """The program to run in place of a documented one: the same, with small networks and few steps.
+
+    Raises:
+        ConfigError: a setting of `wgan.train` that does not exist or cannot have this value.
+    """
+    program = ast.parse(text)
+    for call in ast.walk(program):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "wgan.train":
+            given = {word.arg: word for word in call.keywords if word.arg is not None}
+            settings = {name: ast.literal_eval(given[name].value) for name in given.keys() - API_OPTIONS}
+            preset = ast.literal_eval(given["preset"].value) if "preset" in given else "wgan-gp-64"
+            from_dict(settings, base=load(preset))  # as it is written
+            call.keywords = [given[name] for name in given if name in API_OPTIONS]
+            small = parse_overrides([f"{name}={value}" for name, value in {**SETTINGS, "steps": STEPS}.items()])
+            call.keywords += [ast.keyword(name, ast.Constant(value)) for name, value in small.items()]
+    return ast.unparse(ast.fix_missing_locations(program))
 
 
 def _small_training(words: list[str], steps_done: int) -> list[str]:

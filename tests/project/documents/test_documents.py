@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.make import make_generator
 from tests.project.documents.pages import ROOT, Step, pages, steps
-from tests.project.documents.small import smaller
+from tests.project.documents.small import smaller, smaller_program
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.serve.base.errors import ConfigError
@@ -55,7 +55,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Path, i
     """A folder with what the pages' commands name: images, weights, latents, artifacts, and no run yet."""
     random = np.random.default_rng(0)
     for kind in ("blue", "red"):
-        for index in range(8):
+        for index in range(20):
             path = tmp_path / "photos" / kind / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(random.integers(0, 256, (20, 20, 3), np.uint8)).save(path)
@@ -81,7 +81,11 @@ def _of_another_tool(ours: Path, theirs: Path) -> None:
 def run(step: Step, capfd: pytest.CaptureFixture[str]) -> str | None:
     """Runs one step of a page; why it did not do what the page says, or None."""
     if step.language == "python":
-        done = subprocess.run([sys.executable, "-c", step.text], capture_output=True, text=True, check=False)
+        try:
+            program = smaller_program(step.text)
+        except ConfigError as error:
+            return str(error)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         return None if done.returncode == 0 else done.stderr[-600:]
     if step.text in ELSEWHERE:
         return None
@@ -147,6 +151,14 @@ def test_a_command_that_does_not_work_is_found(
     command: str, workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(Step("bash", command, 1), capfd) is not None
+
+
+def test_a_setting_of_a_program_that_does_not_exist_is_found(
+    workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = run(Step("python", 'import wgan\nwgan.train("photos", preset="demo", stepz=200)', 1), capfd)
+    assert wrong is not None
+    assert "stepz" in wrong
 
 
 def test_a_value_out_of_range_is_found_though_a_test_would_run_another() -> None:
