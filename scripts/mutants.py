@@ -1,7 +1,7 @@
 """Breaks a module one line at a time and runs its tests: a mutant that they pass shows what no test watches.
 
     python scripts/mutants.py training/step/losses.py tests/training/step/test_losses.py
-    python scripts/mutants.py training/records/checkpoint.py --sample 40 tests/training/records/test_faults.py -m 'not slow'
+    python scripts/mutants.py training/records/checkpoint.py --sample 40 tests/training/records -m 'not slow'
 
 What follows the module goes to pytest. Mutants are written into a copy of the tree. Needs a POSIX system: each runs in
 a fork of a process that has imported torch already. Prints the survivors, and last one JSON line of figures.
