@@ -69,7 +69,7 @@ def run(here: Here) -> None:
     import pytest
 
     # only files that have such tests: others may import what is not installed here
-    files = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if "mark.gpu" in path.read_text("utf-8")]
+    files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.gpu" in path.read_text("utf-8")]
     if here.tiny:
         files = files[-4:]  # their imports take seconds
     asked = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), "-m", "gpu", "-p", "no:cacheprovider"]
