@@ -89,7 +89,7 @@ def test_every_stage_runs_on_a_cpu(halves: list[Done]) -> None:
     if ours["ms_iteration"] is not None:
         assert trained["ms_planned"] == ours["ms_iteration"]
     assert rows["overlap", "generator.fp16.onnx, batch 8"]["overlapped"] > 0
-    assert "needs an NVIDIA GPU" in rows["tests", "tests/serve/backends/test_trt_backend.py"]["why"]
+    assert "needs an NVIDIA GPU" in rows["tests", "tests/training/data/test_stream.py"]["why"]
 
 
 def test_what_is_printed_is_kept_and_told_in_80_columns(halves: list[Done]) -> None:
