@@ -14,11 +14,5 @@ if command -v shellcheck >/dev/null; then
 fi
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-# type checkers know packages by their folders alone: here is one that holds all four as they install
-types=build/types
-rm -rf "$types"
-mkdir -p "$types/wgan"
-for entry in wgan/* serve training export; do
-  ln -s "$PWD/$entry" "$types/wgan/"
-done
-MYPYPATH=$types:scripts "$python" -m mypy --strict -p wgan -p gpu
+bash scripts/linked.sh build/types
+MYPYPATH=build/types:scripts "$python" -m mypy --strict -p wgan -p gpu

@@ -8,13 +8,7 @@ python=${PYTHON:-.venv/bin/python}
 # Material for MkDocs would print a notice about MkDocs 2, which pyproject.toml rules out.
 export NO_MKDOCS_2_WARNING=1
 
-# the API page reads the sources by their folders alone: here is one that holds all four as they install
-api=build/api
-rm -rf "$api"
-mkdir -p "$api/wgan"
-for entry in wgan/* serve training export; do
-  ln -s "$PWD/$entry" "$api/wgan/"
-done
+bash scripts/linked.sh build/api   # where mkdocs.yml has the API page read the sources
 
 if [ "${1:-build}" = serve ]; then
   exec "$python" -m mkdocs serve --strict
