@@ -7,11 +7,12 @@ part is no longer what the code says.
 import argparse
 import ast
 import html
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import rooms
 
 from wgan.training.config import FIELDS
 
@@ -86,11 +87,6 @@ BAND_WIDTH, BOX_WIDTH, BOX_HEIGHT, GAP, LABEL, A_ROW = 520, 118, 34, 12, 100, 3
 
 def rooms_picture() -> str:
     """The folders and the rooms in them as SVG: who stands higher imports what is below, never the other way."""
-    spec = importlib.util.spec_from_file_location("rooms", ROOT / "scripts" / "rooms.py")
-    assert spec is not None
-    assert spec.loader is not None
-    rooms = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rooms)
     graph = rooms.by_room(rooms.graph())
 
     top, parts = 0, []

@@ -1,7 +1,6 @@
 """The folders depend in one direction, wgan → export → training → serve, and serve needs the base install alone."""
 
 import ast
-import importlib.util
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rooms
 
 from tests import ROOT
 
@@ -24,12 +24,6 @@ LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 260, 60, 7  # lines, lines, an
 IMPORT_NAME = {"pillow": "PIL"}  # where it differs from the package's
 BASE = {re.split(r"[ <>=!~;\[]", line)[0] for line in PROJECT["project"]["dependencies"]}
 BASE_HAS = {IMPORT_NAME.get(name, name) for name in BASE} | set(sys.stdlib_module_names) | {"wgan"}
-
-_spec = importlib.util.spec_from_file_location("rooms", ROOT / "scripts" / "rooms.py")
-assert _spec is not None
-assert _spec.loader is not None
-rooms = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(rooms)
 
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 

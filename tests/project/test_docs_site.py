@@ -1,6 +1,5 @@
 """The documentation: built strictly, complete without a network, and as the code has it where the code knows better."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -8,15 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import docs_tables
 import pytest
 
 from tests import ROOT
-
-_spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "scripts" / "docs_tables.py")
-assert _spec is not None
-assert _spec.loader is not None
-docs_tables = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(docs_tables)
 
 
 @pytest.fixture
