@@ -21,15 +21,25 @@ from wgan.training.report import write_report
 
 
 class Options(TypedDict, total=False):
-    """What `export` has a default for."""
+    """What `wgan.export` has a default for.
 
-    checkpoint: str  # best, last, or a checkpoint file [best]
-    out: str | os.PathLike[str] | None  # folder to write to [export/ in the run]
-    output: str  # float32, or uint8: 8-bit pixels (N, H, W, C) [float32]
-    opset: int  # ONNX operator set [11]
-    max_batch: int  # largest batch that an engine takes and parity tries [256]
-    data_name: str | None  # what the artifact calls the data [as in training]
-    engine_options: BuildOptions | None  # what a TensorRT engine may run on beside this machine
+    Attributes:
+        checkpoint: best, last, or a checkpoint file [best].
+        out: folder to write to [export/ in the run].
+        output: float32, or uint8: 8-bit pixels (N, H, W, C) [float32].
+        opset: ONNX operator set [11].
+        max_batch: largest batch that an engine takes and parity tries [256].
+        data_name: what the artifact calls the data [as in training].
+        engine_options: what a TensorRT engine may run on beside this machine.
+    """
+
+    checkpoint: str
+    out: str | os.PathLike[str] | None
+    output: str
+    opset: int
+    max_batch: int
+    data_name: str | None
+    engine_options: BuildOptions | None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import docs_tables
 import pytest
 
+import wgan
 from tests import ROOT
 
 
@@ -39,6 +40,12 @@ def test_the_site_builds_and_loads_nothing_from_a_network(checkout: Path):
     assert len(pages) > len(list((ROOT / "docs").rglob("*.md")))  # and the page of what is not found
     loads = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
     assert {page.name: found for page in pages if (found := loads.findall(page.read_text("utf-8")))} == {}
+    # every public name has a heading on the API's page, functions with the package's name before theirs
+    headings = re.findall(
+        r'<h[2-4] id="[^"]*"[^>]*>(.*?)</h[2-4]>', (checkout / "site" / "api.html").read_text("utf-8"), re.S
+    )
+    shown = {re.sub(r"<[^>]+>|¶|&para;", "", heading).strip() for heading in headings}
+    assert {name if name[0].isupper() else f"wgan.{name}" for name in wgan.__all__ if name != "__version__"} <= shown
 
 
 @pytest.mark.slow
