@@ -1,6 +1,9 @@
 """The suite. Its processes wait for each other as those of the commands do, and share the cores."""
 
 import os
+import warnings
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from wgan.serve.machine.cores import spin_briefly, usable_cores
@@ -20,3 +23,8 @@ ROOT = Path(__file__).parents[1]  # of the checkout
 
 spin_briefly()
 share_cores()
+
+# torch's compiler needs setuptools, which refuses to work once anything has imported Python's own distutils
+with warnings.catch_warnings(), suppress(ImportError):
+    warnings.simplefilter("ignore")
+    import_module("setuptools")
