@@ -194,18 +194,18 @@ def timed(children: list[subprocess.Popen[str]], span: float) -> list[float]:
 
 def rows_of(name: str, beside: list[str], asked: Row, rounds: int, span: float) -> list[Row]:
     """A row for each of ``beside``; in every round each has its turn. ``span`` is the seconds of one of a round."""
-    found: dict[str, list[list[float]]] = {surroundings: [] for surroundings in beside}
+    spans: dict[str, list[list[float]]] = {surroundings: [] for surroundings in beside}
     with process(role=name, **asked) as child:
         for i in range(rounds):
-            for surroundings, times in found.items():
+            for surroundings, times in spans.items():
                 what = f"beside {surroundings}" if surroundings != ALONE else ALONE
                 say(f"bench_contention: {CASES[name]}, {what}, round {i + 1} of {rounds}")
                 with ExitStack() as stack:
                     others = [stack.enter_context(process(role=role, **asked)) for role in BESIDE[surroundings]]
                     measures = [child, *(others if surroundings == SECOND else [])]
                     times.append(timed(measures, span))
-    figures = {where: measured([max(each) for each in times]) for where, times in found.items()}
-    return [row_of(name, where, figures, found[where]) for where in beside]
+    figures = {where: measured([max(each) for each in times]) for where, times in spans.items()}
+    return [row_of(name, where, figures, spans[where]) for where in beside]
 
 
 def row_of(name: str, where: str, figures: dict[str, Figure], times: list[list[float]]) -> Row:
@@ -256,11 +256,11 @@ def measure(wanted: argparse.Namespace) -> Row:
 
 def show(result: Row) -> str:
     """The tables, 80 columns wide."""
-    found = {(row["case"], row["beside"]): row for row in result["rows"]}
+    by_place = {(row["case"], row["beside"]): row for row in result["rows"]}
     cases, beside = (list(dict.fromkeys(row[key] for row in result["rows"])) for key in ("case", "beside"))
     parts = []
     for key, title, form in (("ms", "ms", ",.1f"), ("times_alone", "times alone", ".2f")):
-        rows = [[found.get((case, where), {key: None}) for where in beside] for case in cases]
+        rows = [[by_place.get((case, where), {key: None}) for where in beside] for case in cases]
         cells = [(CASES[case], *(cell(row, key, form) for row in own)) for case, own in zip(cases, rows, strict=True)]
         parts.append(table(("beside", *beside), cells, title))
     parts += reasons(result["rows"], ["ms"], lambda row: f"{CASES[row['case']]}, {row['beside']}")

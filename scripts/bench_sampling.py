@@ -69,12 +69,12 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
 
 def artifacts(folder: Path) -> list[tuple[Path, str]]:
     """The files of an export folder and their backends. Raises ConfigError where there is none."""
-    found = [(path, artifact.format_of(path)) for path in artifact.list_folder(folder)]
+    files = [(path, artifact.format_of(path)) for path in artifact.list_folder(folder)]
     if (reference := folder / "generator.pt").is_file():
-        found.append((reference, "torch"))
-    if not found:
+        files.append((reference, "torch"))
+    if not files:
         raise ConfigError(f"no artifact in {folder}: run `wgan export` first")
-    return found
+    return files
 
 
 def generation(
@@ -162,9 +162,9 @@ def commands(path: Path, kind: str, count: int, batch: int, device: str, rounds:
     return rows
 
 
-def overlap(rows: list[Row], found: Row, file: Path) -> list[Row]:
+def overlap(rows: list[Row], alone: Row, file: Path) -> list[Row]:
     """`wgan sample` of PNG files beside what its parts need where they share all cores and nothing is lost."""
-    made, encoded, bound = found["generation"], found["encoding, one thread"], None
+    made, encoded, bound = alone["generation"], alone["encoding, one thread"], None
     if made is not None and encoded is not None:
         bound = 1 / (1 / made + 1 / (usable_cores() * encoded))
     compared = []
@@ -203,7 +203,7 @@ def memory(counts: list[int], place: Path) -> list[Row]:
 def show(result: Row) -> str:
     """All tables."""
     peak = ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in result["peaks"].items() if value)
-    found = [f"matrix product: {peak or 'not measured'}"]
+    lines = [f"matrix product: {peak or 'not measured'}"]
     heads = ("artifact", "backend", "batch", "p50 ms", "spread", "images/s", "to 8 bits", "of peak", "first image s")
     rows: list[tuple[object, ...]] = []
     failed: dict[str, str] = {}
@@ -215,14 +215,14 @@ def show(result: Row) -> str:
         share = shown(row["share_of_peak"], ".1%")
         begin = (row["file"], row["backend"], row["batch"], cell(row, "p50_ms", ".2f"), shown(row["spread"], ".0%"))
         rows.append((*begin, *rates, share, shown(row["first_image_seconds"], ".2f")))
-    found.append(table(heads, rows, "pure generation"))
-    found += reasons(result["generation"], ["p50_ms"], lambda row: f"{row['file']}, batch {row['batch']}")
-    found += [f"{name}: {error}" for name, error in failed.items()]
+    lines.append(table(heads, rows, "pure generation"))
+    lines += reasons(result["generation"], ["p50_ms"], lambda row: f"{row['file']}, batch {row['batch']}")
+    lines += [f"{name}: {error}" for name, error in failed.items()]
     if result["parts"]:
         own = result["parts"]
         split = [(name, cell(own, name, ",.0f"), shown(own[f"{name}_spread"], ".0%")) for name in PARTS]
-        found.append(table(("part", "images/s", "spread"), split, f"each part alone, {own['count']:,} images"))
-        found += reasons([own], PARTS, lambda _: "a part alone")
+        lines.append(table(("part", "images/s", "spread"), split, f"each part alone, {own['count']:,} images"))
+        lines += reasons([own], PARTS, lambda _: "a part alone")
     heads = ("artifact", "out", "wall s", "spread", "CPU s", "images/s", "peak MiB")
     rows = [
         (
@@ -236,19 +236,19 @@ def show(result: Row) -> str:
         )
         for row in result["commands"]
     ]
-    found.append(table(heads, rows, "the whole command"))
-    found += reasons(result["commands"], ["wall"], lambda row: f"{row['file']}, {row['out']}")
+    lines.append(table(heads, rows, "the whole command"))
+    lines += reasons(result["commands"], ["wall"], lambda row: f"{row['file']}, {row['out']}")
     rows = [
         (r["out"], shown(r["images_per_second"], ",.0f"), shown(r["bound"], ",.0f"), shown(r["share"], ".0%"))
         for r in result["overlap"]
     ]
-    found.append(table(("out", "images/s", "generation and encoding", "share"), rows, "what overlapping leaves"))
+    lines.append(table(("out", "images/s", "generation and encoding", "share"), rows, "what overlapping leaves"))
     rows = [(row["command"], cell(row, "wall", ".3f"), cell(row, "cpu", ".3f")) for row in result["cold"]]
-    found.append(table(("cold start", "wall s", "CPU s"), rows, "medians"))
-    found += reasons(result["cold"], ("wall", "cpu"), lambda row: str(row["command"]))
+    lines.append(table(("cold start", "wall s", "CPU s"), rows, "medians"))
+    lines += reasons(result["cold"], ("wall", "cpu"), lambda row: str(row["command"]))
     rows = [(f"{row['count']:,}", mib(row), f"{row['wall']:.1f}") for row in result["memory"]]
-    found.append(table(("images", "peak MiB", "wall s, once"), rows, "peak of memory, 8 px images into an .npy"))
-    return "\n".join(found)
+    lines.append(table(("images", "peak MiB", "wall s, once"), rows, "peak of memory, 8 px images into an .npy"))
+    return "\n".join(lines)
 
 
 SPEEDS = ("p50_ms", "p95_ms", "images_per_second", "uint8_images_per_second", "share_of_peak")  # of `wgan bench`
@@ -295,14 +295,14 @@ def everything(wanted: argparse.Namespace) -> Row:
             (path for path, kind in running if kind == "onnx" and describe(Subject(path, kind))["precision"] == "fp32"),
             None,
         )
-        found: Row = {}
+        alone: Row = {}
         if ours is not None:
             say("bench_sampling: each part alone")
             with open_model(ours, "onnx", wanted.device) as backend:
-                found = parts(backend, count, batch_size_for(backend, None), rounds)
+                alone = parts(backend, count, batch_size_for(backend, None), rounds)
                 on = "CPU fp32" if backend.device == "cpu" else "CUDA fp32"
-            speed = {**found, "images_per_second": found["generation"]}
-            found["share_of_peak"] = None if found["generation"] is None else share_of_peak(speed, peaks.get(on))
+            speed = {**alone, "images_per_second": alone["generation"]}
+            alone["share_of_peak"] = None if alone["generation"] is None else share_of_peak(speed, peaks.get(on))
         whole_rows = [row for path, kind in running for row in commands(path, kind, count, 64, wanted.device, rounds)]
         cold = cold_starts(ours, wanted.repeats or (3 if quick else 9), place) if ours is not None else []
         grown = memory(wanted.memory or ([1000, 10_000] if quick else [1000, 100_000, 1_000_000]), place)
@@ -312,9 +312,9 @@ def everything(wanted: argparse.Namespace) -> Row:
         "trained": wanted.export is not None,
         "peaks": peaks,
         "generation": rows,
-        "parts": found,
+        "parts": alone,
         "commands": whole_rows,
-        "overlap": overlap(whole_rows, found, ours) if ours is not None else [],
+        "overlap": overlap(whole_rows, alone, ours) if ours is not None else [],
         "cold": cold,
         "memory": grown,
     }

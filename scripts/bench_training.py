@@ -243,8 +243,8 @@ def memory_apart(name: str, config: Config, device: torch.device) -> int | None:
             f"bench_training: {name}: {done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else 'killed'}"
         )
         return None
-    found: int | None = json.loads(done.stdout.splitlines()[-1])["peak_memory"]
-    return found
+    peak: int | None = json.loads(done.stdout.splitlines()[-1])["peak_memory"]
+    return peak
 
 
 def sweep(
@@ -289,12 +289,12 @@ def track(config: Config, device: torch.device, cache: Path) -> Row:
         here = config.replace(**changes)
         say(f"bench_training: {here.steps} steps, {here.precision}, seed {here.seed}")
         trainer, reals = Trainer(here, device), BatchStream(images, here.batch_size, here.seed, device)
-        found = []
+        curves = []
         for _ in range(here.steps):
             trainer.iterate(reals)
             watched = trainer.watch.drain()
-            found.append([watched["wasserstein"], watched["penalty"]])
-        return np.array(found)
+            curves.append([watched["wasserstein"], watched["penalty"]])
+        return np.array(curves)
 
     exact, half, other = losses(), losses(precision="bf16"), losses(seed=config.seed + 1)
     result: Row = {"steps": config.steps}
@@ -356,14 +356,14 @@ def show(result: Row) -> str:
         grows = "time grows as FLOPs to the power of" if result["growth"] else ""
         parts += [f"{name}: {grows} {shown(power, '.2f')} (1: linear)" for name, power in result["growth"].items()]
     if result["track"]:
-        found = result["track"]
+        track = result["track"]
         heads = ("loss", "mean, fp32", "bf16 - fp32", "seed 1 - seed 0", "within noise")
         keys = ("mean_fp32", "bf16_from_fp32", "fp32_seeds_apart")
         rows = [
-            (name, *(shown(found[name][key], ".4f") for key in keys), "yes" if found[name]["within_noise"] else "NO")
+            (name, *(shown(track[name][key], ".4f") for key in keys), "yes" if track[name]["within_noise"] else "NO")
             for name in ("wasserstein", "penalty")
         ]
-        parts.append(table(heads, rows, f"mean absolute differences over {found['steps']} steps on faces"))
+        parts.append(table(heads, rows, f"mean absolute differences over {track['steps']} steps on faces"))
     return "\n".join(parts)
 
 

@@ -100,8 +100,8 @@ def main() -> int:
     print("| option | images | SWD | " + " | ".join(f"{level} px" for level in levels) + " | images/s |")
     print("|---" * (4 + len(levels)) + "|")
     for row in rows:
-        found = " | ".join(f"{row['levels'][level]:.1f}" for level in levels)
-        print(f"| {row['option']} | {row['images']:,} | {row['swd']:.1f} | {found} | {row['images_per_second']:,.0f} |")
+        cells = " | ".join(f"{row['levels'][level]:.1f}" for level in levels)
+        print(f"| {row['option']} | {row['images']:,} | {row['swd']:.1f} | {cells} | {row['images_per_second']:,.0f} |")
     print(json.dumps({"device": wanted.device, "torch": torch.__version__, "rows": rows}), flush=True)
     return 0
 

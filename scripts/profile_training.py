@@ -120,13 +120,13 @@ def profile(settings: configs.Config, rows: int, rounds: int, size: int) -> Row:
             rate = max(best_rate(call.alone(channels_last), call.flops) for channels_last in (False, True))
             row["ms_alone"] += calls * call.flops / rate * 1e3
     peak = max(peak, torch_peak(device, settings.precision, size))
-    found: list[Row] = []
+    costs: list[Row] = []
     for name, row in sorted(operators.items(), key=lambda item: -item[1]["ms"]):
         of_peak = {k: row["flops"] / (row[k] * 1e-3) / peak if row["flops"] else None for k in ("ms", "ms_alone")}
-        found.append({"operator": name, **row, "of_peak": of_peak["ms"], "of_peak_alone": of_peak["ms_alone"]})
-    step, products = statistics.median(spans) * 1e3, [row for row in found if row["flops"]]
+        costs.append({"operator": name, **row, "of_peak": of_peak["ms"], "of_peak_alone": of_peak["ms_alone"]})
+    step, products = statistics.median(spans) * 1e3, [row for row in costs if row["flops"]]
     whole_flops = sum(row["flops"] for row in products)
-    limit = sum(row["ms_alone"] if row["flops"] else row["ms"] for row in found)
+    limit = sum(row["ms_alone"] if row["flops"] else row["ms"] for row in costs)
     return {
         "benchmark": "profile_training",
         "machine": machine(device) | {"threads_used": 1},
@@ -138,7 +138,7 @@ def profile(settings: configs.Config, rows: int, rounds: int, size: int) -> Row:
         "of_peak": whole_flops / min(spans) / peak,
         "of_peak_products_alone": whole_flops / (sum(row["ms_alone"] for row in products) * 1e-3) / peak,
         "of_peak_at_best": whole_flops / (limit * 1e-3) / peak,
-        "operators": found,
+        "operators": costs,
     }
 
 

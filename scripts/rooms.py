@@ -72,7 +72,7 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
-    found: list[list[str]] = []
+    groups: list[list[str]] = []
 
     def visit(node: str) -> None:
         index[node] = low[node] = len(index)
@@ -88,12 +88,12 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
             while not group or group[-1] != node:
                 group.append(stack.pop())
             if len(group) > 1:
-                found.append(sorted(group))
+                groups.append(sorted(group))
 
     for node in sorted(arrows):
         if node not in index:
             visit(node)
-    return sorted(found, key=lambda group: (-len(group), group))
+    return sorted(groups, key=lambda group: (-len(group), group))
 
 
 def floors(arrows: dict[str, set[str]]) -> dict[str, int]:

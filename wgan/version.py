@@ -17,7 +17,7 @@ def _in_checkout(project: Path) -> str:
     import tomllib
 
     try:
-        found = tomllib.loads(project.read_text("utf-8")).get("project", {})
+        declared = tomllib.loads(project.read_text("utf-8")).get("project", {})
     except (OSError, ValueError):
         return "unknown"
-    return str(found.get("version", "unknown")) if found.get("name") == "wgan" else "unknown"
+    return str(declared.get("version", "unknown")) if declared.get("name") == "wgan" else "unknown"

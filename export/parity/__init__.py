@@ -52,11 +52,12 @@ def gates_for(metadata: Metadata, device: str) -> dict[str, float]:
 
 
 def probes(latent_dim: int, max_batch: int) -> Iterator[np.ndarray]:
-    """Latents (N, Z) in batches of 1, 2, 3, the optimum, the maximum, and one in between.
+    """Latents (N, Z) in batches of 1, 2, 3, the optimum, the maximum, and one in between; none above the maximum.
 
     Each batch holds rows of the table; the larger ones begin with the all-zero latent and ±4σ.
     """
-    sizes = {1, 2, 3, min(OPTIMUM, max_batch), max_batch, max(1, min(OPTIMUM, max_batch) - 7)}
+    optimum = min(OPTIMUM, max_batch)
+    sizes = {size for size in (1, 2, 3, optimum, max_batch, optimum - 7) if 1 <= size <= max_batch}
     corners = np.stack([np.full(latent_dim, value, np.float32) for value in (0.0, 4.0, -4.0)])
     signs = np.where(latents(ROWS - 1, 1, latent_dim) < 0, np.float32(-4), np.float32(4))
     first = ROWS

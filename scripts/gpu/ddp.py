@@ -28,13 +28,13 @@ def run(here: Here) -> None:
         if here.short_of(way, 0 if here.tiny else 15):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            found = together(here, way, Path(folder) / "found.pt")
-        if isinstance(found, str):
-            here.tell(way, ok=False, why=found)
+            result = together(here, way, Path(folder) / "result.pt")
+        if isinstance(result, str):
+            here.tell(way, ok=False, why=result)
             continue
         alone = trained(here.device, here.tiny, way, World())
-        figures = {"apart": apart(found["moved"], alone["moved"]), "bound": MOST, "notes": found["notes"]}
-        figures["synchronised_norms"] = found["norms"]
+        figures = {"apart": apart(result["moved"], alone["moved"]), "bound": MOST, "notes": result["notes"]}
+        figures["synchronised_norms"] = result["norms"]
         held = figures["apart"] < MOST and not figures["notes"] and figures["synchronised_norms"] > 0
         # on a CPU each process has BatchNorm statistics of its own: they are not the same run
         here.tell(way, ok=held if here.cuda else None, **figures)
@@ -86,18 +86,18 @@ def trained(device: torch.device, tiny: bool, way: str, world: World) -> dict[st
     """What `STEPS` steps did to the weights, and how."""
     config = settings(tiny, batch_size=8 if tiny else 16, n_critic=2, **WAYS[way])
     trainer = Trainer(config, device, world=world)
-    found = moved(trainer, Share(Reals(config, device), world), STEPS)
+    weights = moved(trainer, Share(Reals(config, device), world), STEPS)
     norms = sum(isinstance(module, nn.SyncBatchNorm) for module in trainer.generator.modules())
-    return {"moved": found, "notes": trainer.fast.told(), "norms": norms}
+    return {"moved": weights, "notes": trainer.fast.told(), "norms": norms}
 
 
 def one_of_two(device: torch.device, tiny: bool, way: str, result: str) -> None:
-    """One of the processes; the first writes what was found."""
+    """One of the processes; the first writes how the weights moved."""
     distributed.init_process_group = partial(_by_gloo, distributed.init_process_group)
     with join(device) as world:
-        found = trained(device, tiny, way, world)
+        weights = trained(device, tiny, way, world)
         if world.first:
-            torch.save(found, result)
+            torch.save(weights, result)
 
 
 def _by_gloo(start: Any, backend: str, **named: Any) -> Any:

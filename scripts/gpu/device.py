@@ -20,12 +20,12 @@ def run(here: Here) -> None:
     here.tell("versions", **versions)
     here.tell("machine", **machine(here.device))
     if here.cuda:
-        found = torch.cuda.get_device_properties(here.device)
+        gpu = torch.cuda.get_device_properties(here.device)
         here.tell(
             "GPU",
-            name=found.name,
-            compute_capability=f"{found.major}.{found.minor}",
-            memory_gib=found.total_memory / 2**30,
+            name=gpu.name,
+            compute_capability=f"{gpu.major}.{gpu.minor}",
+            memory_gib=gpu.total_memory / 2**30,
             cuda=torch.version.cuda,
             cudnn=torch.backends.cudnn.version(),
             driver=str(query_driver()),

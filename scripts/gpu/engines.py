@@ -64,13 +64,13 @@ def trust_as_it_was() -> Iterator[None]:
             os.environ[TRUST] = before
 
 
-def proven(here: Here, found: exporter.Exported, what: str) -> None:
+def proven(here: Here, engine: exporter.Exported, what: str) -> None:
     """Tells whether it equals PyTorch."""
-    report = found.metadata.parity or {}
-    if found.passed:
+    report = engine.metadata.parity or {}
+    if engine.passed:
         here.tell(what, ok=True, max_abs=report["max_abs"])
     else:
-        here.tell(what, ok=False, why="; ".join(found.failures) or report.get("reason"))
+        here.tell(what, ok=False, why="; ".join(engine.failures) or report.get("reason"))
 
 
 def trusted(here: Here, plan: Path, what: str) -> None:

@@ -27,5 +27,5 @@ def exported(
     """One file, measured on the device that the check runs on. Raises WganError."""
     batch = 8 if here.tiny else 256
     asked = {"precision": precision, "output": output, "max_batch": batch, "device": here.device.type}
-    (found,) = exporter.export(made, folder, [kind], engine_options=options, **asked)
-    return found
+    (artifact,) = exporter.export(made, folder, [kind], engine_options=options, **asked)
+    return artifact

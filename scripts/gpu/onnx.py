@@ -45,16 +45,16 @@ def run(here: Here) -> None:
                     if here.short_of(what, 0 if here.tiny else 5):
                         continue
                     try:
-                        found = exported(here, made, Path(folder), kind, precision, output)
+                        written = exported(here, made, Path(folder), kind, precision, output)
                     except BackendUnavailable as error:
                         here.not_run(what, str(error))
                         continue
                     except WganError as error:
                         here.tell(what, ok=False, why=str(error))
                         continue
-                    report = found.metadata.parity or {}
-                    rates = {} if classes else speeds(here, found.path)
-                    here.tell(what, ok=found.passed, **{key: report[key] for key in FIGURES}, **rates)
+                    report = written.metadata.parity or {}
+                    rates = {} if classes else speeds(here, written.path)
+                    here.tell(what, ok=written.passed, **{key: report[key] for key in FIGURES}, **rates)
 
 
 def speeds(here: Here, path: Path) -> Row:

@@ -42,9 +42,9 @@ def run(here: Here) -> None:
                             what = f"{name}{said}, batch {size}"
                             if here.short_of(what, 0 if here.tiny else 5):
                                 continue
-                            found = rates(backend, z[:size], count)
-                            best = max(best, found["overlapped"] if precision == "fp16" else 0.0)
-                            here.tell(what, device=backend.device, **found)
+                            measured = rates(backend, z[:size], count)
+                            best = max(best, measured["overlapped"] if precision == "fp16" else 0.0)
+                            here.tell(what, device=backend.device, **measured)
                 except BackendUnavailable as error:
                     here.not_run(name, str(error))
                 except WganError as error:

@@ -46,9 +46,9 @@ def run(here: Here) -> None:
                 continue
             if here.short_of(name, 0 if here.tiny else 25):
                 continue
-            found, loss, had = trained(here, base.replace(precision=precision, **WAYS[way]))
+            weights, loss, had = trained(here, base.replace(precision=precision, **WAYS[way]))
             asked = {"compiled": "compiled" in way, "graphs": "graphs" in way}
-            distance = apart(found, plain)
+            distance = apart(weights, plain)
             held = distance < most and had == {"notes": [], **asked}
             here.tell(name, ok=held, apart=distance, bound=most, loss=loss, **had)
     found_ms: Row = {f"batch {size}": ms_of(process, max(here.left() - 5, 1)) for size, process in ahead.items()}
@@ -60,6 +60,6 @@ def run(here: Here) -> None:
 def trained(here: Here, config: Config) -> tuple[Tensor, float, dict[str, Any]]:
     """What `STEPS` steps did to the weights, the critic's mean loss, and which tricks were had."""
     trainer = Trainer(config, here.device)
-    found = moved(trainer, Reals(config, here.device), STEPS)
+    weights = moved(trainer, Reals(config, here.device), STEPS)
     had = {"notes": trainer.fast.told(), "compiled": trainer.fast.compile, "graphs": trainer.fast.graphs}
-    return found, trainer.watch.drain()["critic_loss"], had
+    return weights, trainer.watch.drain()["critic_loss"], had

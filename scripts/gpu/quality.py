@@ -62,8 +62,8 @@ def ms_a_step(here: Here) -> float:
     for row in map(row_of, lines):
         if row is not None and row["stage"] == "speed" and row["row"] == wanted and row.get("ms_iteration"):
             return float(row["ms_iteration"])
-    found = ms_of(started(here, BATCHES[0]), max(here.left() / 3, 1))
-    return 50.0 if found is None else found
+    measured = ms_of(started(here, BATCHES[0]), max(here.left() / 3, 1))
+    return 50.0 if measured is None else measured
 
 
 def trained(here: Here, words: list[str], place: Path) -> tuple[int, dict[str, Any]]:
@@ -88,9 +88,9 @@ def kept(out: Path, place: Path) -> Row:
         "config.yaml": place / "config.yaml",
         **({"samples.png": pictures[-1]} if pictures else {}),
     }
-    found: Row = {}
+    kept: Row = {}
     for name, source in sources.items():
         if source.is_file() and source.stat().st_size < LARGEST:
             shutil.copy(source, out / name)
-            found[name] = source.stat().st_size
-    return found
+            kept[name] = source.stat().st_size
+    return kept

@@ -33,7 +33,7 @@ def run(here: Here) -> None:
     there = [BASELINE, *CASES]
     order = [(size, name) for size in BATCHES[: 1 if here.tiny else 2] for name in MAIN if name in there]
     order += [(BATCHES[0], name) for name in there if name not in MAIN]
-    found: dict[tuple[int, str], dict[str, Any]] = {}
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
     for size, name in order:
         what = f"{name}, batch {size}"
         if here.short_of(what, 0 if here.tiny else 15):
@@ -43,8 +43,8 @@ def run(here: Here) -> None:
         except (RuntimeError, MemoryError) as error:  # torch's out of memory is one
             here.tell(what, ok=False, why=" ".join(str(error).split())[:200])
             continue
-        found[size, name] = row
-        first = found.get((size, BASELINE))
+        rows[size, name] = row
+        first = rows.get((size, BASELINE))
         if first is not None and first["ms_iteration"] and row["ms_iteration"]:  # either may be too noisy
             row["times_baseline"] = first["ms_iteration"] / row["ms_iteration"]
         here.tell(what, ok=row["finite"] and not row["notes"], **row)
@@ -52,7 +52,7 @@ def run(here: Here) -> None:
         here.not_run("compiled and recorded", f"for a GPU alone; batch {BATCHES[1]} and true sizes are left out too")
     if not here.tiny:
         # not those with a lazy penalty: they compute something else
-        same = {key: row for key, row in found.items() if "penalty_every" not in key[1]}
+        same = {key: row for key, row in rows.items() if "penalty_every" not in key[1]}
         small, large = BATCHES
         ratios = [row["times_baseline"] for key, row in same.items() if key[0] == small and "times_baseline" in row]
         aim(here, f"times the baseline, batch {small}", ratios, 8.0)
@@ -60,10 +60,10 @@ def run(here: Here) -> None:
         aim(here, f"share of the bf16 peak, batch {large}", [share for share in shares if share is not None], 0.25)
 
 
-def aim(here: Here, what: str, found: list[float], wanted: float) -> None:
+def aim(here: Here, what: str, rates: list[float], wanted: float) -> None:
     """The best of these beside what is aimed at."""
-    if found:
-        here.tell(f"aim: {what}", best=max(found), aim=wanted, reached=max(found) >= wanted)
+    if rates:
+        here.tell(f"aim: {what}", best=max(rates), aim=wanted, reached=max(rates) >= wanted)
 
 
 def measured(here: Here, name: str, config: Config, peak: dict[str, float]) -> dict[str, Any]:
@@ -80,5 +80,5 @@ def measured(here: Here, name: str, config: Config, peak: dict[str, float]) -> d
         spans.append(case.time(config.n_critic))
     row = case.row(peak)
     finite = isinstance(case.trainer, Baseline) or case.trainer.finite()
-    found = {**{key: row[key] for key in KEPT}, "ready_s": ready, "finite": finite}
-    return found | ({"peak_mib": torch.cuda.max_memory_allocated() / 2**20} if here.cuda else {})
+    row = {**{key: row[key] for key in KEPT}, "ready_s": ready, "finite": finite}
+    return row | ({"peak_mib": torch.cuda.max_memory_allocated() / 2**20} if here.cuda else {})

@@ -49,9 +49,9 @@ def moved(trainer: Trainer, reals: Any, steps: int) -> Tensor:
     return torch.cat([(p.detach() - b).flatten() for p, b in zip(parameters, begun, strict=True)]).double().cpu()
 
 
-def apart(found: Tensor, wanted: Tensor) -> float:
+def apart(ours: Tensor, wanted: Tensor) -> float:
     """Their distance in units of how far ``wanted`` went."""
-    return float((found - wanted).norm() / wanted.norm())
+    return float((ours - wanted).norm() / wanted.norm())
 
 
 def batch(here: Here, size: int) -> dict[str, int]:

@@ -75,7 +75,7 @@ def engine(here: Here, what: str, made: TrainedGenerator, precision: str, option
         try:
             for _ in range(1 if here.tiny else 2):
                 began = time.perf_counter()
-                found = exported(here, made, Path(folder), "trt", precision, options=options)
+                built = exported(here, made, Path(folder), "trt", precision, options=options)
                 builds.append(time.perf_counter() - began)
         except BackendUnavailable as error:
             here.not_run(what, str(error))
@@ -83,25 +83,25 @@ def engine(here: Here, what: str, made: TrainedGenerator, precision: str, option
         except WganError as error:
             here.tell(what, ok=False, why=str(error))
             return
-        description = found.metadata.engine or {}
+        description = built.metadata.engine or {}
         figures: Row = {"export_s": builds, **{key: description.get(key) for key in KEPT}}
-        report = found.metadata.parity or {}
-        if found.passed is None:
+        report = built.metadata.parity or {}
+        if built.passed is None:
             why = report.get("reason") if here.cuda else "an engine runs on a GPU alone"
             here.not_run(what, f"built in {builds[0]:.1f} s, and not run: {why}")
             return
         figures |= {key: report[key] for key in ("max_abs", "mean_abs", "worst_psnr_db")}
-        differ, notices = differences(found, latents(0, 20 if here.tiny else 600, made.config.latent_dim))
-        held = found.passed and differ <= SAME and not notices and description.get("types_from") == "engine"
+        differ, notices = differences(built, latents(0, 20 if here.tiny else 600, made.config.latent_dim))
+        held = built.passed and differ <= SAME and not notices and description.get("types_from") == "engine"
         here.tell(what, ok=held, runs_differ_by=differ, notices=notices, **figures)
 
 
-def differences(found: exporter.Exported, z: np.ndarray) -> tuple[float, list[str]]:
+def differences(built: exporter.Exported, z: np.ndarray) -> tuple[float, list[str]]:
     """The most by which runs of one engine differ: plain, captured, launched, and without graphs; its notices."""
     whole: np.ndarray | None = None
     most, notices = 0.0, []
     for graphs in (True, False):
-        with TrtBackend(artifact.read(found.path), "cuda", graphs=graphs) as backend:
+        with TrtBackend(artifact.read(built.path), "cuda", graphs=graphs) as backend:
             for _ in range(3):
                 images = backend.run(z)
                 whole = images if whole is None else whole

@@ -12,7 +12,7 @@ import torch
 from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter, parity
-from wgan.export.parity.figures import Figures
+from wgan.export.parity.figures import Figures, Largest
 from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
 from wgan.export.verify import verify_file
@@ -65,6 +65,18 @@ def test_the_probes_hold_the_zero_latent_and_four_sigma_both_ways() -> None:
     for value in (0, 4, -4):
         assert (seen == value).all(axis=1).any()
     assert ((np.abs(seen) == 4).all(axis=1) & (seen.std(axis=1) > 0)).any()
+
+
+@pytest.mark.parametrize(
+    ("most", "batches"), [(1, [1]), (2, [1, 2]), (8, [1, 2, 3, 8]), (96, [1, 2, 3, 57, 64, 96]), (10, [1, 2, 3, 10])]
+)
+def test_the_batches_that_are_tried_are_small_and_large_and_never_above_the_most(most: int, batches: list[int]) -> None:
+    assert [len(z) for z in parity.probes(16, most)] == [*batches, 1, 1, 1]
+
+
+def test_the_probes_are_rows_of_the_table_that_no_user_draws() -> None:
+    _, pair, *_ = parity.probes(16, 96)
+    assert np.array_equal(pair, latents(2**42 + 1, 2, 16))
 
 
 def reweighted(folder: Path, to: Path, scale: float) -> Path:
@@ -182,8 +194,7 @@ def test_figures_gathered_in_pieces_are_those_of_the_whole(dtype: type) -> None:
         assert report[name] == pytest.approx(value, rel=1e-12), name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2, 999, 1001, 1002, 50_000])
+@pytest.mark.parametrize("count", [1, 2, 999, 1001, 1002, 10_000])
 def test_the_percentile_is_exact_for_any_number_of_errors(count: int) -> None:
     errors = np.random.default_rng(count).exponential(size=count).astype(np.float32)
     errors[errors > 3] = 3  # many that are equal
@@ -192,6 +203,20 @@ def test_the_percentile_is_exact_for_any_number_of_errors(count: int) -> None:
         part = slice(first, first + 700)
         figures.add(errors[part].reshape(-1, 1, 1, 1), zero[part])
     assert figures.report()["p999_abs"] == pytest.approx(np.quantile(errors.astype(float), 0.999), rel=1e-12)
+
+
+def test_of_many_values_only_the_largest_are_kept() -> None:
+    assert Largest(3).values().tolist() == []
+    largest, values = Largest(3), np.random.default_rng(0).standard_normal((500, 200))
+    tracemalloc.start()
+    try:
+        for piece in values:
+            largest.add(piece)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sorted(largest.values()) == sorted(values.ravel())[-3:]
+    assert peak < 5 * values[0].nbytes
 
 
 class Constant(Backend):

@@ -59,11 +59,11 @@ def bench(
     say_once(row.get("notice") for row in rows)
     if all("error" in row for row in rows):
         raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
-    found = Bench(_machine(rows), peaks.rates, rows)
-    atomic_write(out, render(found).encode())
-    slow = {path: rate for path, rate in found.fastest().items() if at_least is not None and rate < at_least}
-    result = found.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}
-    emit(result, f"{to_text(found)}\n\n{out}", as_json)
+    bench = Bench(_machine(rows), peaks.rates, rows)
+    atomic_write(out, render(bench).encode())
+    slow = {path: rate for path, rate in bench.fastest().items() if at_least is not None and rate < at_least}
+    result = bench.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}
+    emit(result, f"{to_text(bench)}\n\n{out}", as_json)
     if slow:
         for path, rate in slow.items():
             say(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
@@ -135,13 +135,13 @@ def _subjects(
             raise ConfigError(f"{option} {unknown[0]} is not one of {', '.join(names)}")
         if asked and kind not in kinds:
             raise ConfigError(f"{option} is for the {kind} backend, and nothing here is: add a --model that is")
-    found = []
+    subjects = []
     for path, kind in files:
         if kind == "torch":
-            found += [Subject(path, kind, word) for word in chosen[kind] or ["fp32"]]
+            subjects += [Subject(path, kind, word) for word in chosen[kind] or ["fp32"]]
         else:
-            found += [Subject(path, kind, provider=word or None) for word in chosen.get(kind) or [""]]
-    return found
+            subjects += [Subject(path, kind, provider=word or None) for word in chosen.get(kind) or [""]]
+    return subjects
 
 
 def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:

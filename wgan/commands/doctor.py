@@ -29,9 +29,9 @@ def doctor(
     if backend is None and device != "auto":
         raise ConfigError("--device goes with --backend: name the backend that is to run on it")
     # a check of another runtime, as a container makes it, does not wait for torch
-    found = examine(ROOT, timed=backend in (None, "torch", "torchscript"))
-    runs = None if backend is None else found.runs(backend, device)
-    result, text = found.to_dict(), as_text(found)
+    diagnosis = examine(ROOT, timed=backend in (None, "torch", "torchscript"))
+    runs = None if backend is None else diagnosis.runs(backend, device)
+    result, text = diagnosis.to_dict(), as_text(diagnosis)
     if backend is not None:
         result |= {"asked": {"backend": backend, "device": device, "runs": runs}}
         where = "here" if device == "auto" else f"here on {device}"

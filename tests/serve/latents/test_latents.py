@@ -90,7 +90,9 @@ def test_no_rows_is_an_empty_table():
     assert latents(3, 0, 16).shape == (0, 16)
 
 
-@pytest.mark.parametrize(("first", "count", "dim"), [(-1, 1, 8), (2**63, 1, 8), (2**63 - 1, 2, 8), (0, 1, 0)])
+@pytest.mark.parametrize(
+    ("first", "count", "dim"), [(-1, 1, 8), (2**63, 1, 8), (2**63 - 1, 2, 8), (0, -1, 8), (0, 1, 0)]
+)
 def test_rows_outside_the_table_are_refused(first, count, dim):
     assert SEEDS == 2**63
     with pytest.raises(ConfigError):
