@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.make import make_generator, save_inception_weights
+from tests.make import make_generator, make_run, save_inception_weights
 from wgan.export import exporter
 from wgan.export.reference.generator import TrainedGenerator
 
@@ -32,6 +32,19 @@ def tiny_export(generator: TrainedGenerator, tmp_path_factory: pytest.TempPathFa
     list(exporter.export(generator, folder, ["torchscript", "onnx", "trt"], max_batch=96))
     list(exporter.export(generator, folder, ["onnx"], precision="fp16", max_batch=96))
     return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path, tiny_export: Path) -> Path:
+    """The newest run of the working folder, with its export folder."""
+    return make_run(here / "runs" / "one", tiny_export)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-"""A generator to test with. Without pytest, so that scripts/gpu can use it too."""
+"""A generator and a run to test with. Without pytest, so that scripts/gpu can use it too."""
 
+import shutil
 from pathlib import Path
 from unittest.mock import patch
 
@@ -25,6 +26,14 @@ def make_generator(seed: int = 0, classes: tuple[str, ...] | None = None, **chan
     module.settle_spectral_norms()
     calibrate(module, [(torch.randn(256, config.latent_dim), labels)])
     return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64, classes=classes)
+
+
+def make_run(folder: Path, export: Path) -> Path:
+    """A run folder whose export folder is a copy of ``export``."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("steps: 1\n")
+    shutil.copytree(export, folder / "export")
+    return folder
 
 
 def save_inception_weights(path: Path, seed: int = 0) -> None:

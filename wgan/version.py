@@ -10,10 +10,11 @@ def version() -> str:
     try:
         return metadata.version("wgan")
     except metadata.PackageNotFoundError:
-        return _in_checkout(Path(__file__).parents[1] / "pyproject.toml")
+        return in_checkout(Path(__file__).parents[1] / "pyproject.toml")
 
 
-def _in_checkout(project: Path) -> str:
+def in_checkout(project: Path) -> str:
+    """The version that a pyproject.toml gives this package; "unknown" without one of ours."""
     import tomllib
 
     try:

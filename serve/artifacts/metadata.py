@@ -76,7 +76,7 @@ class Metadata:
     def to_json(self) -> str:
         """As the artifact holds it: one line, keys sorted, the same bytes for the same content."""
         values = dataclasses.asdict(self)
-        return _dump(values | {"checksum": _checksum(values)})
+        return _dump(values | {"checksum": checksum_of(values)})
 
     def replace(self, **changes: Any) -> "Metadata":
         """A copy with some fields changed."""
@@ -131,7 +131,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
         schema=SCHEMA,
     )
     try:
-        checksum = _checksum(values)
+        checksum = checksum_of(values)
     except ValueError:  # NaN or Infinity, which Python reads but JSON does not have
         checksum = ""
     if values.get("checksum") != checksum:
@@ -171,7 +171,7 @@ def _dump(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, allow_nan=False)
 
 
-def _checksum(values: Mapping[str, Any]) -> str:
+def checksum_of(values: Mapping[str, Any]) -> str:
     """SHA-256 of all the other fields: a flipped bit in a figure would otherwise go unseen."""
     rest = {name: value for name, value in values.items() if name != "checksum"}
     return hashlib.sha256(_dump(rest).encode()).hexdigest()

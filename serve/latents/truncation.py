@@ -69,8 +69,7 @@ def _map(x: Float, threshold: float, out: Float) -> None:
     cubics = _cubics(threshold)
     t = np.abs(x)
     np.multiply(t, np.float32(_STEPS), out=t)
-    index = t.astype(np.intp)  # the interval
-    np.minimum(index, cubics.shape[1] - 1, out=index)
+    index = t.astype(np.intp)  # the interval; there is one for every entry of the table
     np.subtract(t, index.astype(np.float32), out=t)  # where in it, 0 to 1
     y = np.take(cubics[3], index)
     for coefficients in cubics[2::-1]:

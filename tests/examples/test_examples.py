@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from wgan.cli import main
+from wgan.serve.backends.open import open_backend
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -90,9 +91,7 @@ names = {}
 @pytest.fixture
 def triton(tmp_path: Path, tiny_export: Path) -> Iterator[tuple[str, list[str]]]:
     """A server that speaks the v2 protocol as Triton does, for the exported generator: its address, what was asked."""
-    import wgan
-
-    generator = wgan.load(tiny_export / "generator.onnx", device="cpu")
+    backend = open_backend(tiny_export / "generator.onnx", device="cpu")
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -113,7 +112,7 @@ def triton(tmp_path: Path, tiny_export: Path) -> Iterator[tuple[str, list[str]]]
             request = json.loads(body[:header])
             (z,) = request["inputs"]
             assert (z["name"], z["datatype"]) == ("z", "FP32")
-            images = generator._open.run(np.frombuffer(body[header:], "<f4").reshape(z["shape"])).tobytes()
+            images = backend.run(np.frombuffer(body[header:], "<f4").reshape(z["shape"])).tobytes()
             shape = [z["shape"][0], 3, 32, 32]
             output: dict[str, Any] = {"name": "image", "datatype": "FP32", "shape": shape}
             output["parameters"] = {"binary_data_size": len(images)}
@@ -130,7 +129,7 @@ def triton(tmp_path: Path, tiny_export: Path) -> Iterator[tuple[str, list[str]]]
         def log_message(self, format: str, *words: object) -> None:
             pass
 
-    with generator, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with backend, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -185,12 +185,12 @@ FLOAT, BYTES = {"layout": "NCHW", "range": [-1.0, 1.0]}, {"layout": "NHWC", "ran
     ],
 )
 def test_metadata_takes_the_two_kinds_of_image_and_no_mixture(image: dict[str, object], field: str | None) -> None:
-    from wgan.serve.artifacts.metadata import _checksum
+    from wgan.serve.artifacts.metadata import checksum_of
 
     values = json.loads(Metadata("onnx", "fp32", Latent(4), ImageSpec(8, 8, 3), "0" * 64).to_json())
     del values["checksum"]
     values["image"] = IMAGE | image
-    values["checksum"] = _checksum(values)
+    values["checksum"] = checksum_of(values)
     if field is None:
         assert parse(json.dumps(values), "a file").image.dtype == image.get("dtype", "float32")
     else:

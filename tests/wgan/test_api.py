@@ -1,7 +1,6 @@
 """`import wgan`: light to import, the same images as the command line, the same errors."""
 
 import inspect
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +11,7 @@ import pytest
 
 import wgan
 from tests import ROOT
-from tests.make import make_generator
+from tests.make import make_generator, make_run
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.generator import Images
@@ -30,11 +29,7 @@ def python(code: str) -> str:
 @pytest.fixture
 def run(tmp_path: Path, tiny_export: Path) -> Path:
     """A run folder with an export folder."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "config.yaml").write_text("steps: 1\n")
-    shutil.copytree(tiny_export, folder / "export")
-    return folder
+    return make_run(tmp_path / "run", tiny_export)
 
 
 def test_import_loads_neither_torch_nor_a_runtime_nor_numpy():
@@ -278,8 +273,8 @@ def test_the_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     done = subprocess.run(words, cwd=ROOT, env={}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     project = tmp_path / "pyproject.toml"
-    assert version._in_checkout(project) == "unknown"
+    assert version.in_checkout(project) == "unknown"
     project.write_text('[project]\nname = "other"\nversion = "9"\n')
-    assert version._in_checkout(project) == "unknown"
+    assert version.in_checkout(project) == "unknown"
     project.write_text('[project]\nname = "wgan"\nversion = "1.2.3"\n')
-    assert version._in_checkout(project) == "1.2.3"
+    assert version.in_checkout(project) == "1.2.3"

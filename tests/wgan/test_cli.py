@@ -25,22 +25,6 @@ TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "b
         "validate_images=32"]  # fmt: skip
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(here: Path, tiny_export: Path) -> Path:
-    """A run folder with an export folder, as the newest run."""
-    folder = here / "runs" / "one"
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text("steps: 1\n")
-    shutil.copytree(tiny_export, folder / "export")
-    return folder
-
-
 @pytest.mark.parametrize("backend", ["onnx", "torchscript", "torch"])
 def test_sample_writes_a_folder_of_numbered_images_and_a_grid(run: Path, here: Path, backend: str) -> None:
     assert main(["sample", "--backend", backend, "-n", "5", "--seed", "3", "--out", "o"]) == 0

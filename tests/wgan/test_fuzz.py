@@ -19,7 +19,7 @@ from wgan.cli import main
 from wgan.commands.bench import case
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.formats import FORMATS
-from wgan.serve.artifacts.metadata import Metadata, _checksum, parse
+from wgan.serve.artifacts.metadata import Metadata, checksum_of, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError, BackendError
 from wgan.serve.bench import peak as bench_peak
@@ -90,7 +90,7 @@ def test_mutated_metadata_is_refused_or_means_what_it_says(
     values = mutate(json.loads((tiny_export / "generator.plan.json").read_text()), steps)
     if sealed:  # as somebody would who wants it to be believed
         with contextlib.suppress(ValueError):
-            values["checksum"] = _checksum(values)
+            values["checksum"] = checksum_of(values)
     found = parses_or_is_refused(json.dumps(values))
     if found is not None:
         assert 1 <= found.latent.dim <= 2**16
@@ -133,7 +133,7 @@ def sealed_copy(folder: Path, name: str, change: Callable[[dict[str, Any]], dict
         payload = model.SerializeToString()
         values["payload_sha256"] = artifact.payload_digest("onnx", payload)
     try:
-        text = json.dumps(values | {"checksum": _checksum(values)}).encode()
+        text = json.dumps(values | {"checksum": checksum_of(values)}).encode()
     except (ValueError, RecursionError):
         return None
     (to / name).write_bytes(FORMATS[found.metadata.format].container.join(payload, text))

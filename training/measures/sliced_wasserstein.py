@@ -163,7 +163,7 @@ def _distance(a: Tensor, b: Tensor, slices: Tensor) -> float:
     for directions in slices:  # (128, F)
         x, y = (_sorted(directions @ descriptors.T) for descriptors in (a, b))  # (128, N·P)
         count = min(x.shape[1], y.shape[1])
-        total += (_quantiles(x, count) - _quantiles(y, count)).abs().mean().item()
+        total += (quantiles(x, count) - quantiles(y, count)).abs().mean().item()
     return total / len(slices)
 
 
@@ -174,7 +174,7 @@ def _sorted(values: Tensor) -> Tensor:
     return values.sort(dim=1).values
 
 
-def _quantiles(ordered: Tensor, count: int) -> Tensor:
+def quantiles(ordered: Tensor, count: int) -> Tensor:
     """``count`` evenly spread quantiles of each row of ``ordered`` (D, M), M ≥ count."""
     if ordered.shape[1] == count:
         return ordered

@@ -23,7 +23,7 @@ from wgan.serve.backends.onnxrt import engine_cache
 from wgan.serve.backends.onnxrt import providers as onnx_providers
 from wgan.serve.backends.onnxrt import verdict as onnx_verdict
 from wgan.serve.backends.onnxrt.backend import CPU, CUDA, MOST, PROVIDERS, OnnxBackend
-from wgan.serve.backends.onnxrt.binding import KEPT, BoundSession
+from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
 from wgan.serve.backends.open import open_backend
@@ -79,6 +79,7 @@ class FakeSession:
     """A CUDA session whose arithmetic a real one does on the CPU."""
 
     log: list[str]
+    last: "FakeSession"  # that was made
     starts = (CUDA, CPU)  # the providers that do not fail to load
 
     def __init__(
@@ -94,6 +95,7 @@ class FakeSession:
         self.asked = {entry[0]: entry[1] for entry in providers if isinstance(entry, tuple)}
         self.names = [entry[0] if isinstance(entry, tuple) else entry for entry in providers]
         self.real = ort.InferenceSession(data, options, providers=[CPU])
+        FakeSession.last = self
 
     def get_providers(self) -> list[str]:
         return [name for name in self.names if name in self.starts] or [CPU]
@@ -177,10 +179,10 @@ def test_a_gpus_buffers_are_taken_once_a_batch_size_and_used_again(
             fresh = log[:-4]
             assert log[-4:] == ["in", "in", "run", "out"]
             assert fresh in ([], [f"take ({size}, 16)", f"take ({size},)", f"take ({size}, 3, 32, 32)", "bind"])
-        assert len(backend._runner._bound) == KEPT  # type: ignore[attr-defined]
-        # 3, 8, 1 were used last; 5 was dropped first
+        # the last used are kept: all but 5
         log.clear()
-        backend.run(latents(3, 3, 16), labels[:3])
+        for size in (7, 3, 8, 1):
+            backend.run(latents(size, size, 16), labels[:size])
         assert "bind" not in log
         backend.run(latents(5, 5, 16), labels[:5])
         assert "bind" in log
@@ -201,15 +203,15 @@ def test_bound_buffers_give_the_same_bits_as_a_plain_run(tiny_export: Path, name
 def test_tensorrt_gets_a_profile_for_every_batch_and_no_tf32(conditional: Path, pretend: Pretend) -> None:
     log = pretend()
     with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")) as backend:
-        assert backend._session.names == [PROVIDERS["tensorrt"], CUDA, CPU]
-        asked = backend._session.asked[PROVIDERS["tensorrt"]]
+        assert FakeSession.last.names == [PROVIDERS["tensorrt"], CUDA, CPU]
+        asked = FakeSession.last.asked[PROVIDERS["tensorrt"]]
         assert {name: value for name, value in asked.items() if "cache" not in name} == {
             "trt_fp16_enable": "0",
             "trt_profile_min_shapes": "z:1x16,label:1",
             "trt_profile_opt_shapes": "z:64x16,label:64",
             "trt_profile_max_shapes": "z:256x16,label:256",
         }
-        assert backend._session.asked[CUDA] == {"use_tf32": "0"}
+        assert FakeSession.last.asked[CUDA] == {"use_tf32": "0"}
         # the provider has no option for it, and nobody else in this process is to find it
         assert log == ["session with TF32 override 0"]
         assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
@@ -224,8 +226,8 @@ def test_an_engine_is_kept_for_one_file_one_gpu_and_one_version(
     pretend()
 
     def kept(path: Path = conditional) -> tuple[Path, Path]:
-        with OnnxBackend(artifact.read(path), options=Options("tensorrt")) as backend:
-            asked = backend._session.asked[PROVIDERS["tensorrt"]]
+        with OnnxBackend(artifact.read(path), options=Options("tensorrt")):
+            asked = FakeSession.last.asked[PROVIDERS["tensorrt"]]
         assert asked["trt_engine_cache_enable"] == asked["trt_timing_cache_enable"] == "1"
         return Path(asked["trt_engine_cache_path"]), Path(asked["trt_timing_cache_path"])
 
@@ -247,8 +249,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     pretend()
     (tmp_path / "wgan").write_text("a file where the folder would be")
-    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")) as backend:
-        assert not any("cache" in name for name in backend._session.asked[PROVIDERS["tensorrt"]])
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")):
+        assert not any("cache" in name for name in FakeSession.last.asked[PROVIDERS["tensorrt"]])
 
 
 def test_a_kept_engine_that_does_not_load_is_built_anew(
@@ -278,8 +280,8 @@ def test_a_user_without_a_home_has_each_engine_built_anew(
 ) -> None:
     pretend()
     monkeypatch.setattr(engine_cache, "cache_folder", lambda: None)
-    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")) as backend:
-        assert [name for name in backend._session.asked[PROVIDERS["tensorrt"]] if "cache" in name] == []
+    with OnnxBackend(artifact.read(conditional), options=Options("tensorrt")):
+        assert [name for name in FakeSession.last.asked[PROVIDERS["tensorrt"]] if "cache" in name] == []
 
 
 def test_a_cuda_that_does_not_start_is_an_error_by_name_and_the_cpu_by_auto(

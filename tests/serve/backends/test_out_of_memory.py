@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,14 +155,15 @@ def test_every_runtimes_words_for_it_are_known(error: Exception) -> None:
     assert str(found) == "it ran out of memory for 2 images at a time: free some, or take a smaller --batch-size"
 
 
-def test_cuda_runs_out_of_memory_under_its_own_name() -> None:
+def test_cuda_runs_out_of_memory_under_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
     class Status(int):
         name = "cudaErrorMemoryAllocation"
 
-    cuda = Cuda.__new__(Cuda)
-    cuda._api = SimpleNamespace(cudaMalloc=lambda size: (Status(2), 0))
+    runtime = SimpleNamespace(cudaMalloc=lambda size: (Status(2), 0))
+    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", SimpleNamespace(runtime=runtime))
     with pytest.raises(BackendOutOfMemory, match="cudaMalloc failed with cudaErrorMemoryAllocation: .*--max-batch"):
-        cuda("cudaMalloc", 2**50)
+        Cuda()("cudaMalloc", 2**50)
 
 
 def test_a_primitive_that_onednn_does_not_have_is_no_lack_of_memory() -> None:

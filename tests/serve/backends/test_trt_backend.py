@@ -78,9 +78,10 @@ def opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         fail: tuple[str, int] = ("", 0),
         graphs: bool = True,
         output: str = "float32",
+        compute: Callable[..., np.ndarray] = truth,
     ) -> TrtBackend:
         used.append(runtime)
-        api = kind(runtime, truth, tensors, MOST, fail)
+        api = kind(runtime, compute, tensors, MOST, fail)
         pretend(monkeypatch, runtime)
         monkeypatch.setattr(tensorrt_fit, "load_tensorrt", lambda name=None: api)
         monkeypatch.setattr(trt_backend, "first_gpu", lambda: GPU)
@@ -360,8 +361,7 @@ PIXELS = {**INPUTS, "image": (TensorIOMode.OUTPUT, np.uint8, (4, 5, 3))}
 
 def test_an_engines_own_pixels_come_out_as_they_are(opens: Open) -> None:
     runtime = FakeRuntime("late")
-    with opens(runtime, PIXELS, output="uint8") as backend:
-        backend._engine._engine._api._compute = lambda z: to_uint8(truth(z))  # type: ignore[union-attr]
+    with opens(runtime, PIXELS, output="uint8", compute=lambda z: to_uint8(truth(z))) as backend:
         (images,) = backend.stream([(rows(7), None)])
         assert images.dtype == np.uint8
         assert np.array_equal(images, to_uint8(truth(rows(7))))
@@ -440,8 +440,7 @@ def test_a_compatible_engine_is_loaded_elsewhere(
     with open_backend(plan(tmp_path, **changes)) as backend:
         assert isinstance(backend, Backend)
         # only such an engine may bring code of its own
-        allowed = backend._engine._engine._api._host_code  # type: ignore[attr-defined]
-        assert allowed is ("version_compatible" in changes)
+        assert tensorrt_fit.load_tensorrt()._host_code is ("version_compatible" in changes)
         assert np.array_equal(backend.run(rows(8)), truth(rows(8)))
 
 

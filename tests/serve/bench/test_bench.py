@@ -28,12 +28,6 @@ MODULE = "wgan.commands.bench"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process for each case and peak, where the rows are what is asked about."""
 
@@ -84,12 +78,8 @@ def test_the_gate_holds_where_every_artifact_is_fast_enough(
 
 @pytest.mark.slow
 def test_the_newest_runs_artifacts_are_measured(
-    here: Path, tiny_export: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
+    run: Path, here: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = here / "runs" / "one"
-    run.mkdir(parents=True)
-    (run / "config.yaml").write_text("steps: 1\n")
-    shutil.copytree(tiny_export, run / "export")
     assert main(["bench", "--backends", "onnx", "--batch-sizes", "2", "--seconds", "0.01", "--out", "p.html"]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80

@@ -19,20 +19,7 @@ from wgan.serve.latents.truncation import Truncation
 
 COLOURS = ("red", "green", "blue")
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(here: Path, tiny_export: Path) -> Path:
-    folder = here / "runs" / "one"
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text("steps: 1\n")
-    (folder / "export").symlink_to(tiny_export)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 from torch_fidelity import feature_extractor_inceptionv3 as library
 
-from tests.make import make_generator
+from tests.make import make_generator, make_run
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.serve.artifacts import artifact
@@ -25,11 +24,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def run(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with an export folder, as the newest run of its folder."""
-    folder = tmp_path_factory.mktemp("eval") / "runs" / "one"
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text("steps: 1\n")
-    shutil.copytree(tiny_export, folder / "export")
-    return folder
+    return make_run(tmp_path_factory.mktemp("eval") / "runs" / "one", tiny_export)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import scipy.ndimage
 import scipy.stats
 import torch
 
-from wgan.training.measures.sliced_wasserstein import _quantiles, laplacian_pyramid, resolutions, sliced_wasserstein
+from wgan.training.measures.sliced_wasserstein import laplacian_pyramid, quantiles, resolutions, sliced_wasserstein
 
 COUNT, SIZE = 64, 64
 
@@ -105,7 +105,7 @@ def test_sets_of_unequal_size_are_compared_by_quantiles(real):
 
 def test_interpolated_quantiles_of_a_straight_line_are_its_midpoints():
     line = torch.arange(8.0)[None]
-    assert _quantiles(line, 4).tolist() == [[0.5, 2.5, 4.5, 6.5]]
+    assert quantiles(line, 4).tolist() == [[0.5, 2.5, 4.5, 6.5]]
 
 
 def test_one_level_equals_an_independent_computation():
