@@ -16,7 +16,9 @@ from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.open import open_artifact
 from wgan.serve.base.errors import ArtifactError, BackendUnavailable, WganError
+from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.base.privacy import public_source, without_paths
+from wgan.serve.base.terminal import say
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,12 @@ def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
         except WganError as error:
             rows.append(Refused(path, str(error)))
     return rows
+
+
+def verify_place(place: Path, *, alone: bool, device: str = "auto") -> list[Row]:
+    """`verify_file` where ``place`` is one artifact, ``alone``, otherwise `verify_folder`; nobody writes there then."""
+    with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
+        return [verify_file(place, device=device)] if alone else verify_folder(place, device=device)
 
 
 def passed(rows: Sequence[Row]) -> bool | None:

@@ -136,8 +136,10 @@ def verify(path: AnyPath, *, device: str = "auto") -> "Verification":
     from wgan.models import need_training
 
     need_training()
+    from wgan.export.verify import verify_place
     from wgan.results import Verification
 
     place = Path(path)
     in_run = (place / "config.yaml").is_file()
-    return Verification.of(place / "export" if in_run else place, alone=not place.is_dir(), device=device)
+    place = place / "export" if in_run else place
+    return Verification(tuple(verify_place(place, alone=not place.is_dir(), device=device)))

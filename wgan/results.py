@@ -71,16 +71,6 @@ class Verification:
 
     artifacts: "tuple[Row, ...]"
 
-    @classmethod
-    def of(cls, place: Path, *, alone: bool, device: str) -> "Verification":
-        """Measures the one artifact at ``place``, or where it is not ``alone`` the folder. Raises as `wgan.verify`."""
-        from wgan.export.verify import verify_file, verify_folder
-        from wgan.serve.base.owner import FOREVER, own
-        from wgan.serve.base.terminal import say
-
-        with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
-            return cls((verify_file(place, device=device),) if alone else tuple(verify_folder(place, device=device)))
-
     @property
     def passed(self) -> bool | None:
         """Whether all hold: False if one does not or was refused, otherwise None if one could not be measured."""

@@ -22,11 +22,12 @@ def verify(
     from wgan.serve.artifacts.find import newest_run
 
     need_training()
-    from wgan.export.verify import Refused, why_not
+    from wgan.export.verify import Refused, verify_place, why_not
     from wgan.results import Verification
 
     place = model or (run or newest_run()) / "export"
-    rows = Verification.of(place, alone=model is not None and not model.is_dir(), device=device)
+    alone = model is not None and not model.is_dir()
+    rows = Verification(tuple(verify_place(place, alone=alone, device=device)))
     say_once(row.notice for row in rows)
     say_once(row.leak for row in rows)
     emit(rows.to_dict(), str(rows), as_json)
