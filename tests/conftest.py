@@ -1,13 +1,19 @@
 """A small generator's exported artifacts, made once; and no GPU test where there is no GPU."""
 
+import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.make import make_generator, make_run, save_inception_weights
+from wgan.commands import bench as commands_bench
 from wgan.export import exporter
 from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.bench import peak as bench_peak
+from wgan.serve.bench import side_by_side as bench
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +51,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(here: Path, tiny_export: Path) -> Path:
     """The newest run of the working folder, with its export folder."""
     return make_run(here / "runs" / "one", tiny_export)
+
+
+@pytest.fixture
+def bench_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`wgan bench` without a process for each case and peak, where the rows are not what is asked about."""
+
+    def measured(module: str, words: list[str]) -> dict[str, Any]:
+        return json.loads(json.dumps(commands_bench.case(*words, repr(time.time()))))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(bench, "run_apart", measured)
+    monkeypatch.setattr(bench_peak, "run_apart", lambda _, words: {"peak": bench_peak.measure_peak(*words[1:])})
 
 
 @pytest.fixture(scope="session")

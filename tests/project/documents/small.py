@@ -1,7 +1,8 @@
 """The one way in which a documented command is made small enough to be run by a test: `smaller`, and `smaller_program`.
 
 A command is first checked as it is written, so that a setting or an option that does not exist is found; then what
-makes it long is replaced: settings of `wgan train`, counts, sizes and seconds of the others. Nothing else is changed.
+makes it long is replaced: settings of `wgan train`, counts, sizes and seconds of the others. Nothing else is changed,
+but that `wgan bench` measures in the test's own process (the fixture `bench_in_this_process`).
 """
 
 import ast

@@ -51,7 +51,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Path, inception_weights: Path) -> Path:
+def workplace(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exported: Path,
+    inception_weights: Path,
+    bench_in_this_process: None,
+) -> Path:
     """A folder with what the pages' commands name: images, weights, latents, artifacts, and no run yet."""
     random = np.random.default_rng(0)
     for kind in ("blue", "red"):

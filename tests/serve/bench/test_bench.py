@@ -5,14 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wgan.cli import main
-from wgan.commands import bench as commands_bench
 from wgan.serve.artifacts import artifact
 from wgan.serve.base.errors import BackendError
 from wgan.serve.bench import page as bench_page
@@ -25,17 +23,6 @@ from wgan.training.config import Config
 from wgan.training.step.flops import Passes, count_flops, generator_flops, step_flops
 
 MODULE = "wgan.commands.bench"
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process for each case and peak, where the rows are what is asked about."""
-
-    def measured(module: str, words: list[str]) -> dict[str, Any]:
-        return json.loads(json.dumps(commands_bench.case(*words, repr(time.time()))))  # type: ignore[no-any-return]
-
-    monkeypatch.setattr(bench, "run_apart", measured)
-    monkeypatch.setattr(bench_peak, "run_apart", lambda _, words: {"peak": bench_peak.measure_peak(*words[1:])})
 
 
 @pytest.mark.slow
@@ -69,7 +56,7 @@ def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
 
 @pytest.mark.slow
 def test_the_gate_holds_where_every_artifact_is_fast_enough(
-    here: Path, tiny_export: Path, in_this_process: None
+    here: Path, tiny_export: Path, bench_in_this_process: None
 ) -> None:
     words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "2", "--seconds", "0.01"]
     assert main([*words, "--at-least", "0.001"]) == 0
@@ -78,7 +65,7 @@ def test_the_gate_holds_where_every_artifact_is_fast_enough(
 
 @pytest.mark.slow
 def test_the_newest_runs_artifacts_are_measured(
-    run: Path, here: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
+    run: Path, here: Path, bench_in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "--backends", "onnx", "--batch-sizes", "2", "--seconds", "0.01", "--out", "p.html"]) == 0
     shown = capsys.readouterr().out
@@ -219,7 +206,7 @@ def test_hostile_figures_lose_their_own_rows_and_no_others(
 
 @pytest.mark.slow
 def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts(
-    here: Path, tiny_export: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_export: Path, bench_in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["bench", "--model", str(tiny_export), "--backends", "onnx,torch", "--batch-sizes", "2"]
     words += ["--seconds", "0.01", "--device", "cpu", "--precision", "fp32,bf16", "--provider", "cpu"]
