@@ -17,7 +17,7 @@ from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.reference.torch_backend import TorchBackend
 from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
-from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.artifacts.metadata import OUTPUTS, ImageSpec, Latent, Metadata
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.backends.onnxrt.backend import OnnxBackend
@@ -239,6 +239,33 @@ class Grey(torch.nn.Module):
 
     def forward(self, z: torch.Tensor, label: None) -> torch.Tensor:
         return torch.zeros(len(z), 3, 32, 32)
+
+
+class Uneven(Constant):
+    """Its largest batch is brighter than the others, by 0.25 or by three levels."""
+
+    def __init__(self, metadata: Metadata, most: int, dtype: type):
+        layout, values = OUTPUTS[dtype.__name__]
+        image = ImageSpec(32, 32, 3, values, layout, dtype.__name__)
+        super().__init__(metadata.replace(image=image), "", Path("generator.onnx"))
+        self.most, self.dtype, self.batches = most, dtype, list[int]()
+
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        self.batches.append(len(z))
+        low, high = (127, 130) if self.dtype is np.uint8 else (0, 0.25)
+        shape = (32, 32, 3) if self.dtype is np.uint8 else (3, 32, 32)
+        return np.full((len(z), *shape), high if len(z) == self.most else low, self.dtype)
+
+
+@pytest.mark.parametrize(("dtype", "apart"), [(np.float32, 0.25), (np.uint8, 3 * 2 / 255)])
+def test_how_far_chunks_are_from_the_whole_is_told_in_the_units_of_images(
+    tiny_export: Path, dtype: type, apart: float
+) -> None:
+    backend = Uneven(artifact.read(tiny_export / "generator.onnx").metadata, 12, dtype)
+    report = parity.measure(backend, Grey(), 12)
+    assert report["chunks_max_abs"] == pytest.approx(apart, rel=1e-12)
+    assert backend.batches[-5:] == [12, 1, 3, 2, 6]
+    assert [failure for failure in parity.failures(report) if "in chunks" in failure]
 
 
 @pytest.mark.slow
