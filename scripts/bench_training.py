@@ -1,9 +1,9 @@
-"""Training beside the seed document's own loop: `python scripts/bench_training.py`.
+"""Training beside a plain loop: `python scripts/bench_training.py`.
 
-The baseline is the loop of its section 3.1 with the penalty of 4.2 as they read: eager, float32, generator graph and
-all. Both train the same networks on the same batches in one process, an iteration of each in turn. A figure is the
-median of its rounds, and none where they lie too far apart. Peaks of memory are each from a process of its own. Stdout
-is tables and, as its last line, one JSON object.
+The baseline is the loop of the founding document (docs/the-document.md), sections 3.1 and 4.2, as they read: eager,
+float32, generator graph and all. Both train the same networks on the same batches in one process, an iteration of each
+in turn. A figure is the median of its rounds, and none where they lie too far apart. Peaks of memory are each from a
+process of its own. Stdout is tables and, as its last line, one JSON object.
 """
 
 import argparse
@@ -83,7 +83,7 @@ SWEPT = ["ours fp32", "ours bf16", *(["ours bf16 compiled, graphs"] if CUDA else
 
 
 class Baseline:
-    """The seed document's loop. Only `zero_grad` is added, without which it does not train."""
+    """The founding document's loop. Only `zero_grad` is added, without which it does not train."""
 
     def __init__(self, config: Config, device: torch.device):
         self.config, self.device = config, device

@@ -45,7 +45,7 @@ STAGES = {
     "device": Stage(40, 10, "versions; the peaks that all else is held against"),
     "sync": Stage(60, 10, "no step waits for the GPU"),
     "parity": Stage(170, 45, "recorded and compiled steps train as plain ones"),
-    "speed": Stage(150, 45, "ms an iteration beside the seed document's own loop"),
+    "speed": Stage(150, 45, "ms an iteration beside a plain loop"),
     "onnx": Stage(120, 15, "exported files equal PyTorch on the device, images/s"),
     "ddp": Stage(80, 20, "two processes train as one"),
     "quality": Stage(300, 60, "`wgan train` to its end; the generator and a picture"),

@@ -1,4 +1,4 @@
-"""ms an iteration beside the seed document's own loop, at batch 64 and 512."""
+"""ms an iteration beside a plain loop, at batch 64 and 512."""
 
 import gc
 import time
