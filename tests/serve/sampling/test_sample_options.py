@@ -13,7 +13,6 @@ from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.serve.base import progress
-from wgan.serve.latents.sources import between, slerp
 from wgan.serve.latents.table import latents
 from wgan.serve.latents.truncation import Truncation
 
@@ -115,28 +114,6 @@ def test_an_interpolation_has_one_class(labelled: Path, capsys: pytest.CaptureFi
         made(capsys, "--model", str(labelled), "--interpolate", "4", "9", "--steps", "3", "--out", "way.npz", *words)
         with np.load("way.npz") as way:
             assert list(way["labels"]) == [number] * 3
-
-
-def test_slerp_keeps_its_length_and_turns_evenly() -> None:
-    a, b = (z / np.linalg.norm(z) for z in latents(0, 2, 128))
-    steps = np.stack([slerp(a, b, k / 10) for k in range(11)])
-    assert np.allclose(np.linalg.norm(steps, axis=1), 1, atol=1e-6)
-    angles = np.arccos(np.sum(steps[1:] * steps[:-1], axis=1, dtype=np.float64))
-    assert np.allclose(angles, np.arccos(np.dot(a, b)) / 10, atol=1e-4)
-    # a quarter of a right angle, by hand
-    x, y = np.array([2, 0], np.float32), np.array([0, 3], np.float32)
-    assert np.allclose(slerp(x, y, 0.25), [2 * np.cos(np.pi / 8), 3 * np.sin(np.pi / 8)])
-
-
-@pytest.mark.parametrize("b", [[2.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
-def test_vectors_without_a_plane_are_joined_by_a_line(b: list[float]) -> None:
-    x, y = np.array([1, 0], np.float32), np.array(b, np.float32)
-    assert np.allclose(slerp(x, y, 0.25), 0.75 * x + 0.25 * y)
-
-
-def test_the_way_from_a_seed_to_itself_stands_still() -> None:
-    way = between(16, 5, 5, 4, None)
-    assert np.abs(way.rows(0, 4) - latents(5, 1, 16)).max() < 1e-6
 
 
 @pytest.mark.parametrize("backend", ["onnx", "torchscript", "torch"])
