@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import tracemalloc
@@ -282,6 +283,13 @@ def test_metadata_survives_the_round_trip(tiny_export: Path) -> None:
     found = artifact.read(tiny_export / "generator.onnx").metadata
     assert parse(found.to_json(), "x").to_json() == found.to_json()
     assert metadata.SCHEMA == found.schema == 1
+
+
+def test_a_figure_that_json_does_not_have_is_never_written(tiny_export: Path) -> None:
+    metadata = artifact.read(tiny_export / "generator.onnx").metadata
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            metadata.replace(source={**metadata.source, "flops": bad}).to_json()
 
 
 def test_a_plan_is_left_as_any_tool_reads_it(tiny_export: Path) -> None:
