@@ -450,7 +450,8 @@ def test_a_checkpoint_holds_what_was_saved_and_its_schema(tmp_path: Path) -> Non
     assert (state["schema"], state["step"], state["weights"]["w"].tolist()) == (2, 3, [0, 1, 2])
     assert digest == checkpoint.sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     assert checkpoint.load(path).keys() == state.keys()
-    assert (checkpoint.load_last(tmp_path).path, checkpoint.load_last(tmp_path).damaged) == (path, ())
+    last = checkpoint.load_last(tmp_path)
+    assert (last.path, last.damaged, last.told("taking")) == (path, (), [])
     with pytest.raises(CheckpointError, match="no checkpoint"):
         checkpoint.load(tmp_path / "other.pt")
 
@@ -487,7 +488,11 @@ def test_the_last_whole_checkpoint_is_found_and_the_damaged_ones_told(tmp_path: 
     assert checkpoint.find(tmp_path, "best", said.append) == best
     assert checkpoint.find(tmp_path, str(older), said.append) == older
     assert said == []
-    assert checkpoint.load_last(folder).path == best
+    last = checkpoint.load_last(folder)
+    assert last.told("taking") == [f"{path} is damaged: taking {best}" for path in (newer, older)]
+    for path in (newer, older):
+        path.unlink()
+    assert checkpoint.load_last(folder).told("taking") == [f"{folder} has no step-*.pt: taking {best}"]
     truncate(best)
     assert checkpoint.load_best(folder) is None
     with pytest.raises(CheckpointError, match="say best, last or a file"):
