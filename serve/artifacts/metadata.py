@@ -107,7 +107,8 @@ def parse(text: str | bytes, where: str) -> Metadata:
         raise ArtifactError(f"{where}: the wgan metadata is no JSON object: export it again")
     schema = values.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
-        raise ArtifactError(f"{where}: written by a newer wgan (schema {schema}, this one reads {SCHEMA}): update wgan")
+        shown = reprlib.repr(schema)  # of any length
+        raise ArtifactError(f"{where}: written by a newer wgan (schema {shown}, this one reads {SCHEMA}): update wgan")
     reader = _Reader(values, where)
     reader.integer("schema", 1, SCHEMA)
     _check_read_figures(reader)

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import reprlib
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -100,10 +101,11 @@ def _load(path: Path, look: Callable[[BufferedReader], Seen]) -> tuple[dict[str,
         raise DamagedCheckpoint(f"{path} is damaged or no checkpoint of wgan: use another one")
     if not isinstance(state, dict) or not isinstance(state.get("schema"), int):
         raise DamagedCheckpoint(f"{path} is no checkpoint of wgan")
+    shown = reprlib.repr(state["schema"])  # of any length
     if state["schema"] < SCHEMA:
-        raise CheckpointError(f"{path} was written by an earlier wgan (schema {state['schema']}): train again")
+        raise CheckpointError(f"{path} was written by an earlier wgan (schema {shown}): train again")
     if state["schema"] > SCHEMA:
-        raise CheckpointError(f"{path} was written by a newer wgan (schema {state['schema']}): update wgan")
+        raise CheckpointError(f"{path} was written by a newer wgan (schema {shown}): update wgan")
     return state, seen
 
 

@@ -285,6 +285,12 @@ def test_metadata_survives_the_round_trip(tiny_export: Path) -> None:
     assert metadata.SCHEMA == found.schema == 1
 
 
+def test_a_newer_schema_is_one_short_line_however_long_its_number() -> None:
+    with pytest.raises(ArtifactError, match="written by a newer wgan") as caught:
+        parse(json.dumps({"schema": 10**4000}), "x.onnx")
+    assert len(str(caught.value)) < 150
+
+
 def test_a_figure_that_json_does_not_have_is_never_written(tiny_export: Path) -> None:
     metadata = artifact.read(tiny_export / "generator.onnx").metadata
     for bad in (math.nan, math.inf):
