@@ -1,109 +1,228 @@
-"""What each training option does to the distance after the same number of images: `python scripts/compare_options.py`.
+"""What each option does to the distance in the same training time: `python scripts/compare_options.py`.
 
-Trains the demo preset on the built-in faces with one option changed at a time, and prints a table and, as the last
-line, one JSON object. Runs that are finished are not trained again, so it can be stopped and continued.
+Trains a preset on the built-in faces with one option changed at a time, three seeds each, and prints a table of means
+and spreads and, as the last line, one JSON object. Equal time is counted or measured:
+
+--by flops     as many steps as the preset's own FLOPs pay for. The same on every machine, busy or not; what a
+               precision saves is not counted.
+--by seconds   as many steps as take as long as the preset's own, timed before each run. For a quiet machine.
+
+Each run has one thread, and --jobs of them train side by side. Finished ones are not trained again, so it can be
+stopped and continued; what has its table differs by --preset, --by and --times.
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
-import torch
+from bench_shared import say
 
 from wgan.serve.base.errors import WganError
-from wgan.training import config as settings
-from wgan.training.records import folder as runs
-from wgan.training.records.history import read
-from wgan.training.run.loop import train
+from wgan.serve.machine.cores import usable_cores
 
-# the option, and what is changed for it; the demo preset's seed 0 to 2 show how far chance alone goes
+# the option, and what is changed for it; "growing" stands for phases that end at a third of the images
 OPTIONS: dict[str, dict[str, Any]] = {
-    "demo preset": {},
-    "seed=1": {"seed": 1},
-    "seed=2": {"seed": 2},
-    "precision=bf16": {"precision": "bf16"},
-    "precision=fp16": {"precision": "fp16"},
+    "the preset": {},
+    "the papers' critic: pool": {"critic_head": "pool"},
+    "n_critic=2": {"n_critic": 2},
     "n_critic=5": {"n_critic": 5},
+    "growing": {"progressive": True},
+    "batch_size=16": {"batch_size": 16},
+    "batch_size=64": {"batch_size": 64},
+    "lambda_gp=3": {"lambda_gp": 3},
     "lambda_gp=20": {"lambda_gp": 20},
+    "rates doubled": {"lr_g": 2.0, "lr_d": 2.0},
+    "rates halved": {"lr_g": 0.5, "lr_d": 0.5},
+    "constant rates": {"lr_schedule": "constant"},
     "lr_schedule=cosine": {"lr_schedule": "cosine"},
-    "spectral_norm=critic": {"spectral_norm": "critic"},
-    "spectral_norm=both": {"spectral_norm": "both"},
+    "lr_warmup=100": {"lr_warmup": 100},
+    "ema_decay=0.99": {"ema_decay": 0.99},
+    "ema_decay=0.999": {"ema_decay": 0.999},
+    "drift=0.001": {"drift": 0.001},
+    "penalty_every=2": {"penalty_every": 2},
     "minibatch=stddev": {"minibatch": "stddev"},
     "minibatch=discrimination": {"minibatch": "discrimination"},
+    "spectral_norm=critic": {"spectral_norm": "critic"},
     "depth=2": {"depth": 2},
     "attention=16": {"attention": 16},
     "base_channels=32": {"base_channels": 32},
-    "conditional, projection": {"conditional": True},
-    "conditional, batchnorm and map": {"conditional": True, "generator_labels": "batchnorm", "critic_labels": "map"},
-    "progressive": {"progressive": True},
-    "penalty_every=4": {"penalty_every": 4},
-    "drift=0.001": {"drift": 0.001},
-    "accumulate=2": {"accumulate": 2},
-    "activation_checkpointing": {"activation_checkpointing": True},
+    "no labels": {"conditional": False},
+    "labels": {"conditional": True},
+    "labels in batchnorm and map": {"conditional": True, "generator_labels": "batchnorm", "critic_labels": "map"},
+    "flips": {"augment_flip": 0.5},
+    "precision=fp32": {"precision": "fp32"},
+    "precision=bf16": {"precision": "bf16"},
 }
+GROWING = "growing"
+BY = ("flops", "seconds")
 
 
-def trained(name: str, changes: dict[str, Any], images: int, place: Path, device: torch.device) -> dict[str, Any]:
-    """One row: distances, images a second and images of a run that is made if it is not there."""
-    base = settings.from_dict(changes, base=settings.load("demo"))
-    steps = max(1, images // base.reals_per_step)
-    # a growing run gets its full size for the last quarter of its images
-    phase = images * 3 // 4 // (2 * ((base.image_size // 8).bit_length() - 1))
-    config = base.replace(
-        steps=steps, phase_images=phase, sample_every=steps, validate_every=steps, checkpoint_every=max(1, steps // 4)
+def resolved(preset: str, changes: dict[str, Any], seed: int, by: str, times: float) -> Any:
+    """The settings of one run: those of the preset, the changes, and the steps that the same time pays for."""
+    import torch
+
+    from wgan.training import config as settings
+    from wgan.training.distributed import World
+    from wgan.training.run.auto_precision import settle
+    from wgan.training.run.minutes import seconds_of
+    from wgan.training.step.cost import flops_of, steps_within, total
+
+    device = torch.device("cpu")
+    cost = flops_of if by == "flops" else (lambda config: seconds_of(config, device))
+    base, _ = settle(settings.load(preset), device, None, World())
+    budget = times * total(base, cost(base))
+    scaled = {name: value * getattr(base, name) if name.startswith("lr_") and isinstance(value, float) else value
+              for name, value in changes.items()}  # fmt: skip
+    config = settings.from_dict({"seed": seed, **scaled}, base=base)
+    if config.progressive:  # phases that end at a third of the images, whatever their cost
+        steps = config.steps
+        for _ in range(8):
+            images = steps * config.reals_per_step
+            config = config.replace(
+                phase_images=max(1, images // 3 // (2 * ((config.image_size // 8).bit_length() - 1)))
+            )
+            steps = steps_within(config, budget, cost(config))
+    steps = steps_within(config, budget, cost(config))
+    return config.replace(
+        steps=steps, sample_every=steps, validate_every=steps, checkpoint_every=max(1, steps // 4), keep_checkpoints=1
     )
-    folder = runs.RunFolder(place / "".join(c if c.isalnum() else "-" for c in name))
-    if folder.config.is_file():
-        folder, config = runs.reopen(folder.path, {})
+
+
+def run_one(name: str, seed: int, asked: argparse.Namespace) -> int:
+    """Trains one run, or goes on with it, in this process."""
+    import torch
+
+    from wgan.training.records import folder as runs
+    from wgan.training.run.loop import train
+
+    place = folder(name, seed, asked)
+    if runs.RunFolder(place).config.is_file():
+        there, config = runs.reopen(place, {})
         resume = True
     else:
-        folder, resume = runs.begin(folder.path), False
-    done = [r for r in read(folder.metrics) if r["kind"] == "validation" and r["step"] == config.steps]
-    if not done:
-        print(f"{name}: {config.steps} steps", file=sys.stderr, flush=True)
-        ended = train(folder, config, device=device, cache=place / ".cache", resume=resume)
-        if not ended.finished:
-            raise KeyboardInterrupt
-        done = [r for r in read(folder.metrics) if r["kind"] == "validation" and r["step"] == config.steps]
-    rates = sorted(r["images_per_second"] for r in read(folder.metrics) if r["kind"] == "train")
+        config = resolved(asked.preset, OPTIONS[name], seed, asked.by, asked.times)
+        there, resume = runs.begin(place), False
+    say(f"{name}, seed {seed}: {config.steps} steps")
+    ended = train(there, config, device=torch.device("cpu"), cache=asked.runs / ".cache", resume=resume)
+    return 0 if ended.finished else 130
+
+
+def folder(name: str, seed: int, asked: argparse.Namespace) -> Path:
+    """Where a run lies."""
+    words = f"{asked.preset}-{asked.by}-{asked.times:g}-{name}-seed-{seed}"
+    return asked.runs / "".join(c if c.isalnum() or c == "." else "-" for c in words)
+
+
+def measured(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any] | None:
+    """What a finished run has come to; None where it has not ended."""
+    from wgan.training.records.folder import RunFolder
+    from wgan.training.records.history import read
+
+    there = RunFolder(folder(name, seed, asked))
+    if not there.config.is_file():
+        return None
+    config = there.read_config()
+    records = read(there.metrics)
+    ended = [r for r in records if r["kind"] == "validation" and r["step"] == config.steps]
+    if not ended:
+        return None
+    seconds = max(r["seconds"] for r in records if r["kind"] == "train")
+    return {
+        "seed": seed,
+        "steps": config.steps,
+        "images": config.steps * config.reals_per_step,
+        "swd": ended[-1]["swd"],
+        "levels": ended[-1]["swd_levels"],
+        "seconds": seconds,
+    }
+
+
+def row_of(name: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and spread (the standard deviation) of the seeds of an option."""
+    swd = [run["swd"] for run in runs]
     return {
         "option": name,
-        "images": config.steps * config.reals_per_step,
-        "swd": done[0]["swd"],
-        "levels": done[0]["swd_levels"],
-        "images_per_second": rates[len(rates) // 2],
+        "changes": OPTIONS[name],
+        "swd": fmean(swd),
+        "spread": stdev(swd) if len(swd) > 1 else None,
+        "levels": {level: fmean(run["levels"][level] for run in runs) for level in runs[0]["levels"]},
+        "runs": list(runs),
     }
+
+
+def text(rows: Iterable[dict[str, Any]]) -> str:
+    """The table, best first."""
+    rows = sorted(rows, key=lambda row: float(row["swd"]))
+    levels = list(rows[0]["levels"])
+    lines = [
+        "| option | steps | images | SWD | " + " | ".join(f"{level} px" for level in levels) + " |",
+        "|---" * (4 + len(levels)) + "|",
+    ]
+    for row in rows:
+        cells = " | ".join(f"{row['levels'][level]:.1f}" for level in levels)
+        spread = "" if row["spread"] is None else f" ± {row['spread']:.1f}"
+        first = row["runs"][0]
+        lines.append(
+            f"| {row['option']} | {first['steps']:,} | {first['images']:,} | {row['swd']:.1f}{spread} | {cells} |"
+        )
+    return "\n".join(lines)
+
+
+def apart(name: str, seed: int, asked: argparse.Namespace) -> int:
+    """Trains one run in a process of its own, in one thread; its exit code."""
+    if measured(name, seed, asked) is not None:
+        return 0
+    words = ["--preset", asked.preset, "--by", asked.by, "--times", str(asked.times), "--runs", str(asked.runs)]
+    command = [sys.executable, __file__, *words, "--one", name, str(seed)]
+    return subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
+
+
+def asked_for() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="options to try, by the first words of their names [default: all]")
+    parser.add_argument("--preset", default="demo", help="what the options are changes to, and whose time each gets")
+    parser.add_argument("--by", choices=BY, default="flops", help="what equal time is")
+    parser.add_argument("--times", type=float, default=1.0, help="times the preset's own time")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … of each option")
+    parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="folder for the runs")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="runs side by side [default: one a core]")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def main() -> int:
     """Trains what is asked for, prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="options to try, by the first words of their names [default: all]")
-    parser.add_argument("--images", type=int, default=32_000, help="real images that each run's critic sees")
-    parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="folder for the runs")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    wanted = parser.parse_args()
-    chosen = [n for n in OPTIONS if not wanted.names or any(n.startswith(word) for word in wanted.names)]
-    if not chosen:
-        print(f"no such option: there are {', '.join(OPTIONS)}", file=sys.stderr)
-        return 2
+    asked = asked_for()
     try:
-        rows = [trained(n, OPTIONS[n], wanted.images, wanted.runs, torch.device(wanted.device)) for n in chosen]
+        if asked.one is not None:
+            return run_one(asked.one[0], int(asked.one[1]), asked)
+        chosen = [n for n in OPTIONS if not asked.names or any(n.startswith(word) for word in asked.names)]
+        if not chosen:
+            say(f"no such option: there are {', '.join(OPTIONS)}")
+            return 2
+        # all options once, then all again: what is stopped early has a row for each
+        runs = [(name, seed) for seed in range(asked.seeds) for name in chosen]
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            codes = list(pool.map(lambda run: apart(*run, asked), runs))
+        done = {name: [run for seed in range(asked.seeds) if (run := measured(name, seed, asked))] for name in chosen}
     except WganError as error:
-        print(f"compare_options: {error}", file=sys.stderr)
+        say(f"compare_options: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    levels = list(rows[0]["levels"])
-    print("| option | images | SWD | " + " | ".join(f"{level} px" for level in levels) + " | images/s |")
-    print("|---" * (4 + len(levels)) + "|")
-    for row in rows:
-        cells = " | ".join(f"{row['levels'][level]:.1f}" for level in levels)
-        print(f"| {row['option']} | {row['images']:,} | {row['swd']:.1f} | {cells} | {row['images_per_second']:,.0f} |")
-    print(json.dumps({"device": wanted.device, "torch": torch.__version__, "rows": rows}), flush=True)
-    return 0
+    rows = [row_of(name, runs) for name, runs in done.items() if runs]
+    if rows:
+        print(text(rows))
+        print(json.dumps({"preset": asked.preset, "by": asked.by, "times": asked.times, "rows": rows}), flush=True)
+    return max(codes)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from wgan.serve.base.errors import ConfigError
 from wgan.training.networks.layers import ConditionalBatchNorm, Layer
 from wgan.training.networks.precision import DTYPES
+from wgan.training.networks.resample import settle_smooth
 
 
 def fold(generator: nn.Module) -> nn.Module:
-    """A copy in eval mode without BatchNorm; the same function up to rounding.
+    """A copy in eval mode without BatchNorm and of ordinary layers; the same function up to rounding.
 
     Of a conditional BatchNorm the label's scale and shift stay.
     """
     folded = copy.deepcopy(generator).cpu().float().eval().requires_grad_(False)
+    settle_smooth(folded)
     for module in list(folded.modules()):
         if isinstance(module, Layer):
             _fold_layer(module)

@@ -13,6 +13,7 @@ from wgan.training.config.checks import check_field, check_together
 from wgan.training.config.schedule import SCHEDULES
 
 AUTO = "auto"
+OF_MINUTES = ("steps", "sample_every", "validate_every", "checkpoint_every")  # what `minutes` settles
 
 
 def setting(
@@ -66,6 +67,12 @@ class Config:
         choices=(0, 8, 16, 32, 64, 128),
         fixed=True,
     )
+    upsampling: str = setting(
+        "transposed",
+        "how the generator doubles features: free 4x4 kernels, or smooth ones, which leave no chequered pattern",
+        choices=("transposed", "smooth"),
+        fixed=True,
+    )
     spectral_norm: str = setting(
         "none",
         "spectral normalisation of convolutions and matrix products",
@@ -90,6 +97,12 @@ class Config:
         choices=("projection", "map"),
         fixed=True,
     )
+    critic_head: str = setting(
+        "pool",
+        "the score's features: each channel's mean over the image, or the 4x4 as it is, which sees where things are",
+        choices=("pool", "flatten"),
+        fixed=True,
+    )
     label_dim: int = setting(32, "length of the embedding joined to z", low=1, high=4096, fixed=True)
 
     progressive: bool = setting(False, "grow from 8 pixels to image_size", fixed=True)
@@ -105,6 +118,13 @@ class Config:
     init_critic: str = setting("none", "checkpoint that the critic starts from", fixed=True)
 
     steps: int = setting(40_000, "generator updates", low=1, high=100_000_000)
+    minutes: float = setting(
+        0.0,
+        "train for about so long: `steps` becomes what this machine does in that time; 0: as `steps` says",
+        low=0,
+        high=1_000_000,
+        fixed=True,
+    )
     batch_size: int = setting(64, "images a critic step", low=1, high=65_536, fixed=True)
     n_critic: int = setting(5, "critic steps for each generator step", low=1, high=100)
     lambda_gp: float = setting(10.0, "weight of the gradient penalty", low=0, high=10_000)
@@ -112,7 +132,9 @@ class Config:
     drift: float = setting(0.0, "weight of E[D(x)²], which keeps scores near zero", low=0, high=1000)
     lr_g: float = setting(1e-4, "Adam's learning rate, generator", low=0, high=1)
     lr_d: float = setting(1e-4, "Adam's learning rate, critic", low=0, high=1)
-    lr_schedule: str = setting("constant", "of both rates; linear and cosine end at zero", choices=SCHEDULES)
+    lr_schedule: str = setting(
+        "constant", "of both rates; all but constant end at zero, cooldown over the last 40%", choices=SCHEDULES
+    )
     lr_warmup: int = setting(0, "steps over which both rates rise from zero", low=0, high=100_000_000)
     beta1: float = setting(0.0, "Adam's first momentum", low=0, high=0.999999)
     beta2: float = setting(0.9, "Adam's second momentum", low=0, high=0.999999)
@@ -176,6 +198,11 @@ class Config:
     def to_yaml(self) -> str:
         """As `config.yaml` holds it."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    def as_settled(self, saved: "Config") -> "Config":
+        """This, with what a run that was begun with it, and saved so, has chosen for itself on its machine."""
+        names = (*(("precision",) if self.precision == AUTO else ()), *(OF_MINUTES if self.minutes else ()))
+        return self.replace(**{name: getattr(saved, name) for name in names})
 
     @property
     def reals_per_step(self) -> int:

@@ -59,15 +59,17 @@ class Critic(Network):
         if config.minibatch == "stddev":
             mix = nn.Conv2d(last + 1, last, kernel_size=3, padding=1)
             self.deviation = nn.Sequential(MinibatchDeviation(config.minibatch_group), mix, nn.LeakyReLU(SLOPE))
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        # a mean over the image is blind to its layout: the critic then sees that there are eyes, not where
+        flat = config.critic_head == "flatten"
+        self.pool = nn.Flatten() if flat else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.discrimination: nn.Module = nn.Identity()
-        features = last
+        features = seen = last * (FIRST * FIRST if flat else 1)
         if config.minibatch == "discrimination":
-            self.discrimination = MinibatchDiscrimination(last, config.minibatch_group)
+            self.discrimination = MinibatchDiscrimination(seen, config.minibatch_group)
             features += MinibatchDiscrimination.kernels
         self.score = nn.Linear(features, 1)
         projected = classes > 0 and config.critic_labels == "projection"
-        self.projection = nn.Embedding(classes, last) if projected else None
+        self.projection = nn.Embedding(classes, seen) if projected else None
         self.apply(initialise)
         if config.spectral_norm != "none":
             self.normalise_spectrally()
@@ -83,7 +85,7 @@ class Critic(Network):
             size //= 2
             x = self.recompute(self._shrunk, size, x, older)
             older = None
-        x = self.pool(self.deviation(x))  # (N, 8·base)
+        x = self.pool(self.deviation(x))  # (N, 8·base), or 16 times as many if the layout is kept
         score: Tensor = self.score(self.discrimination(x)).squeeze(1)
         if self.projection is not None:
             # Miyato and Koyama 2018, equation 3: ⟨embedding of the label, features⟩ joins the score

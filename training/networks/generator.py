@@ -16,6 +16,7 @@ from wgan.training.networks.layers import (
 )
 from wgan.training.networks.norm import BatchNorm1d, BatchNorm2d
 from wgan.training.networks.recompute import Recompute
+from wgan.training.networks.resample import SmoothUp
 from wgan.training.networks.sizes import FIRST, resolutions, widths
 from wgan.training.networks.stage import LiveStage, Stage, faded
 
@@ -46,7 +47,7 @@ class Generator(Network):
         self.up, self.refine, self.heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for size, width in sizes.items():
             if size > FIRST:
-                change = nn.ConvTranspose2d(sizes[size // 2], width, kernel_size=4, stride=2, padding=1, bias=False)
+                change = doubling(config, sizes[size // 2], width, bias=False)
                 norm = batch_norm(BatchNorm2d, width, normed)
                 self.up[str(size)] = Layer(change, norm, nn.ReLU(inplace=True))
             more: list[nn.Module] = [
@@ -61,7 +62,7 @@ class Generator(Network):
             self.refine[str(size)] = nn.ModuleList(more)
             start_quiet(more)
         for size in resolutions(config):
-            head = nn.ConvTranspose2d(sizes[size // 2], config.channels, kernel_size=4, stride=2, padding=1)
+            head = doubling(config, sizes[size // 2], config.channels)
             self.heads[str(size)] = nn.Sequential(head, nn.Tanh())
         self.apply(initialise)
         if config.spectral_norm == "both":
@@ -91,6 +92,13 @@ class Generator(Network):
 
     def _refined(self, size: int, x: Tensor, label: Tensor | None) -> Tensor:
         return refined(self.refine[str(size)], x, label)
+
+
+def doubling(config: Config, inputs: int, outputs: int, bias: bool = True) -> nn.ConvTranspose2d:
+    """The layer (N, inputs, H, W) → (N, outputs, 2H, 2W) that the configuration asks for."""
+    if config.upsampling == "smooth":
+        return SmoothUp(inputs, outputs, bias=bias)
+    return nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=bias)
 
 
 @torch.no_grad()

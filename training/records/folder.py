@@ -18,7 +18,7 @@ from wgan.serve.base import owner
 from wgan.serve.base.errors import ConfigError, FolderInUse
 from wgan.serve.base.files import atomic_write, writing
 from wgan.serve.base.privacy import given_name
-from wgan.training.config import AUTO, Config, changed_on_resume, from_dict, load
+from wgan.training.config import Config, changed_on_resume, from_dict, load
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack
 def find_same(place: Path, config: Config) -> Path | None:
     """The run at ``place``, or the newest one in it, that was begun with this very configuration.
 
-    Of `precision=auto` a run keeps what it became.
+    What a run settles on by timing, it keeps.
     """
     configs = [place / "config.yaml", *place.glob("*/config.yaml")]
     for file in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ConfigError):
             saved = load(str(file))
-            if saved == (config.replace(precision=saved.precision) if config.precision == AUTO else config):
+            if saved == config.as_settled(saved):
                 return file.parent
     return None
 

@@ -1,19 +1,17 @@
 """`precision=auto`: float32 or a shorter type, by timing the run's own steps in both."""
 
 from contextlib import suppress
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.bench.precision import Speeds, hopeless, least_seconds
 from wgan.training.config import AUTO, Config, check_parts
 from wgan.training.distributed import World
+from wgan.training.run.trial import TrialStep
 from wgan.training.step.fast import WARMUP
-from wgan.training.step.flops import CLASSES, Passes, step_flops
+from wgan.training.step.flops import Passes, step_flops
 from wgan.training.step.lanes import FEWEST_ROWS, Lanes, lanes_for
-from wgan.training.step.trainer import Trainer
 
 ROUNDS = 8
 MOST_FLOPS = 6e10  # of a timed step on a CPU: about a second on one core
@@ -49,7 +47,7 @@ def step_speeds(config: Config, device: torch.device, processes: int = 1) -> Spe
     if (known := hopeless(device.type, short)) is not None:
         return known
     timed = _timed(config, device, processes)
-    steps = {name: _Step(timed.replace(precision=name), device) for name in ("fp32", short)}
+    steps = {name: _step(timed.replace(precision=name), device) for name in ("fp32", short)}
     warm = WARMUP + 1 if device.type == "cuda" else 1
     return Speeds(device.type, least_seconds(device.type, steps, ROUNDS, warm, BUDGET))
 
@@ -78,26 +76,8 @@ def _timed(config: Config, device: torch.device, processes: int) -> Config:
     return timed.replace(compile="off")  # it takes minutes and changes little there
 
 
-class _Step:
-    """A critic step and a generator step on images of noise; returns when the device has done them."""
-
-    def __init__(self, config: Config, device: torch.device):
-        shares = [1 / CLASSES] * CLASSES if config.conditional else []
-        self._device = device
-        self._trainer = Trainer(config, device, shares)
-        if device.type == "cpu":
-            self._trainer.compute_in(Lanes(1, 1))
-        size = (config.batch_size, config.image_size, config.image_size, config.channels)
-        noise = torch.Generator().manual_seed(0)
-        self._images = torch.randint(256, size, dtype=torch.uint8, generator=noise).to(device)
-        self._labels = (torch.arange(config.batch_size) % CLASSES).to(device)
-
-    def next(self) -> tuple[Tensor, Tensor]:
-        """As `BatchStream` gives them."""
-        return self._images, self._labels
-
-    def __call__(self) -> None:
-        reals: Any = self
-        self._trainer.iterate(reals)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+def _step(config: Config, device: torch.device) -> TrialStep:
+    step = TrialStep(config, device)
+    if device.type == "cpu":
+        step.trainer.compute_in(Lanes(1, 1))
+    return step

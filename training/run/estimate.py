@@ -13,8 +13,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from wgan.serve.base.progress import duration
 from wgan.serve.bench.peak import torch_peak
 from wgan.training.config import AUTO, Config
+from wgan.training.distributed import World
 from wgan.training.networks import parameter_count
 from wgan.training.run.auto_precision import step_speeds
+from wgan.training.run.minutes import settle_minutes
+from wgan.training.step.cost import flops_of, total
 from wgan.training.step.flops import Passes, count_flops, step_flops
 
 # of the matrix-product peak; transposed convolutions on a CPU reach half of what a GPU's do
@@ -63,8 +66,9 @@ class Estimate:
 def estimate(config: Config, device: torch.device) -> Estimate:
     """Counts a step on meta tensors, which compute nothing, and times a matrix product on ``device``.
 
-    Of a growing run it is the step at full size, of a lazy penalty the average one. How many classes the data
-    has is not looked up: some are assumed. `precision=auto` becomes what it would become at the run's start.
+    Of a growing run the step is one at full size, the seconds are those of all its sizes; of a lazy penalty it is
+    the average step. How many classes the data has is not looked up: some are assumed. `precision=auto` and `minutes`
+    become what they would become at the run's start.
     """
     times, line = 1.0, None
     if config.precision != "fp32":
@@ -72,6 +76,7 @@ def estimate(config: Config, device: torch.device) -> Estimate:
         config = config.replace(precision=speeds.choice) if asked == AUTO else config
         times = speeds.times(config.precision)
         line = speeds.line("precision=auto") if asked == AUTO else f"{times:.2g} times the speed of fp32"
+    config, _ = settle_minutes(config, device, World())
     passes = Passes(config)
     batch = config.batch_size
     saved = 0
@@ -94,10 +99,10 @@ def estimate(config: Config, device: torch.device) -> Estimate:
         critic_parameters=parameter_count(passes.critic),
         generator_flops=count_flops(passes.generate) // batch,
         critic_flops=count_flops(passes.criticise) // batch,
-        step_flops=(step := round(step_flops(passes))),
+        step_flops=round(step_flops(passes)),
         peak_flops=peak,
         precision_times=times,
         precision_line=line,
-        seconds=config.steps * step / (peak * EFFICIENCY[device.type] * times),
+        seconds=total(config, flops_of(config)) / (peak * EFFICIENCY[device.type] * times),
         memory=memory,
     )

@@ -19,6 +19,7 @@ from wgan.training.run.clock import Clock
 from wgan.training.run.interrupt import StopRequest
 from wgan.training.run.journal import Journal
 from wgan.training.run.looks import Looks
+from wgan.training.run.minutes import settle_minutes
 from wgan.training.run.session import Session
 from wgan.training.step.growth import grown_after
 
@@ -106,13 +107,11 @@ def _open(
     run: RunFolder, config: Config, device: torch.device, cache: Path, resume: bool, world: World
 ) -> tuple[Session, list[str]]:
     """The run, ready for its next step, and what a person must know of it. Its folder changes only if it can go on."""
-    seen = (config.steps - 1) * config.reals_per_step
-    if (needed := grown_after(config)) > seen:
-        raise ConfigError(
-            f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
-            f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
-        )
     config, notes = settle(config, device, run.read_config() if resume else None, world)
+    if not resume:
+        config, more = settle_minutes(config, device, world)
+        notes += more
+    _check_growth(config)
     session = Session(run, config, device, cache, world)
     if resume:
         notes += session.restore()
@@ -125,3 +124,13 @@ def _open(
         session.describe()
     session.set_damaged_aside()
     return session, notes
+
+
+def _check_growth(config: Config) -> None:
+    """Refuses a run that ends before it has grown."""
+    seen = (config.steps - 1) * config.reals_per_step
+    if (needed := grown_after(config)) > seen:
+        raise ConfigError(
+            f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
+            f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
+        )

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from wgan.training.config import Config
-from wgan.training.networks import Critic, Generator
+from wgan.training.networks import Critic, Generator, Stage
 from wgan.training.step.losses import critic_loss, generator_loss, gradient_penalty, score_pair
 
 CLASSES = 8  # of a conditional run: how many its data has is not looked up
@@ -37,17 +37,24 @@ def count_flops(run: Callable[[], object]) -> int:
 
 
 class Passes:
-    """Both networks on meta tensors, which compute nothing, and the passes that training makes of one batch."""
+    """Both networks on meta tensors, which compute nothing, and the passes that training makes of one batch.
 
-    def __init__(self, config: Config):
+    Args:
+        config: of the run.
+        stage: of its growth; None: the last.
+    """
+
+    def __init__(self, config: Config, stage: Stage | None = None):
         self.config = config
         classes = CLASSES if config.conditional else 0
+        stage = stage or Stage(config.image_size)
         with torch.device("meta"):
             self.generator, self.critic = Generator(config, classes), Critic(config, classes)
             self._z = torch.empty(config.batch_size, config.latent_dim)
-            self._real = torch.empty(config.batch_size, config.channels, config.image_size, config.image_size)
+            self._real = torch.empty(config.batch_size, config.channels, stage.resolution, stage.resolution)
             self._epsilon = torch.empty(config.batch_size)
             self._label = torch.zeros(config.batch_size, dtype=torch.int64) if classes else None
+        self.generator.stage = self.critic.stage = stage
 
     def generate(self) -> Tensor:
         """A batch of fakes without their graph."""

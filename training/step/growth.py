@@ -4,6 +4,8 @@ Images of 8 px are trained on for ``phase_images`` real images; each next resolu
 and trained on for as many again (Karras et al. 2018, section 2 and appendix A.1). The last one stays.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from wgan.training.config import Config
@@ -27,6 +29,24 @@ def stage_at(images: int, config: Config) -> Stage:
 def grown_after(config: Config) -> int:
     """Real images after which the full resolution is there, wholly faded in."""
     return 2 * config.phase_images * (len(resolutions(config)) - 1)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a run whose steps all cost the same: one resolution, fading or not. ``images`` None: to the end."""
+
+    stage: Stage
+    images: int | None
+
+
+def stretches(config: Config) -> list[Stretch]:
+    """The parts of a run, in order; one alone where it does not grow."""
+    first, *others = (Stage(size) for size in resolutions(config))
+    phase = config.phase_images
+    parts = [Stretch(first, phase)]
+    for stage in others:
+        parts += [Stretch(Stage(stage.resolution, 0.5), phase), Stretch(stage, phase)]
+    return [*parts[:-1], Stretch(parts[-1].stage, None)]
 
 
 def at_stage(images: Tensor, stage: Stage | LiveStage) -> Tensor:

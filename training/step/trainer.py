@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,6 @@ from wgan.serve.backends.pytorch.device import threads
 from wgan.training.config import Config
 from wgan.training.config.schedule import rate_factor
 from wgan.training.data.augment import Augmentation, prepare
-from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.networks.precision import MixedPrecision
@@ -25,6 +24,13 @@ from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss, g
 from wgan.training.step.state import saved, take_up
 from wgan.training.step.warm_start import start_from
 from wgan.training.step.watch import Watch, Watched
+
+
+class Reals(Protocol):
+    """Where real images come from: a `BatchStream`."""
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        """uint8 (N, H, W, C), and labels int64 (N,) if there are any, on the device."""
 
 
 class Trainer:
@@ -84,10 +90,14 @@ class Trainer:
         self.ema.copy(self.generator)
         return notes
 
-    def iterate(self, reals: BatchStream) -> None:
+    def iterate(self, reals: Reals) -> None:
         """One step of the loop: a fresh real batch for each critic step, then the generator."""
         self.set_rates()
         self._grow()
+        self.learn(reals)
+
+    def learn(self, reals: Reals) -> None:
+        """The step itself, at the rates and the stage that are set."""
         with threads(self.lanes.threads):
             for _ in range(self.config.n_critic):
                 images, label = reals.next()

@@ -106,6 +106,8 @@ IN_THE_TRAINER: dict[str, list[Seen]] = {
         (lambda t: (t.critic.projection is None, t.critic.map is None), "map", {"conditional": True},
          (False, True), (True, False)),
     ],
+    "critic_head": [(lambda t: tuple(t.critic.score.weight.shape), "flatten", {}, (1, 4), (1, 64))],
+    "upsampling": [(first_weight("generator"), "smooth", {}, (2, 3, 4, 4), (2, 3, 3, 3))],
     "label_dim": [(labelled, 5, {"conditional": True}, (2, 32), (2, 5))],
     "progressive": [(lambda t: (t.stage.resolution, len(t.critic.heads)), True, {}, (16, 1), (8, 2))],
     "phase_images": [
@@ -141,6 +143,7 @@ ELSEWHERE = {
     "init_generator": ("test_options", "test_a_run_can_start_from_anothers_critic_and_generator"),
     "init_critic": ("test_options", "test_a_run_can_start_from_anothers_critic_and_generator"),
     "steps": ("test_training", "test_the_records_are_what_was_asked_for"),
+    "minutes": ("test_minutes", "test_a_run_keeps_its_steps_and_is_found_again"),
     "n_critic": ("test_training", "test_each_critic_step_has_a_fresh_real_batch"),
     "penalty_every": ("test_options", "test_a_lazy_penalty_comes_every_few_steps_and_weighs_as_much"),
     "drift": ("test_options", "test_drift_pulls_real_scores_to_zero"),

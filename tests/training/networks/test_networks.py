@@ -110,6 +110,16 @@ def test_the_critic_scores_each_image_by_itself() -> None:
     torch.testing.assert_close(critic(batch), alone)
 
 
+@pytest.mark.parametrize(("head", "blind"), [("pool", True), ("flatten", False)])
+def test_a_critic_without_the_mean_sees_where_things_are(head: str, blind: bool) -> None:
+    """Its last features, turned around by half their width, are a score that only a blind critic keeps."""
+    torch.manual_seed(0)
+    critic = Critic(Config(image_size=16, base_channels=4, critic_head=head))
+    features = torch.randn(3, 8, 4, 4)
+    scores = [critic.score(critic.pool(f)) for f in (features, features.roll(2, dims=3))]
+    assert torch.allclose(*scores, atol=1e-6) == blind
+
+
 def test_parameters_are_counted() -> None:
     assert parameter_count(Generator(Config())) == 128 * 8192 + 2 * 8192 + 16 * (
         512 * 256 + 256 * 128 + 128 * 64 + 64 * 3

@@ -34,6 +34,11 @@ VARIANTS = {
     "labels joined to z, projection": {"conditional": True},
     "conditional BatchNorm, label map, bf16": {
         "conditional": True, "generator_labels": "batchnorm", "critic_labels": "map", "precision": "bf16"},
+    "smooth, a critic that sees the layout, labels": {
+        "upsampling": "smooth", "critic_head": "flatten", "conditional": True, "lr_schedule": "cooldown"},
+    "smooth, growing, a critic that sees the layout, discrimination, spectral norms, bf16": {
+        "upsampling": "smooth", "critic_head": "flatten", "progressive": True, "minibatch": "discrimination",
+        "spectral_norm": "both", "precision": "bf16"},
     "attention, fp16": {"attention": 8, "precision": "fp16"},
     "growing": {"progressive": True, "drift": 1e-3},
     "growing with labels, attention and bf16": {

@@ -1,0 +1,63 @@
+"""`minutes=30`: a run whose length is a time, not a number of steps; a few of its own steps are timed at its start."""
+
+import time
+
+import torch
+
+from wgan.serve.base.progress import duration
+from wgan.training.config import Config
+from wgan.training.distributed import World
+from wgan.training.networks import Stage
+from wgan.training.run.trial import TrialStep
+from wgan.training.step.cost import Cost, steps_within
+from wgan.training.step.fast import WARMUP
+
+FEWEST, ROUNDS = 3, 20  # timed steps
+PATIENCE = 2.0  # seconds, after which the fewest have to do
+TRAINING = 0.94  # of the minutes; the rest is for sample grids, distances and checkpoints
+LOOKS = 10  # sample grids and validations of a run that does not say how many
+SAVES = 20
+
+
+def settle_minutes(config: Config, device: torch.device, world: World) -> tuple[Config, list[str]]:
+    """The configuration with the steps that fit into ``config.minutes``, and a line that says how many.
+
+    What is looked at and saved every so many steps, and was not set, then happens as often as in a run of any length.
+    """
+    if not config.minutes:
+        return config, []
+    seconds = config.minutes * 60
+    steps = world.same(lambda: steps_within(config, seconds * TRAINING, seconds_of(config, device, world.size)))
+    often = {"sample_every": LOOKS, "validate_every": LOOKS, "checkpoint_every": SAVES}
+    unset = {name: max(1, steps // times) for name, times in often.items() if is_default(config, name)}
+    line = f"minutes={config.minutes:g}: {steps:,} steps, timed here ({duration(seconds)} with all that is looked at)"
+    return config.replace(steps=steps, **unset), [line]
+
+
+def is_default(config: Config, name: str) -> bool:
+    """Whether a setting has the value that nobody chose."""
+    return bool(getattr(config, name) == getattr(Config(), name))
+
+
+def seconds_of(config: Config, device: torch.device, processes: int = 1) -> Cost:
+    """Measured seconds of a step: the median of a few, on images of noise.
+
+    The networks, batch and lanes are the run's own. Of several processes each times its share of the batch; what they
+    wait for each other is left out.
+    """
+    own = config.replace(batch_size=config.batch_size // processes) if processes > 1 else config
+
+    def seconds(stage: Stage) -> float:
+        step = TrialStep(own, device)
+        step.trainer.enter(stage)
+        for _ in range(WARMUP + 1 if device.type == "cuda" else 1):
+            step()
+        taken: list[float] = []
+        began = time.perf_counter()
+        while len(taken) < FEWEST or (len(taken) < ROUNDS and time.perf_counter() - began < PATIENCE):
+            before = time.perf_counter()
+            step()
+            taken.append(time.perf_counter() - before)
+        return sorted(taken)[len(taken) // 2]
+
+    return seconds
