@@ -31,7 +31,8 @@ def train(
 
     Args:
         data: "faces" (built in), a folder, or a .zip of images; None: as the preset says, or as the run to go on with.
-        preset: demo, faces-64, wgan-gp-64, or a YAML file; None: wgan-gp-64.
+        preset: demo, faces-64, wgan-gp-64 (the papers' own), or a YAML file; None: a recipe by what the images are,
+            how many, on which device, and how long it may take (``minutes=30``); it is said in a line.
         run: the run folder; None: a new one under runs/, or with ``resume`` the newest there.
         resume: go on with the run and its settings.
         device: auto, cpu or cuda.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from wgan.training.distributed import World
     from wgan.training.run.loop import Trained
 
-PRESET = "wgan-gp-64"
 LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
 
 
@@ -30,6 +29,7 @@ class Plan:
         run: the folder for it; None for a new one under runs/.
         old: the folder of the run to go on with.
         device: where to train.
+        notes: lines that a person must know of the settings.
     """
 
     config: "Config"
@@ -37,6 +37,7 @@ class Plan:
     run: Path | None
     old: Path | None
     device: "torch.device"
+    notes: tuple[str, ...] = ()
 
     def train(self, *, world: "World | None" = None) -> "Trained":
         """Trains. Of several processes each calls it, with the world that they share.
@@ -59,6 +60,7 @@ class Plan:
                 cache=place.parent / ".cache",
                 resume=going_on,
                 world=world,
+                notes=self.notes,
             )
 
     def _prepare(self, held: ExitStack) -> tuple[Path, dict[str, Any], bool]:
@@ -94,7 +96,7 @@ def plan_run(
 
     Args:
         changes: settings by name, over those of the preset or of the run that goes on.
-        preset: a preset's name or a YAML file; None for `PRESET`.
+        preset: a preset's name or a YAML file; None for a recipe, by what the images are.
         run: the run folder.
         resume: go on with ``run``, or with the newest.
         device: auto, cpu or cuda.
@@ -102,6 +104,7 @@ def plan_run(
 
     Raises:
         ConfigError: an unknown setting or value, a preset for a run that goes on, or no run there.
+        DatasetError: without a preset: there are no images to look at.
         BackendUnavailable: no such device here.
     """
     import torch
@@ -110,13 +113,16 @@ def plan_run(
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.training import config as settings
     from wgan.training.distributed import own_device
+    from wgan.training.recipe import recipe_for_data
     from wgan.training.records.folder import RunFolder
 
     chosen = own_device(torch.device(torch_device(device)))
     say_once([why_cpu(device)])
+    if not resume and preset is not None:
+        return Plan(settings.from_dict(changes, base=settings.load(preset)), changes, run, None, chosen)
     if not resume:
-        config = settings.from_dict(changes, base=settings.load(preset or PRESET))
-        return Plan(config, changes, run, None, chosen)
+        recipe = recipe_for_data(changes, chosen.type)
+        return Plan(recipe.config, changes, run, None, chosen, (recipe.line,))
     if preset is not None:
         raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
     old = run or newest_run()

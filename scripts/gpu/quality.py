@@ -1,4 +1,4 @@
-"""`wgan train` as a user runs it, to the end of its cosine in the time that is left; then what it made."""
+"""`wgan train` as a user runs it, for the time that is left; then what it made."""
 
 import json
 import shutil
@@ -9,37 +9,34 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gpu.rows import CUT_OFF, FAILED, RESULTS, Here, Row, row_of
-from gpu.training import BATCHES, TINY
-from gpu.warm import best, ms_of, started
+from gpu.rows import CUT_OFF, FAILED, Here, Row
+from gpu.training import TINY
+from wgan.training.records.folder import RunFolder
 from wgan.training.records.history import read
 
-AROUND = 60.0  # seconds for faces, compiling, validations and the export
-SHARE = 0.85  # of the rest that steps are planned for
+AROUND = 90.0  # seconds for faces, compiling, timing and the export
+BUILT_IN = ["--config", "faces-64", "conditional=true", "n_critic=2"]  # as scripts/train_builtin.sh trains it
 LARGEST = 16 * 2**20
 WGAN = [sys.executable, "-P", "-c", "import sys; from wgan.cli import main; sys.exit(main(sys.argv[1:]))"]
 
 
 def run(here: Here) -> None:
     """Trains, exports, and keeps generator, ONNX file, records, settings and picture."""
-    ms = ms_a_step(here)
     spare = max(10.0, here.left() - AROUND)
-    steps = 12 if here.tiny else max(500, min(40_000, int(spare * SHARE / (ms * 1e-3))))
-    part = max(1, steps // 8)
-    words = [f"steps={steps}", "precision=bf16", "lr_schedule=cosine", "keep_checkpoints=1"]
-    words += [f"sample_every={part}", f"validate_every={part}", f"checkpoint_every={max(1, steps // 2)}"]
+    words = [*BUILT_IN, f"minutes={spare / 60:.3f}", "precision=bf16", "keep_checkpoints=1"]
     if here.cuda:
         words.append("cuda_graphs=auto")
     if here.tiny:
         words += [*(f"{key}={value}" for key, value in TINY.items()), "faces_count=64", "validate_images=16"]
-        words += [f"validate_every={steps}", f"sample_every={steps}"]
+        words += ["steps=12", "minutes=0", "sample_every=12", "validate_every=12"]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         code, told = trained(here, words, place)
         records = read(place / "metrics.jsonl")
         swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation"}
         events = [record.get("message") for record in records if record["kind"] == "event"]
-        figures: Row = {"ms_planned": ms, "steps": told.get("step"), "of": steps, "swd": swd, "events": events}
+        steps = RunFolder(place).read_config().steps if (place / "config.yaml").is_file() else None
+        figures: Row = {"step": told.get("step"), "of": steps, "swd": swd, "events": events}
         figures["images_per_second"] = told.get("images_per_second")
         if code == 0 and told.get("step") == steps:
             here.tell("wgan train", ok=True, **figures)
@@ -53,17 +50,6 @@ def run(here: Here) -> None:
         command = [*WGAN, "export", "--run", str(place), "--format", "onnx", "--precision", "fp16", "--device", "cpu"]
         made = subprocess.run(command, check=False, timeout=max(here.left() - 2, 1))
         here.tell("wgan export, fp16", ok=made.returncode == 0, **kept(here.out, place))
-
-
-def ms_a_step(here: Here) -> float:
-    """As the stage speed has found it in this run of the check; measured where it did not."""
-    lines = (here.out / RESULTS).read_text("utf-8").splitlines()
-    wanted = f"{best(here)}, batch {BATCHES[0]}"
-    for row in map(row_of, lines):
-        if row is not None and row["stage"] == "speed" and row["row"] == wanted and row.get("ms_iteration"):
-            return float(row["ms_iteration"])
-    measured = ms_of(started(here, BATCHES[0]), max(here.left() / 3, 1))
-    return 50.0 if measured is None else measured
 
 
 def trained(here: Here, words: list[str], place: Path) -> tuple[int, dict[str, Any]]:

@@ -15,7 +15,7 @@ from gpu.training import settings
 
 
 def best(here: Here) -> str:
-    """The way of `bench_training` that should be the quickest: `wgan train` with the settings of the stage quality."""
+    """The way of `bench_training` that should be the quickest."""
     return "ours bf16 compiled, graphs" if here.cuda else "ours bf16"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.serve.base.errors import DatasetError
-from wgan.training.data.decode import Shape, Unreadable, decode
+from wgan.training.data.decode import Shape, Unreadable, decode, shorter_side
 from wgan.training.data.listing import class_labels, fingerprint, is_image, printable
 
 MAX_FILE = 2**28  # bytes of one file in a .zip, unpacked: 256 MiB
@@ -41,6 +41,13 @@ class Zip:
 
     def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
         """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
+        return decode(self._unpacked(index), shape)
+
+    def side(self, index: int) -> int:
+        """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
+        return shorter_side(self._unpacked(index))
+
+    def _unpacked(self, index: int) -> io.BytesIO:
         member = self._members[index]
         if member.file_size > MAX_FILE:
             raise Unreadable(f"{member.file_size:,} bytes unpacked, more than {MAX_FILE:,}")
@@ -49,7 +56,7 @@ class Zip:
                 data = file.read(member.file_size)  # a bare read() would unpack a bomb before its CRC is checked
         except Exception as error:  # each compression fails in its own way
             raise Unreadable(f"damaged in the .zip: {' '.join(str(error).split())}") from None
-        return decode(io.BytesIO(data), shape)
+        return io.BytesIO(data)
 
 
 def _without_wrapper(names: list[str]) -> list[str]:

@@ -74,6 +74,15 @@ def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
     return np.asarray(plain).reshape(size, size, shape.channels)
 
 
+def shorter_side(file: BinaryIO) -> int:
+    """Of an image file, pixels; its pixels are not decoded. Raises `Unreadable`."""
+    try:
+        with Image.open(file) as image:
+            return min(image.size)
+    except Exception as error:
+        raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from None
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))

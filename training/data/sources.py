@@ -3,8 +3,9 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,10 @@ from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.files import expanded
 from wgan.training.data import faces
 from wgan.training.data.archive import Zip
-from wgan.training.data.decode import Shape, Unreadable, decode
+from wgan.training.data.decode import Shape, Unreadable, decode, shorter_side
 from wgan.training.data.listing import SUFFIXES, class_labels, fingerprint, is_image, printable
+
+FACE_SIDE = 64  # pixels
 
 
 class Source(Protocol):
@@ -31,6 +34,9 @@ class Source(Protocol):
 
     def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
         """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
+
+    def side(self, index: int) -> int:
+        """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
 
 
 class Folder:
@@ -74,9 +80,19 @@ class Folder:
 
     def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
         """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
+        with self._open(index) as file:
+            return decode(file, shape)
+
+    def side(self, index: int) -> int:
+        """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
+        with self._open(index) as file:
+            return shorter_side(file)
+
+    @contextmanager
+    def _open(self, index: int) -> Iterator[BinaryIO]:
         try:
             with (self._root / self.names[index]).open("rb") as file:
-                return decode(file, shape)
+                yield file
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from None
 
@@ -101,6 +117,10 @@ class Faces:
         if shape.channels == 3:
             return image
         return np.asarray(Image.fromarray(image).convert("L"))[..., None]
+
+    def side(self, index: int) -> int:
+        """What they are usually drawn at, pixels."""
+        return FACE_SIDE
 
 
 def open_source(data: str, *, count_faces: int) -> Source:

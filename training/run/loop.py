@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def train(
     cache: Path,
     resume: bool = False,
     world: World | None = None,
+    notes: Sequence[str] = (),
 ) -> Trained:
     """Trains until ``config.steps`` generator updates are done, or a signal asks to stop.
 
@@ -59,6 +61,7 @@ def train(
         cache: where decoded images are kept between runs.
         resume: go on from the newest whole checkpoint.
         world: the processes that train together, if there are several.
+        notes: lines to tell and to keep with the run, such as where its settings come from.
 
     Raises:
         DatasetError: the images cannot be used.
@@ -68,7 +71,7 @@ def train(
         OutputError: the disk is full; earlier checkpoints are whole.
     """
     began, world = time.monotonic(), world or World()
-    session, notes = _open(run, config, device, cache, resume, world)
+    session, more = _open(run, config, device, cache, resume, world)
     config, first = session.config, session.step
     prepared = time.monotonic() - began
 
@@ -76,7 +79,7 @@ def train(
     with writing(run.path), journal, StopRequest(journal.note, patient=world.size > 1) as stop:
         clock = Clock(journal.seconds)
         looks = Looks(session, journal, clock, stop)
-        looks.before_steps(notes, cache)
+        looks.before_steps([*notes, *more], cache)
 
         stopped = False
         while session.step < config.steps and not stopped:

@@ -7,14 +7,14 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, Overrides, StoppedAndSaved
 from wgan.models import need_training
-from wgan.serve.base.terminal import emit
+from wgan.serve.base.terminal import emit, say_once
 
 
 def train(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(help="faces, a folder, or a .zip of images")] = None,
     config: Annotated[
-        str | None, typer.Option(help="preset or YAML file [default: wgan-gp-64]", metavar="NAME|FILE")
+        str | None, typer.Option(help="preset or YAML file [default: by what the images are]", metavar="NAME|FILE")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="run folder [default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run (the newest, without --run)")] = False,
@@ -36,6 +36,7 @@ def train(
     changes |= {} if inception_weights is None else {"inception_weights": inception_weights}
     plan = plan_run(changes, preset=config, run=run, resume=resume, device=device, dry=dry_run)
     if dry_run:
+        say_once(plan.notes)
         from wgan.training.run.estimate import estimate
 
         cost = estimate(plan.config, plan.device)

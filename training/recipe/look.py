@@ -1,0 +1,68 @@
+"""A look at the images of a run before it begins: how many, how large, grey or transparent, in which classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wgan.serve.base.errors import DatasetError
+from wgan.training.data.decode import Shape, Unreadable
+from wgan.training.data.pick import pick
+from wgan.training.data.sources import open_source
+
+LOOKED_AT = 64  # images that are opened
+SHAPE = Shape(32, 4, "squash")
+HIDDEN = 128  # alpha below which a pixel counts as transparent
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found.
+
+    Args:
+        images: files, before any is found to be broken.
+        side: median of the shorter side, pixels.
+        grey: share of the images without colour.
+        transparent: share of the images with transparent parts.
+        classes: class folders; None where the images lie otherwise.
+        smallest: images in the smallest class.
+    """
+
+    images: int
+    side: int
+    grey: float = 0.0
+    transparent: float = 0.0
+    classes: int | None = None
+    smallest: int = 0
+
+
+def look_at(data: str, *, count_faces: int) -> Look:
+    """Opens some of the images that ``data`` names: `faces`, a folder or a .zip.
+
+    Raises:
+        DatasetError: there are none, or none of those looked at can be read.
+    """
+    source = open_source(data, count_faces=count_faces)
+    classes, smallest = None, 0
+    if source.labels is not None and source.classes is not None:
+        classes, smallest = len(source.classes), int(np.bincount(source.labels).min())
+    sides, grey, transparent, wrong = [], [], [], ""
+    for index in pick(len(source.names), LOOKED_AT, seed=0):
+        try:
+            pixels = source.load(int(index), SHAPE)
+            sides.append(source.side(int(index)))
+        except Unreadable as error:
+            wrong = wrong or f"{source.names[index]}: {error}"
+            continue
+        seen = pixels[pixels[..., 3] >= HIDDEN][:, :3].astype(np.int16)  # (n, 3)
+        grey.append(bool((np.ptp(seen, axis=1) <= 2).all()) if len(seen) else True)
+        transparent.append(bool((pixels[..., 3] < HIDDEN).any()))
+    if not sides:
+        raise DatasetError(f"none of {LOOKED_AT} images in {source.name} can be read, the first is {wrong}")
+    return Look(
+        images=len(source.names),
+        side=int(np.median(sides)),
+        grey=float(np.mean(grey)),
+        transparent=float(np.mean(transparent)),
+        classes=classes,
+        smallest=smallest,
+    )
