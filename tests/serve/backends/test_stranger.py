@@ -127,7 +127,7 @@ def test_what_is_no_generator_of_images_is_refused_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
     assert line.endswith(
-        "what can be run has one float32 input (N, Z) and one float32 image (N, C, H, W) with 1 or 3 channels"
+        "what can be run has one float32 input (N, Z) and one float32 image (N, C, H, W) with 1, 3 or 4 channels"
     )
     assert not (tmp_path / "o").exists()
 
