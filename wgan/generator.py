@@ -9,19 +9,22 @@ import numpy as np
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import BackendError
-from wgan.serve.outputs.pixels import encode_png, grid
+from wgan.serve.outputs.pixels import checkered, encode_png, grid
 from wgan.serve.sampling.request import Request
 from wgan.serve.sampling.sampler import Sampling, batch_size_for
 
 
 class Images(np.ndarray):
-    """A uint8 array (N, H, W, C) that a notebook shows as one picture; in all else an ordinary array."""
+    """A uint8 array (N, H, W, C) that a notebook shows as one picture; in all else an ordinary array.
+
+    Straight RGBA (C = 4) is shown on a checkerboard.
+    """
 
     def _repr_png_(self) -> bytes | None:
-        if self.dtype != np.uint8 or self.ndim not in (3, 4) or self.shape[-1] not in (1, 3) or not self.size:
+        if self.dtype != np.uint8 or self.ndim not in (3, 4) or self.shape[-1] not in (1, 3, 4) or not self.size:
             return None
         plain = self.view(np.ndarray)
-        return encode_png(grid(plain) if self.ndim == 4 else plain)
+        return encode_png(grid(plain) if self.ndim == 4 else checkered(plain))
 
 
 class Generator:
@@ -49,7 +52,7 @@ class Generator:
             batch_size: images at a time; None: 64, or fewer where memory runs out or the artifact takes fewer.
 
         Returns:
-            uint8 (N, H, W, C), C = 1 or 3, values 0 to 255.
+            uint8 (N, H, W, C), values 0 to 255; C = 1 grey, 3 RGB, 4 straight RGBA.
 
         Raises:
             ConfigError: a value out of its range, or a label that the generator does not know.

@@ -177,13 +177,15 @@ def _exact_float32(metadata: Metadata, settings: Settings) -> Iterator[str]:
 
 
 def _parameters(metadata: Metadata) -> Iterator[str]:
-    """What a client asks the server about the model: the layout and range of its images, its classes, its weights."""
+    """What a client asks the server about the model: what its images are, its classes, its weights."""
     values = {
         "wgan.image_layout": metadata.image.layout,
         "wgan.image_range": json.dumps(list(metadata.image.range)),
         "wgan.latent_distribution": metadata.latent.distribution,
         "wgan.payload_sha256": metadata.payload_sha256,
     }
+    if metadata.image.alpha is not None:
+        values["wgan.image_alpha"] = metadata.image.alpha
     if metadata.classes:
         values["wgan.classes"] = json.dumps(list(metadata.classes))
     for key, value in values.items():

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wgan.serve.artifacts.fields import Reader, is_number
 from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.foreign_json import parse_json
 
 SCHEMA = 1
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+STRAIGHT = "straight"  # what the fourth channel is: alpha, by which the colours are not multiplied
 # what an image can be: its type → its layout and the range of its values
 OUTPUTS: dict[str, tuple[str, tuple[float, float]]] = {"float32": ("NCHW", (-1.0, 1.0)), "uint8": ("NHWC", (0, 255))}
 # of a parity report, as `export.parity` measures them
@@ -49,6 +52,11 @@ class ImageSpec:
         first, second, third = (sizes[axis] for axis in self.layout[1:])
         return first, second, third
 
+    @property
+    def alpha(self) -> str | None:
+        """What the fourth channel is, `STRAIGHT`; None where there is none."""
+        return STRAIGHT if self.channels == 4 else None
+
     def with_output(self, dtype: str) -> "ImageSpec":
         """The same image as another of `OUTPUTS`."""
         layout, low_high = OUTPUTS[dtype]
@@ -76,6 +84,8 @@ class Metadata:
     def to_json(self) -> str:
         """As the artifact holds it: one line, keys sorted, the same bytes for the same content."""
         values = dataclasses.asdict(self)
+        if self.image.alpha is not None:
+            values["image"]["alpha"] = self.image.alpha
         return _dump(values | {"checksum": checksum_of(values)})
 
     def replace(self, **changes: Any) -> "Metadata":
@@ -109,7 +119,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
     if isinstance(schema, int) and schema > SCHEMA:
         shown = reprlib.repr(schema)  # of any length
         raise ArtifactError(f"{where}: written by a newer wgan (schema {shown}, this one reads {SCHEMA}): update wgan")
-    reader = _Reader(values, where)
+    reader = Reader(values, where)
     reader.integer("schema", 1, SCHEMA)
     _check_read_figures(reader)
     latent, image = reader.table("latent"), reader.table("image")
@@ -140,7 +150,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
     return metadata
 
 
-def _check_read_figures(reader: "_Reader") -> None:
+def _check_read_figures(reader: "Reader") -> None:
     """Checks the fields of ``source`` and ``parity`` that are used later; both may hold more than this wgan knows."""
     if reader.optional_mapping("source") is not None:
         reader.table("source").optional_number("flops", 0, MOST_FLOPS)
@@ -153,14 +163,18 @@ def _check_read_figures(reader: "_Reader") -> None:
         parity.optional_number(name, -LARGEST, LARGEST)
     for name, length in (("device", 40), ("reference", 200), ("reason", 10_000)):
         parity.optional_text(name, length)
-    if not all(_is_number(gate, -LARGEST, LARGEST) for gate in (parity.optional_mapping("gates") or {}).values()):
+    if not all(is_number(gate, -LARGEST, LARGEST) for gate in (parity.optional_mapping("gates") or {}).values()):
         raise parity.bad("gates", "an object of numbers")
 
 
-def _image(reader: "_Reader") -> ImageSpec:
+def _image(reader: "Reader") -> ImageSpec:
     """The image's layout, range and type, which go together as in `OUTPUTS`; files of before uint8 state no type."""
     size, most = reader.integer, 2**14
     image = ImageSpec(size("height", 1, most), size("width", 1, most), size("channels", 1, 4))
+    if image.channels not in CHANNELS:
+        raise reader.bad("channels", "1, 3 or 4")
+    if image.alpha is not None and "alpha" in reader.values:
+        reader.choice("alpha", (image.alpha,))
     dtype = reader.choice("dtype", tuple(OUTPUTS)) if "dtype" in reader.values else "float32"
     layout, low_high = OUTPUTS[dtype]
     reader.choice("layout", (layout,))
@@ -176,78 +190,3 @@ def checksum_of(values: Mapping[str, Any]) -> str:
     """SHA-256 of all the other fields: a flipped bit in a figure would otherwise go unseen."""
     rest = {name: value for name, value in values.items() if name != "checksum"}
     return hashlib.sha256(_dump(rest).encode()).hexdigest()
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    # a truth value is an int to Python; NaN compares false
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-class _Reader:
-    """Takes fields out of untrusted JSON, each checked."""
-
-    def __init__(self, values: Mapping[str, Any], where: str, prefix: str = ""):
-        self.values, self.where, self.prefix = values, where, prefix
-
-    def bad(self, name: str, wanted: str) -> ArtifactError:
-        shown = reprlib.repr(self.values.get(name))[:40]  # repr itself ends at a depth that JSON may have
-        return ArtifactError(
-            f"{self.where}: metadata field {self.prefix}{name} is {shown}, not {wanted}: export it again"
-        )
-
-    def table(self, name: str) -> "_Reader":
-        value = self.values.get(name)
-        if not isinstance(value, dict):
-            raise self.bad(name, "an object")
-        return _Reader(value, self.where, f"{self.prefix}{name}.")
-
-    def integer(self, name: str, low: int, high: int) -> int:
-        value = self.values.get(name)
-        if type(value) is not int or not low <= value <= high:
-            raise self.bad(name, f"a whole number from {low} to {high}")
-        return value
-
-    def choice(self, name: str, known: tuple[str, ...]) -> str:
-        value = self.values.get(name)
-        if not isinstance(value, str) or value not in known:
-            raise self.bad(name, f"one of {', '.join(known)}")
-        return value
-
-    def pair(self, name: str, wanted: tuple[float, float]) -> None:
-        value = self.values.get(name)
-        if not isinstance(value, list) or value != list(wanted) or any(isinstance(item, bool) for item in value):
-            raise self.bad(name, str(list(wanted)))
-
-    def text(self, name: str, length: int) -> str:
-        value = self.values.get(name)
-        if not isinstance(value, str) or len(value) != length:
-            raise self.bad(name, f"text of {length} characters")
-        return value
-
-    def names(self, name: str) -> tuple[str, ...] | None:
-        value = self.values.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise self.bad(name, "a list of names")
-        return tuple(value)
-
-    def optional_mapping(self, name: str) -> Mapping[str, Any] | None:
-        value = self.values.get(name)
-        if value is not None and not isinstance(value, dict):
-            raise self.bad(name, "an object")
-        return value
-
-    def optional_number(self, name: str, low: float, high: float) -> None:
-        value = self.values.get(name)
-        if value is not None and not _is_number(value, low, high):
-            raise self.bad(name, f"a number from {low:g} to {high:g}")
-
-    def optional_truth(self, name: str) -> None:
-        if not isinstance(self.values.get(name), bool | None):
-            raise self.bad(name, "true, false or null")
-
-    def optional_text(self, name: str, length: int) -> None:
-        value = self.values.get(name)
-        if value is not None and not (isinstance(value, str) and len(value) <= length):
-            raise self.bad(name, f"text of at most {length} characters")

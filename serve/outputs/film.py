@@ -13,13 +13,16 @@ from wgan.serve.outputs.pixels import Pixels, to_pil
 
 LONGEST = 4096  # frames of one way
 _DESCRIPTION = 0x010E  # Exif's number of ImageDescription
+_GONE = 255  # the colour of a transparent GIF that is not seen
+_HALF = 128  # alpha
 _FRAME = 50  # milliseconds; GIF counts in hundredths of a second
 
 
 class FilmOutput(Output):
     """An endless loop of 20 images a second, there and back: 0 … K-1, K-2 … 1.
 
-    WebP holds the exact pixels, GIF the nearest of 256 colours for each image. ``text`` is a GIF's comment and
+    WebP holds the exact pixels, alpha among them, GIF the nearest of 256 colours for each image. GIF has no half
+    transparency: there a pixel is gone whose alpha is below 128, and opaque otherwise. ``text`` is a GIF's comment and
     a WebP's Exif description.
     """
 
@@ -41,10 +44,11 @@ class FilmOutput(Output):
         frames += frames[-2:0:-1]
         with self._replacement.tmp.open("wb") as file:
             if self.path.suffix.lower() == ".gif":
-                frames = [frame.quantize(256) for frame in frames]
+                shown: dict[str, int] = {"transparency": _GONE, "disposal": 2} if frames[0].mode == "RGBA" else {}
+                frames = [_few_colours(frame) for frame in frames]
                 frames[0].save(
                     file, "GIF", save_all=True, append_images=frames[1:], duration=_FRAME, loop=0,
-                    comment=self._text.encode(),
+                    comment=self._text.encode(), **shown,
                 )  # fmt: skip
             else:
                 exif = Image.Exif()
@@ -57,3 +61,15 @@ class FilmOutput(Output):
 
     def _discard(self) -> None:
         self._replacement.discard()
+
+
+def _few_colours(frame: Image.Image) -> Image.Image:
+    """A frame in 256 colours; of RGBA in 255, and `_GONE` where less than half of it is seen."""
+    if frame.mode != "RGBA":
+        return frame.quantize(256)
+    gone = frame.getchannel("A").point(lambda alpha: 255 * (alpha < _HALF), "L")
+    colours = frame.convert("RGB")
+    colours.paste((0, 0, 0), mask=gone)  # what is not seen takes no colour from what is
+    few = colours.quantize(_GONE)
+    few.paste(_GONE, mask=gone)
+    return few

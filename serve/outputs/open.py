@@ -1,7 +1,7 @@
 """Where generated images go: the ending of ``--out`` decides.
 
     a folder        seed-000000.png … and grid.png
-    .png            one page of all images
+    .png            one page of all images; transparent ones on a checkerboard, which everything else leaves as RGBA
     .npy  .npz      uint8 (N, H, W, C); the .npz also holds the seeds and the labels
     .tar            a WebDataset of PNG and JSON files
     .gif  .webp     of frames alone: a film

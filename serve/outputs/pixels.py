@@ -1,6 +1,6 @@
 """Pixels: from a generator's float images to 8 bits, to one page of many, and to Pillow.
 
-N images, C channels (1 or 3), H × W pixels.
+N images, C channels (1: grey, 3: RGB, 4: straight RGBA, whose colours are not multiplied by alpha), H × W pixels.
 """
 
 import io
@@ -18,6 +18,8 @@ from wgan.serve.base.errors import BackendError
 Pixels = NDArray[np.uint8]
 
 BACKGROUND = 255  # of a grid: white
+CHECKS = (255, 204)  # the two greys on which transparent images are shown
+CHECK = 8  # pixels of a square; fewer on images below 64
 
 
 def to_uint8(images: NDArray[np.float32]) -> Pixels:
@@ -54,8 +56,10 @@ def as_pixels(images: np.ndarray) -> Pixels:
 def grid(images: Pixels, columns: int | None = None, pad: int = 2) -> Pixels:
     """Lay uint8 (N, H, W, C) out in rows on one uint8 (H', W', C), ``pad`` pixels of background around each.
 
-    Nearly square unless ``columns`` is given. The last row is filled up with background.
+    Nearly square unless ``columns`` is given. The last row is filled up with background. A page is to be looked at:
+    transparent images lie on a checkerboard there, and C becomes 3.
     """
+    images = checkered(images)
     count, height, width, channels = images.shape
     columns = columns or max(1, math.isqrt(max(0, count - 1)) + 1)
     rows = -(-count // columns)
@@ -67,8 +71,21 @@ def grid(images: Pixels, columns: int | None = None, pad: int = 2) -> Pixels:
     return page
 
 
+def checkered(images: Pixels) -> Pixels:
+    """Straight RGBA (…, H, W, 4) on a checkerboard, (…, H, W, 3); other images as they are."""
+    if images.shape[-1] != 4:
+        return images
+    height, width = images.shape[-3:-1]
+    square = min(CHECK, max(1, min(height, width) // 8))
+    dark = (np.arange(height)[:, None] // square + np.arange(width) // square) % 2
+    board = np.array(CHECKS, np.uint16)[dark][..., None]
+    alpha = images[..., 3:].astype(np.uint16)
+    laid: Pixels = ((images[..., :3] * alpha + board * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return laid
+
+
 def to_pil(image: Pixels) -> Image.Image:
-    """One uint8 (H, W, C) as a Pillow image: mode L for C = 1, RGB for C = 3."""
+    """One uint8 (H, W, C) as a Pillow image: mode L for C = 1, RGB for C = 3, RGBA for C = 4."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 

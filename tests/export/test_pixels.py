@@ -127,6 +127,7 @@ def test_an_engine_gives_pixels_too(folder: Path) -> None:
     [
         ({"conditional": True, "generator_labels": "batchnorm", "attention": 8}, ("a", "b", "c")),
         ({"conditional": True, "channels": 1}, ("a", "b")),
+        ({"channels": 4}, None),
         ({"attention": 16, "spectral_norm": "both", "depth": 2}, None),
     ],
 )

@@ -12,7 +12,7 @@ from wgan.cli import main
 from wgan.export import exporter
 from wgan.export.formats import triton
 from wgan.serve.artifacts import artifact
-from wgan.serve.artifacts.metadata import Metadata
+from wgan.serve.artifacts.metadata import ImageSpec, Metadata
 from wgan.serve.base.errors import ConfigError, ExportError
 
 Parse = Callable[[str], Any]
@@ -99,6 +99,16 @@ def test_a_conditional_generator_has_a_label_its_names_and_a_warm_up_with_a_real
     for warmup in config.model_warmup:
         assert warmup.inputs["label"].zero_data is True
     assert tuple(json.loads(config.parameters["wgan.classes"].string_value)) == names
+
+
+def test_a_transparent_generators_fourth_channel_is_explained(tiny_export: Path, parse: Parse) -> None:
+    plain = artifact.read(tiny_export / "generator.onnx").metadata
+    assert "wgan.image_alpha" not in parse(triton.config_text("generator", plain, triton.Settings())).parameters
+    for output, dims in (("float32", [4, 32, 16]), ("uint8", [32, 16, 4])):
+        rgba = plain.replace(image=ImageSpec(32, 16, 4).with_output(output))
+        config = parse(triton.config_text("generator", rgba, triton.Settings()))
+        assert list(config.output[0].dims) == dims
+        assert config.parameters["wgan.image_alpha"].string_value == "straight"
 
 
 def test_the_classes_of_a_conditional_generator_are_a_file_of_lines(

@@ -6,7 +6,8 @@ from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.privacy import LONGEST
+from wgan.serve.base.privacy import LONGEST, not_a_name
+from wgan.training.config.colour import WHITE
 
 if TYPE_CHECKING:
     from wgan.training.config.settings import Config
@@ -18,6 +19,8 @@ def check_field(field: "Field[Any]", value: Any) -> None:
     """Refuses a value of the wrong type, or out of the field's bounds or choices. Raises ConfigError."""
     choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
     name, kind = field.name, field.type
+    if value is None and kind is str:
+        raise ConfigError(f"{name} has no value; in YAML text that begins with # is a comment, so put it into quotes")
     if type(value) is not kind:
         raise ConfigError(f"{name}={shown(value)} is not {_KINDS[kind]}")
     if choices and value not in choices:
@@ -30,7 +33,13 @@ def check_field(field: "Field[Any]", value: Any) -> None:
     if kind is str and not value:
         raise ConfigError(f"{name} is empty")
     if (refuse := field.metadata["refuse"]) is not None and (why := refuse(value)) is not None:
-        raise ConfigError(f"{name}={shown(value)} {why}: give a name of at most {LONGEST} characters, without folders")
+        raise ConfigError(f"{name}={shown(value)} {why}")
+
+
+def not_a_data_name(text: str) -> str | None:
+    """Why the text cannot be what the data is called, and what can; None where it can."""
+    why = not_a_name(text)
+    return why and f"{why}: give a name of at most {LONGEST} characters, without folders"
 
 
 def shown(value: Any) -> str:
@@ -66,6 +75,11 @@ def check_together(config: "Config") -> None:
     check_parts(config)
     if config.data_name == "faces" != config.data:
         raise ConfigError("data_name=faces is what the built-in dataset is called: give other data another name")
+    if config.channels == 4 and config.background != WHITE:
+        raise ConfigError(
+            f"background={config.background} is never used with channels=4, which keeps transparency: "
+            "leave it out, or use channels=3"
+        )
     if config.attention > config.image_size // 2:
         raise ConfigError(
             f"attention={config.attention}: the features of {config.image_size} px images are "

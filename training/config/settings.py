@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.privacy import not_a_name
-from wgan.training.config.checks import check_field, check_together
+from wgan.training.config.checks import check_field, check_together, not_a_data_name
+from wgan.training.config.colour import WHITE, not_a_colour
 from wgan.training.config.schedule import SCHEDULES
 
 AUTO = "auto"
@@ -28,7 +28,7 @@ def setting(
 ) -> Any:
     """A field with its meaning and its bounds.
 
-    ``refuse`` says of a text what is wrong with it. ``fixed``: a resumed run cannot change it.
+    ``refuse`` says of a text what is wrong with it, and what to give. ``fixed``: a resumed run cannot change it.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "refuse": refuse, "fixed": fixed}
     return dataclasses.field(default=default, metadata=metadata)
@@ -42,14 +42,20 @@ class Config:
 
     data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", fixed=True)
     data_name: str = setting(
-        "auto", "what artifacts and reports call the data; `auto`: the last name of its path", refuse=not_a_name
+        "auto", "what artifacts and reports call the data; `auto`: the last name of its path", refuse=not_a_data_name
     )
     fit: str = setting("crop", "`crop` keeps the aspect, `squash` does not", choices=("crop", "squash"), fixed=True)
     faces_count: int = setting(8192, "training images drawn for `data=faces`", low=64, high=1_000_000, fixed=True)
     max_broken: float = setting(0.05, "largest share of unreadable images, above which a run ends", low=0, high=1)
 
     image_size: int = setting(64, "side of the square images, pixels", choices=(8, 16, 32, 64, 128, 256), fixed=True)
-    channels: int = setting(3, "3 for colour, 1 for grey", choices=(1, 3), fixed=True)
+    channels: int = setting(
+        3, "3 for colour, 1 for grey, 4 for colour and alpha: transparency is kept", choices=(1, 3, 4), fixed=True
+    )
+    background: str = setting(
+        WHITE, "what transparent images are laid on with 1 or 3 channels: a name, or `#rrggbb`",
+        refuse=not_a_colour, fixed=True,
+    )  # fmt: skip
     latent_dim: int = setting(128, "length of the latent vector z", low=1, high=4096, fixed=True)
     base_channels: int = setting(
         64,

@@ -66,6 +66,8 @@ def _open(
 ) -> ImageSet:
     if isinstance(source, Faces) and shape.image_size not in FACE_SIZES:
         raise DatasetError(f"faces are drawn at {', '.join(map(str, FACE_SIZES))} pixels, not {shape.image_size}")
+    if isinstance(source, Faces) and shape.channels == 4:
+        raise DatasetError("the built-in faces have no transparency to keep: use channels=3, or images of your own")
     cached = load_or_build(source, shape, cache_dir, progress)
     total, bad = len(source.names), len(cached.broken)
     if bad > max_broken_share * total or bad == total:

@@ -1,6 +1,7 @@
 """From the pixels of a batch to what the networks see, on the device: values in [-1, 1], crops, flips and jitter.
 
-Every sample of a batch gets its own random crop, flip and jitter.
+Every sample of a batch gets its own random crop, flip and jitter. Of straight RGBA, crops and flips take the alpha
+along, a colour counts by its alpha, and jitter changes colours alone.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from wgan.training.distributed import World
 
+FAINTEST = 0.5 / 255  # less alpha is none in 8 bits
 LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 
 
@@ -92,11 +94,12 @@ def augment(images: Tensor, draws: Draws, enlarge_to: int) -> Tensor:
     """float (N, C, S, S) in [0, 1] → the same shape and range, as the draws say.
 
     Enlarge, crop, flip, then brightness and contrast in either order: what torchvision's Resize,
-    RandomCrop, RandomHorizontalFlip and ColorJitter do to each image alone.
+    RandomCrop, RandomHorizontalFlip and ColorJitter do to each image alone. The alpha of straight RGBA (C = 4) is
+    resized, cropped and flipped, and no more.
     """
     count, channels, size, _ = images.shape
     if enlarge_to != size:
-        images = F.interpolate(images, size=(enlarge_to, enlarge_to), mode="bilinear", antialias=True)
+        images = _resized(images, enlarge_to)
     along = torch.arange(size, device=images.device)
     draws = Draws(**{name: value.to(images.device) for name, value in vars(draws).items()})
     columns = torch.where(draws.flip[:, None], along.flip(0), along) + draws.left[:, None]  # (N, S)
@@ -106,9 +109,24 @@ def augment(images: Tensor, draws: Draws, enlarge_to: int) -> Tensor:
     images = images[sample, plane, rows[:, None, :, None], columns[:, None, None, :]]
 
     one = torch.ones_like(draws.brightness)
-    images = _brighten(images, torch.where(draws.contrast_first, one, draws.brightness))
-    images = _contrast(images, draws.contrast)
-    return _brighten(images, torch.where(draws.contrast_first, draws.brightness, one))
+    colour, alpha = (images[:, :3], images[:, 3:]) if channels == 4 else (images, None)
+    colour = _brighten(colour, torch.where(draws.contrast_first, one, draws.brightness))
+    colour = _contrast(colour, alpha, draws.contrast)
+    colour = _brighten(colour, torch.where(draws.contrast_first, draws.brightness, one))
+    return colour if alpha is None else torch.cat([colour, alpha], dim=1)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """(N, C, S, S) → (N, C, size, size), bilinear; of straight RGBA a colour counts by its alpha."""
+    if images.shape[1] == 4:
+        images = torch.cat([images, images[:, :3] * images[:, 3:]], dim=1)
+    images = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+    if images.shape[1] != 7:
+        return images
+    straight, alpha, premultiplied = images.split((3, 1, 3), dim=1)
+    # where nothing is seen there is no colour to go by but what continues the others
+    seen = torch.where(alpha > FAINTEST, premultiplied / alpha.clamp_min(FAINTEST), straight)
+    return torch.cat([seen.clamp(0, 1), alpha], dim=1)
 
 
 def _brighten(images: Tensor, factor: Tensor) -> Tensor:
@@ -120,10 +138,14 @@ def _luma(device: torch.device) -> Tensor:
     return torch.tensor(LUMA, device=device)  # once: the copy waits for all that the device has to do
 
 
-def _contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from, or towards, each image's mean grey."""
+def _contrast(images: Tensor, alpha: Tensor | None, factor: Tensor) -> Tensor:
+    """Away from, or towards, each image's mean grey; with alpha (N, 1, S, S) that of what is seen."""
     grey = images
     if images.shape[1] == 3:
         grey = (images * _luma(images.device)[:, None, None]).sum(dim=1, keepdim=True)
-    mean = grey.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
+    if alpha is None:
+        mean = grey.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
+    else:
+        weight = alpha.sum(dim=(1, 2, 3), keepdim=True).clamp_min(FAINTEST)
+        mean = (grey * alpha).sum(dim=(1, 2, 3), keepdim=True) / weight
     return torch.lerp(mean, images, factor[:, None, None, None]).clamp(0, 1)

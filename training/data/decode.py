@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from wgan.training.data.transparency import Colour, laid_on, resized, set_key_right
+
 MAX_PIXELS = 89_478_485  # Pillow's own mark of a decompression bomb: a quarter of a gigabyte as RGB
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,8 +29,9 @@ class Shape:
     """What every image becomes."""
 
     image_size: int
-    channels: int  # 1 or 3
+    channels: int  # 1, 3, or 4: straight RGBA
     fit: str  # `crop` keeps the aspect and takes the middle square, `squash` takes it all
+    background: Colour = (255, 255, 255)  # what transparency is laid on; with 4 channels it is kept
 
 
 class Unreadable(Exception):
@@ -37,7 +41,8 @@ class Unreadable(Exception):
 def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
     """The first frame of an image file as uint8 (image_size, image_size, channels).
 
-    Transparency is laid on white; EXIF rotation is applied; colour profiles are not.
+    Transparency is laid on the background, or kept as straight RGBA (`transparency.resized`). EXIF rotation is
+    applied; colour profiles are not.
 
     Raises:
         Unreadable: the file is no image, is damaged, or holds too many pixels.
@@ -49,9 +54,10 @@ def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
                 raise Unreadable(f"{image.width} x {image.height} pixels: a decompression bomb")
             # JPEG can decode at 1/2, 1/4, 1/8: at least twice the target stays for the resize below
             image.draft(None, (2 * size, 2 * size))
+            set_key_right(image)
             image.load()
             turn = _UPRIGHT.get(_orientation(image))
-            plain = to_eight_bits(image, "L" if shape.channels == 1 else "RGB")
+            plain = to_eight_bits(image, MODES[shape.channels], shape.background)
         if turn is not None:
             plain = plain.transpose(turn)
         width, height = plain.size
@@ -60,6 +66,8 @@ def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
             side = min(width, height)
             left, top = (width - side) / 2, (height - side) / 2
             box = (left, top, left + side, top + side)
+        if plain.mode == "RGBA":
+            return resized(plain, size, box)
         # torchvision's default on Pillow images: bilinear over the whole footprint of a pixel
         plain = plain.resize((size, size), Image.Resampling.BILINEAR, box=box)
     except Unreadable:
@@ -90,17 +98,20 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def to_eight_bits(image: Image.Image, mode: str) -> Image.Image:
-    """Any of Pillow's modes as `L` or `RGB`.
+def to_eight_bits(image: Image.Image, mode: str, background: Colour) -> Image.Image:
+    """Any of Pillow's modes as `L`, `RGB` or `RGBA`; transparency stays, or is laid on the background.
 
     16-bit grey is scaled, not clipped. Other whole numbers beyond 16 bits are stretched from their least
     to their greatest. Floats are taken as 0 to 1, else as 0 to 255, else stretched.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_scaled(np.asarray(image)))
-    elif image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255, 255)), layer)
+        levels, key = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray(_scaled(levels))
+        if isinstance(key, int):
+            image.putalpha(Image.fromarray(np.where(levels == key, 0, 255).astype(np.uint8)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = image if mode == "RGBA" else laid_on(image, background)
     return image if image.mode == mode else image.convert("RGB").convert(mode)
 
 

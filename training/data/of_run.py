@@ -8,6 +8,7 @@ import numpy as np
 from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.progress import counter
 from wgan.training.config import Config
+from wgan.training.config.colour import rgb
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.decode import Shape
 from wgan.training.data.pick import pick
@@ -30,7 +31,7 @@ def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:
     with counter() as progress:
         images = open_images(
             config.data,
-            Shape(config.image_size, config.channels, config.fit),
+            Shape(config.image_size, config.channels, config.fit, rgb(config.background)),
             cache_dir=cache,
             max_broken_share=config.max_broken,
             count_faces=config.faces_count,

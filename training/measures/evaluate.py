@@ -14,12 +14,14 @@ from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.privacy import last_name
 from wgan.serve.sampling.sampler import sample
+from wgan.training.config.colour import WHITE, not_a_colour, rgb
 from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.decode import Shape
 from wgan.training.data.labels import labels_at, shares_of
 from wgan.training.data.pick import pick
 from wgan.training.measures.feature_distances import FeatureDistances, real_features
 from wgan.training.measures.inception import Inception, ProgressFn
+from wgan.training.measures.transparency import said
 from wgan.training.measures.validation import level_distances
 from wgan.training.records.folder import RunFolder
 
@@ -40,6 +42,7 @@ class Reals:
 
     data: str  # faces (those that no training saw), a folder, or a .zip
     fit: str = "crop"
+    background: str = WHITE  # what transparent images are laid on, for a generator of 1 or 3 channels
     seed: int = 0  # draws them, where there are more than needed
     name: str | None = None  # what they are called, where the run has given them a name
 
@@ -82,7 +85,15 @@ class Evaluation:
         lines += [f"{name:<{width}}  {value:>14}  {rest}".rstrip() for name, value, rest in rows]
         if features is not None:
             lines.append(f"Inception weights: {features['inception_weights']}")
+        lines += _alpha(about)
         return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+def _alpha(about: dict[str, Any]) -> list[str]:
+    """A line that says how transparency counts, where there is any."""
+    ways = {"swd_alpha": "SWD of {} pixels", "features_alpha": "Inception sees them {}"}
+    words = [way.format(about[key]) for key, way in ways.items() if key in about]
+    return [f"transparent images: {', '.join(words)}"] if words else []
 
 
 def _written(key: str, figures: dict[str, Any]) -> tuple[str]:
@@ -97,10 +108,12 @@ def trained_on(backend: Backend, run: RunFolder) -> Reals | None:
     if not isinstance(config, dict) or not isinstance(config.get("data"), str):
         return None
     fit, seed, name = config.get("fit"), config.get("seed"), config["data"]
+    background = str(config.get("background", WHITE))
     place = _place(name, run)
     return Reals(
         data=place,
         fit=fit if fit in ("crop", "squash") else Reals.fit,
+        background=WHITE if not_a_colour(background) else background,
         seed=seed if isinstance(seed, int) and seed >= 0 else Reals.seed,
         name=name if place not in ("", "faces") and name == config.get("data_name") else None,
     )
@@ -178,7 +191,9 @@ def evaluate(
         distances = FeatureDistances(inception, real)
         features, note = distances(batches(), count, progress=progress), distances.no_fid(count)
     levels = level_distances(np.asarray(reference), np.concatenate(kept), device)
-    return Evaluation(_about(backend, reals, images, samples.first, count), levels, compared, features, note)
+    about = _about(backend, reals, images, samples.first, count)
+    about |= said(backend.metadata.image.channels, "swd", *(["features"] if features else []))
+    return Evaluation(about, levels, compared, features, note)
 
 
 def _labels(backend: Backend, images: ImageSet, count: int) -> NDArray[np.int64] | None:
@@ -211,4 +226,5 @@ def _open(backend: Backend, reals: Reals, count: int, cache: Path, progress: Pro
     unseen = held_out(reals.data, image_size=size, channels=channels, cache_dir=cache, count=count, progress=progress)
     if unseen is not None:
         return unseen
-    return open_images(reals.data, Shape(size, channels, reals.fit), cache_dir=cache, progress=progress)
+    wanted = Shape(size, channels, reals.fit, rgb(reals.background))
+    return open_images(reals.data, wanted, cache_dir=cache, progress=progress)

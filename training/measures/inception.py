@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wgan.serve.base.errors import BackendUnavailable, ConfigError, OutputError
 from wgan.serve.base.files import atomic_write, expanded
+from wgan.training.measures.transparency import on_white
 
 AUTO = "auto"
 # of weights-inception-2015-12-05-6726825d.pth, which pytorch-fid has under the name pt_inception-…
@@ -68,9 +69,9 @@ class Inception:
         """Features (N, 2048) and logits without bias (N, 1008), float32 on the device.
 
         Args:
-            images: uint8 (N, H, W, C); grey (C = 1) is repeated to three channels.
+            images: uint8 (N, H, W, C); grey (C = 1) is repeated to three channels, straight RGBA (C = 4) laid on white.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.ascontiguousarray(on_white(images))).to(self.device).permute(0, 3, 1, 2)
         pixels = pixels.expand(-1, 3, -1, -1)  # (N, 3, H, W)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             features, logits = self._network(pixels)

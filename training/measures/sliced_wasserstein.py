@@ -3,7 +3,7 @@
 Each level of the pyramid holds one band of spatial frequencies, so the level that is far from the real
 images says what is wrong: 16 the overall layout and colours, the finest the edges and the noise.
 Descriptors are normalised for each set, as in the paper: a contrast or a tint that all images of a set
-share is not seen.
+share is not seen. Transparent images are compared premultiplied, all four channels: see `transparency`.
 
 Shapes: N images, H W C pixels, P patches an image, F = C·7·7 values of a descriptor.
 """
@@ -19,6 +19,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from wgan.training.measures.transparency import premultiplied
 
 PATCH = 7  # pixels
 COARSEST = 16  # pixels
@@ -65,7 +67,7 @@ def sliced_wasserstein(
     compare only distances of sets of the same size.
 
     Args:
-        real: uint8 (N, H, W, C), H = W ≥ 7, C 1 or 3.
+        real: uint8 (N, H, W, C), H = W ≥ 7, C 1, 3, or 4 (straight RGBA).
         fake: as ``real``; its N may differ, then quantiles are interpolated.
         seed: of the patches' places and of the directions.
         patches: P, as in the paper; lowered where ``max_descriptors`` is reached.
@@ -78,7 +80,7 @@ def sliced_wasserstein(
     _check(real, fake)
     count = max(len(real), len(fake))
     places = max(1, min(patches, max_descriptors // count))
-    sets = [_in_content_order(images) for images in (real, fake)]
+    sets = [_in_content_order(premultiplied(images)) for images in (real, fake)]
     generator = torch.Generator().manual_seed(seed)
     size, channels = real.shape[1], real.shape[3]
 
@@ -95,8 +97,8 @@ def sliced_wasserstein(
 
 def _check(real: Images, fake: Images) -> None:
     for images in (real, fake):
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not len(images):
-            raise ValueError(f"expected uint8 (N, H, W, 1 or 3), got {images.dtype} {images.shape}")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3, 4) or not len(images):
+            raise ValueError(f"expected uint8 (N, H, W, 1, 3 or 4), got {images.dtype} {images.shape}")
         if images.shape[1] != images.shape[2] or images.shape[1] < PATCH:
             raise ValueError(f"expected square images of at least {PATCH} pixels, got {images.shape}")
     if real.shape[1:] != fake.shape[1:]:

@@ -15,6 +15,7 @@ from wgan.training.config import Config
 from wgan.training.data.labels import labels_at
 from wgan.training.measures.diversity import DiversityAndSharpness
 from wgan.training.measures.sliced_wasserstein import sliced_wasserstein
+from wgan.training.measures.transparency import said
 from wgan.training.networks import Generator
 from wgan.training.networks.layers import doubled
 
@@ -59,13 +60,16 @@ class Validation:
         self._diversity = DiversityAndSharpness(reference, device)
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
-        """A record for the history: the mean distance and each level's, times 1000, diversity and sharpness."""
+        """A record for the history: the mean distance and each level's, times 1000, diversity and sharpness.
+
+        Of transparent images it says how their alpha counts, in ``swd_alpha``.
+        """
         began = time.monotonic()
         z = latents(VALIDATION_ROWS, len(self.reference), self.config.latent_dim)
         images = generate(generator, z, self.labels, self.config.image_size)
         levels = self.distance(images)
         record = {"swd": fmean(levels.values()), "swd_levels": levels, **self._diversity(images)}
-        return {**record, "seconds": time.monotonic() - began}
+        return {**record, **said(self.config.channels, "swd"), "seconds": time.monotonic() - began}
 
     def distance(self, images: np.ndarray) -> dict[str, float]:
         """As `level_distances`, to the reference."""

@@ -164,6 +164,8 @@ def distance(run: ReportData) -> str:
         "Sliced Wasserstein distance × 10³ between patches of generated and of real images, one level of the "
         "Laplacian pyramid a row: the coarsest sees layout and colour, the finest edges and noise."
     )
+    if "swd_alpha" in last:
+        explain += " Colours count as much as they are seen: pixels are premultiplied by their alpha."
     if floor:
         explain += " The floor is real images against other real images: no generator can be expected below it."
         heads.append("floor")
@@ -189,6 +191,8 @@ def inception(run: ReportData) -> str:
         f"features of Inception with the weights {str(weights)[:8]}…. Lower is closer for distances, higher is "
         "better for scores."
     )
+    if "features_alpha" in last:
+        explain += " Transparent images are laid on white, as Inception has no alpha."
     return section("By Inception features", note(text(explain)), table(["measure", "value"], rows))
 
 

@@ -11,6 +11,7 @@ from wgan.training.config import Config
 from wgan.training.data import ImageSet, held_out
 from wgan.training.measures.feature_distances import FeatureDistances, real_features
 from wgan.training.measures.inception import Inception, ProgressFn, inception_or_reason
+from wgan.training.measures.transparency import said
 from wgan.training.measures.validation import validation_batches
 from wgan.training.networks import Generator
 
@@ -87,6 +88,7 @@ class PeriodicFeatureDistances:
         batches = validation_batches(generator, config.inception_images, config, self._shares)
         try:
             record = distances(batches, config.inception_images, progress=progress)
+            record |= said(config.channels, "features")
         except MeasurementStopped:
             self.unfinished = True
             return None

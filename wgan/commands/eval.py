@@ -92,7 +92,7 @@ def _reals(opened: "Backend", run: Path | None, data: str | None) -> "Reals":
 
     known = trained_on(opened, RunFolder(run or _run_of(opened.path)))
     if data is not None:
-        return Reals(data, known.fit, known.seed) if known else Reals(data)
+        return Reals(data, known.fit, known.background, known.seed) if known else Reals(data)
     if known is None:
         raise ConfigError(f"{opened.path} does not say what it was trained on: name the real images with --data")
     if not known.data:

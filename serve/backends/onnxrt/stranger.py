@@ -8,7 +8,7 @@ import numpy as np
 from wgan.serve.artifacts.artifact import Artifact, Foreign
 from wgan.serve.artifacts.containers import Damaged
 from wgan.serve.artifacts.external_data import digest_with, external_files
-from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata
+from wgan.serve.artifacts.metadata import CHANNELS, ImageSpec, Latent, Metadata
 from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.backends.onnxrt.backend import OnnxBackend
@@ -48,9 +48,10 @@ class Stranger(OnnxBackend):
         self.steady_batch = batch or 1
         image, low, high = self._look_at_images(latents(0, batch or TRIAL, latent_dim))
         self.metadata = unknown.replace(latent=Latent(latent_dim), image=image, max_batch=batch)
+        alpha = ", RGBA with straight alpha" if image.channels == 4 else ""
         self.assumes = (
-            f"{path} was not exported by wgan: assuming normal latents of {latent_dim} and NCHW images in [-1, 1] "
-            f"(its first are {low:.2f} to {high:.2f}); nothing was measured against PyTorch"
+            f"{path} was not exported by wgan: assuming normal latents of {latent_dim} and NCHW images in [-1, 1]"
+            f"{alpha} (its first are {low:.2f} to {high:.2f}); nothing was measured against PyTorch"
         )
 
     def _model(self, artifact: Artifact) -> bytes | str:
@@ -58,7 +59,7 @@ class Stranger(OnnxBackend):
         return str(artifact.path) if self._beside else artifact.data
 
     def _refused(self, what: str) -> ArtifactError:
-        wanted = "one float32 input (N, Z) and one float32 image (N, C, H, W) with 1 or 3 channels"
+        wanted = "one float32 input (N, Z) and one float32 image (N, C, H, W) with 1, 3 or 4 channels"
         return ArtifactError(f"{self.path} was not exported by wgan and {what}: what can be run has {wanted}")
 
     def _look_at_input(self) -> tuple[str, int | None, int]:
@@ -94,7 +95,7 @@ class Stranger(OnnxBackend):
             raise self._refused(f"does not run {len(z)} latents at once ({str(error)[:60]}…)") from None
         shape = images.shape
         sides = all(1 <= side <= LARGEST_SIDE for side in shape[2:])
-        if len(shape) != 4 or shape[0] != len(z) or shape[1] not in (1, 3) or not sides:
+        if len(shape) != 4 or shape[0] != len(z) or shape[1] not in CHANNELS or not sides:
             raise self._refused(f"gives images of shape {shape} for {len(z)} latents")
         low, high = float(images.min()), float(images.max())
         if not max(-low, high) <= BEYOND:  # NaN too

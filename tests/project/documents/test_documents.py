@@ -76,6 +76,9 @@ def workplace(
             path = tmp_path / "photos" / kind / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(random.integers(0, 256, (20, 20, 3), np.uint8)).save(path)
+    (tmp_path / "sprites").mkdir()
+    for index in range(8):
+        Image.fromarray(random.integers(0, 256, (20, 20, 4), np.uint8)).save(tmp_path / "sprites" / f"{index}.png")
     shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "photos")
     np.save(tmp_path / "z.npy", random.standard_normal((3, 128)).astype(np.float32))
     shutil.copytree(exported, tmp_path, dirs_exist_ok=True)

@@ -217,7 +217,7 @@ BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
     ("latent.dim", [1, 65_536], [0, 65_537, 4.0]),
     ("image.height", [1, 16_384], [0, 16_385]),
     ("image.width", [1, 16_384], [0, 16_385]),
-    ("image.channels", [1, 4], [0, 5]),
+    ("image.channels", [1, 3, 4], [0, 2, 5]),
     ("image.range", [[-1.0, 1.0], [-1, 1]], [[0.0, 1.0], [-1.0, True], [-1.0], None]),
     ("image.layout", ["NCHW"], ["NHWC", None]),
     ("opset", [1, 1000, None], [0, 1001]),
@@ -233,6 +233,18 @@ BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
     ("classes", [["a", "b"], None], [[], ["a", 1], "ab"]),
     ("engine", [{}, None], [[], "x"]),
 ]
+
+
+def test_a_fourth_channel_is_straight_alpha_and_nothing_else() -> None:
+    own = SMALL.replace(image=ImageSpec(8, 8, 4))
+    written = json.loads(own.to_json())
+    assert written["image"]["alpha"] == "straight"
+    assert parse(own.to_json(), "x.onnx") == own
+    assert "alpha" not in json.loads(SMALL.to_json())["image"]
+    for other in ("premultiplied", None, 1):
+        written["image"]["alpha"] = other
+        with pytest.raises(ArtifactError, match=r"x\.onnx: metadata field image\.alpha is .*, not one of straight"):
+            parse(sealed(written), "x.onnx")
 
 
 @pytest.mark.parametrize(("name", "inside", "outside"), BOUNDS, ids=[name for name, *_ in BOUNDS])

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from wgan.cli import main
 from wgan.serve.artifacts.artifact import read
@@ -95,6 +96,21 @@ def test_grey_images_are_images_too(tmp_path: Path) -> None:
         assert backend.run(latents(0, 3, Z)).shape == (3, 1, SIDE, SIDE)
 
 
+def test_a_fourth_channel_is_taken_as_straight_alpha_and_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make(tmp_path / "rgba.onnx", channels=4, shape=(4, SIDE, SIDE))
+    out = tmp_path / "images"
+    assert main(["sample", "--model", str(path), "-n", "2", "--out", str(out)]) == 0
+    assert "assuming normal latents of 6 and NCHW images in [-1, 1], RGBA with straight alpha (its" in (
+        capsys.readouterr().err
+    )
+    wanted = to_uint8(np.tanh(latents(0, 1, Z) @ weights(4)).reshape(1, 4, SIDE, SIDE))[0]
+    with Image.open(out / "seed-000000.png") as image:
+        assert image.mode == "RGBA"
+        assert np.abs(np.asarray(image).astype(int) - wanted).max() <= 1
+
+
 def test_an_artifact_of_ours_is_no_stranger(tiny_export: Path, tmp_path: Path) -> None:
     with open_any(tiny_export / "generator.onnx") as backend:
         assert not isinstance(backend, Stranger)
@@ -127,7 +143,7 @@ def test_what_is_no_generator_of_images_is_refused_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
     assert line.endswith(
-        "what can be run has one float32 input (N, Z) and one float32 image (N, C, H, W) with 1 or 3 channels"
+        "what can be run has one float32 input (N, Z) and one float32 image (N, C, H, W) with 1, 3 or 4 channels"
     )
     assert not (tmp_path / "o").exists()
 

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from wgan.serve.base.errors import BackendError
-from wgan.serve.outputs.pixels import BACKGROUND, encode_png, grid, to_pil, to_uint8
+from wgan.serve.outputs.pixels import BACKGROUND, CHECKS, checkered, encode_png, grid, to_pil, to_uint8
 
 
 def noise(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_pixels_are_rounded_and_moved_to_the_last_axis(channels):
     x = np.random.default_rng(1).uniform(-1.2, 1.2, (5, channels, 6, 7)).astype(np.float32)
     expected = np.clip(np.rint((x + np.float32(1)) * np.float32(127.5)), 0, 255)
@@ -71,19 +71,39 @@ def test_columns_can_be_asked_for():
     assert grid(noise(6, 4, 4, 1), columns=6, pad=0).shape == (4, 24, 1)
 
 
-@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_transparent_images_are_on_a_checkerboard_on_a_page():
+    images = noise(5, 32, 32, 4)
+    images[0, ..., 3], images[1, ..., 3] = 0, 255
+    page = grid(images, pad=2)
+    assert page.shape == (2 + 2 * 34, 2 + 3 * 34, 3)
+    board = page[2:34, 2:34]
+    assert board[0, 0].tolist() == board[4, 4].tolist() == [CHECKS[0]] * 3
+    assert board[0, 4].tolist() == board[4, 0].tolist() == [CHECKS[1]] * 3
+    assert np.array_equal(page[2:34, 36:68], images[1, ..., :3])
+    share = images[2, ..., 3:] / 255
+    assert np.abs(page[2:34, 70:102] - (images[2, ..., :3] * share + board * (1 - share))).max() <= 0.5001
+    assert np.array_equal(checkered(images[2]), page[2:34, 70:102])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (8, 300)])
+def test_a_checkerboard_fits_any_size(shape):
+    assert checkered(noise(2, *shape, 4)).shape == (2, *shape, 3)
+    assert checkered(noise(2, *shape, 3)).shape == (2, *shape, 3)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
 def test_pillow_gets_the_same_pixels(channels, mode):
     image = noise(5, 7, channels)
     assert to_pil(image).mode == mode
     assert np.array_equal(np.asarray(to_pil(image)).reshape(image.shape), image)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (64, 64, 3), (33, 17, 3), (28, 28, 1), (300, 1000, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (64, 64, 3), (33, 17, 3), (28, 28, 1), (300, 1000, 3), (33, 17, 4)])
 def test_a_png_decodes_to_the_same_pixels(shape):
     for image in (noise(*shape), np.full(shape, 200, np.uint8)):
         data = encode_png(image)
         with Image.open(io.BytesIO(data)) as decoded:
-            assert decoded.mode == ("L" if shape[2] == 1 else "RGB")
+            assert decoded.mode == {1: "L", 3: "RGB", 4: "RGBA"}[shape[2]]
             assert np.array_equal(np.asarray(decoded).reshape(shape), image)
         with Image.open(io.BytesIO(data)) as decoded:
             decoded.verify()  # every checksum

@@ -73,6 +73,57 @@ def test_a_png_is_one_page_of_all_images(tmp_path):
     assert info == {**TEXT, "seeds": "5..74"}
 
 
+def sprites(count):
+    """Noise of every alpha; the first column is not seen at all."""
+    images = noise(count, channels=4)
+    images[:, :, 0, 3] = 0
+    return images
+
+
+def test_a_folder_an_array_and_a_tar_keep_straight_alpha(tmp_path):
+    images = sprites(20)
+    for name in ("out", "a.npy", "a.npz", "a.tar"):
+        save(tmp_path / name, images)
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        packed = [io.BytesIO(archive.extractfile(m).read()) for m in archive.getmembers() if m.name.endswith("png")]
+    for i, image in enumerate(images):
+        for source in (tmp_path / "out" / f"seed-{i:06d}.png", packed[i]):
+            assert np.array_equal(decode(source)[0], image)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), images)
+    with np.load(tmp_path / "a.npz") as loaded:
+        assert np.array_equal(loaded["images"], images)
+
+
+def test_a_page_of_transparent_images_is_on_a_checkerboard(tmp_path):
+    images = sprites(20)
+    save(tmp_path / "page.png", images)
+    save(tmp_path / "out", images)
+    for page in (tmp_path / "page.png", tmp_path / "out" / "grid.png"):
+        assert np.array_equal(decode(page)[0], grid(images))
+        assert decode(page)[0].shape[2] == 3
+
+
+@pytest.mark.parametrize("name", ["way.webp", "way.gif"])
+def test_a_film_is_transparent_in_every_frame(tmp_path, name):
+    images = np.zeros((6, 24, 24, 4), np.uint8)
+    for i, image in enumerate(images):  # a square that moves and leaves nothing behind, others half seen
+        image[..., :3] = (200, 10 * i, 90)
+        image[2 + i : 10 + i, 2 * i : 2 * i + 8, 3] = 255
+        image[18:, 12:18, 3], image[18:, 18:, 3] = 120, 140
+    with open_output(tmp_path / name, count=6, first=0, text=TEXT, unit="frame") as output:
+        output.write(0, images)
+    with Image.open(tmp_path / name) as film:
+        assert film.n_frames == 10
+        for frame, step in enumerate([0, 1, 2, 3, 4, 5, 4, 3, 2, 1]):
+            film.seek(frame)
+            found, wanted = np.asarray(film.convert("RGBA")), images[step].copy()
+            if name == "way.gif":
+                wanted[..., 3] = np.where(wanted[..., 3] < 128, 0, 255)
+            assert np.array_equal(found[..., 3], wanted[..., 3])
+            seen = wanted[..., 3] > 0
+            assert np.abs(found[seen].astype(int) - wanted[seen]).max() <= (0 if name == "way.webp" else 3)
+
+
 def test_npy_is_the_array(tmp_path):
     images = noise(20)
     save(tmp_path / "a.npy", images)

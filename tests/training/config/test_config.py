@@ -7,7 +7,8 @@ import pytest
 from wgan.cli import main
 from wgan.serve.base.errors import ConfigError
 from wgan.training import config
-from wgan.training.config import Config, from_dict, load, parse_overrides
+from wgan.training.config import Config, changed_on_resume, from_dict, load, parse_overrides
+from wgan.training.config.colour import rgb
 
 
 def test_the_preset_is_the_seed_documents_table() -> None:
@@ -37,6 +38,12 @@ def test_every_preset_loads(name: str) -> None:
         ({"lambda_gp": [1]}, r"lambda_gp=\[1\] is not a number"),
         ({"fit": "stretch"}, "fit=stretch is not one of crop, squash"),
         ({"data": ""}, "data is empty"),
+        ({"channels": 2}, "channels=2 is not one of 1, 3, 4"),
+        ({"background": "paper"}, "background='paper' is no colour: give a name such as white, black or steelblue, or"),
+        ({"background": ""}, "background is empty"),
+        ({"background": None}, "background has no value; in YAML text that begins with # is a comment"),
+        *(({"background": text}, "is no colour: give") for text in ("#12345", "#1234567", "#ggg000", "rgb(1,2,3)")),
+        ({"background": "black", "channels": 4}, "background=black is never used with channels=4, which keeps"),
         ({3: 4}, "unknown setting 3"),
         ({"data_name": ""}, "data_name is empty"),
         ({"data_name": " "}, "data_name=' ' is blank: give a name of at most 100 characters, without folders"),
@@ -59,6 +66,22 @@ def test_a_bad_setting_is_named_with_what_is_allowed(values: dict[str, object], 
 def test_data_may_have_any_name_that_is_one(name: str) -> None:
     assert from_dict(parse_overrides([f"data_name={name}"])).data_name == name
     assert from_dict({"data_name": "faces"}).data_name == "faces"
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [("white", (255, 255, 255)), ("SteelBlue", (70, 130, 180)), ("#0a10FF", (10, 16, 255)), ("black", (0, 0, 0))],
+)
+def test_a_background_is_a_name_or_six_digits(text: str, colour: tuple[int, int, int]) -> None:
+    assert rgb(from_dict(parse_overrides([f"background={text}"])).background) == colour
+
+
+def test_a_run_of_before_there_was_a_background_goes_on_and_not_on_another() -> None:
+    saved = Config().to_dict()
+    del saved["background"]
+    changed_on_resume(from_dict(saved), Config())
+    with pytest.raises(ConfigError, match="background was white in this run and cannot become black: start a new run"):
+        changed_on_resume(from_dict(saved), Config(background="black"))
 
 
 def test_a_path_as_the_datas_name_ends_a_command_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,7 @@ ELSEWHERE = {
     "checkpoint_every": ("test_training", "test_a_run_folder_holds_all_that_belongs_to_it"),
     "keep_checkpoints": ("test_faults", "test_a_damaged_file_of_a_later_step_never_takes_the_place_of_a_good_one"),
 }
-OF_THE_DATA = {"fit", "faces_count", "max_broken", "validate_images"}
+OF_THE_DATA = {"fit", "background", "faces_count", "max_broken", "validate_images"}
 
 
 def test_no_setting_is_left_out() -> None:
@@ -209,6 +209,13 @@ def test_the_data_is_what_the_settings_say(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="raise max_broken"):
         open_data(config, cache)
     assert len(open_data(config.replace(max_broken=0.2), cache)[0].images) == 8
+
+    Image.fromarray(np.zeros((32, 64, 4), np.uint8)).save(photos / "0.png")
+    for colour, first in (("white", [255, 255, 255]), ("#0a0b0c", [10, 11, 12])):
+        laid, _ = open_data(config.replace(background=colour, max_broken=0.2), cache)
+        assert laid.images[0, 0, 0].tolist() == first
+    kept, _ = open_data(config.replace(channels=4, max_broken=0.2), cache)
+    assert kept.images[:2, 0, 0, 3].tolist() == [0, 255]
 
     faces, unseen = open_data(TINY, cache)
     assert (len(faces.images), len(unseen.images), faces.images.shape[3]) == (64, 16, 3)

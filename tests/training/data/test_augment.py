@@ -67,7 +67,7 @@ def test_normalising_moves_channels_first() -> None:
     assert out.sum() == -(3 * 4 * 6) + 2
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_prepared_images_keep_shape_type_and_range(channels: int) -> None:
     strongest = Augmentation(enlarge=2.0, flip=1.0, brightness=1.0, contrast=1.0)
     images = pixels(8, channels)
@@ -125,3 +125,52 @@ def test_random_choices_have_the_documents_distribution() -> None:
         assert abs(factor.mean() - 1) < 0.005
     assert abs(draws.contrast_first.float().mean() - 0.5) < 0.02
     assert abs(torch.corrcoef(torch.stack([draws.top.float(), draws.left.float()]))[0, 1]) < 0.03
+
+
+def rgba(count: int = 16, size: int = 32) -> torch.Tensor:
+    """Random colours, each image seen in one half."""
+    images = floats(count, 4, size)
+    images[:, 3, :, : size // 2] = 0
+    return images
+
+
+def test_an_opaque_image_is_changed_as_one_without_alpha() -> None:
+    strong = Augmentation(enlarge=1.25, flip=0.5, brightness=0.6, contrast=0.6)
+    images, draws = floats(16), draws_for(strong, 16)
+    opaque = torch.cat([images, torch.ones(16, 1, 32, 32)], dim=1)
+    changed = augment(opaque, draws, enlarged(32, strong))
+    torch.testing.assert_close(changed[:, :3], augment(images, draws, enlarged(32, strong)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed[:, 3], torch.ones(16, 32, 32), atol=1e-6, rtol=0)
+
+
+def test_jitter_leaves_alpha_as_it_is() -> None:
+    jitter = Augmentation(enlarge=1.0, flip=0.0, brightness=0.9, contrast=0.9)
+    images = rgba()
+    changed = augment(images, draws_for(jitter, 16), 32)
+    assert torch.equal(changed[:, 3], images[:, 3])
+    assert not torch.allclose(changed[:, :3], images[:, :3], atol=0.1)
+
+
+def test_flips_and_crops_take_the_alpha_along() -> None:
+    moves = Augmentation(enlarge=1.25, flip=0.5, brightness=0.0, contrast=0.0)
+    images, draws = rgba(), draws_for(moves, 16)
+    changed = augment(images, draws, 40)
+    alone = augment(images[:, 3:], draws, 40)  # as an image of its own
+    torch.testing.assert_close(changed[:, 3:], alone, atol=1e-6, rtol=0)
+
+
+def test_what_is_seen_does_not_depend_on_the_colour_of_what_is_not() -> None:
+    strong = Augmentation(enlarge=1.25, flip=0.5, brightness=0.6, contrast=0.6)
+    images, draws = rgba(), draws_for(strong, 16)
+    other = images.clone()
+    other[:, :3] = torch.where(images[:, 3:] > 0, images[:, :3], 1 - images[:, :3])
+    one, two = (augment(each, draws, enlarged(32, strong)) for each in (images, other))
+    torch.testing.assert_close(one[:, :3] * one[:, 3:], two[:, :3] * two[:, 3:], atol=3e-3, rtol=0)
+    assert not torch.allclose(one, two, atol=0.1)
+
+
+def test_an_image_without_a_visible_pixel_stays_finite() -> None:
+    clear = torch.cat([floats(4), torch.zeros(4, 1, 32, 32)], dim=1)
+    changed = augment(clear, draws_for(Augmentation(), 4), 36)
+    assert changed.isfinite().all()
+    assert not changed[:, 3].any()

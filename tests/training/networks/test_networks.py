@@ -74,7 +74,7 @@ def test_leaky_slopes_are_the_documents() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_size_and_channel_count_runs(size: int, channels: int) -> None:
     config = Config(image_size=size, latent_dim=5, base_channels=2, channels=channels)
     generator = Generator(config)
