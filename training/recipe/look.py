@@ -45,6 +45,8 @@ def look_at(data: str, *, count_faces: int) -> Look:
     classes, smallest = None, 0
     if source.labels is not None and source.classes is not None:
         classes, smallest = len(source.classes), int(np.bincount(source.labels).min())
+    if source.drawn:  # in colour, on backgrounds of their own
+        return Look(len(source.names), source.side(0), classes=classes, smallest=smallest)
     sides, grey, transparent, wrong = [], [], [], ""
     for index in pick(len(source.names), LOOKED_AT, seed=0):
         try:
@@ -57,7 +59,7 @@ def look_at(data: str, *, count_faces: int) -> Look:
         grey.append(bool((np.ptp(seen, axis=1) <= 2).all()) if len(seen) else True)
         transparent.append(bool((pixels[..., 3] < HIDDEN).any()))
     if not sides:
-        raise DatasetError(f"none of {LOOKED_AT} images in {source.name} can be read, the first is {wrong}")
+        raise DatasetError(f"none of {min(LOOKED_AT, len(source.names))} images in {source.name} can be read, the first is {wrong}")
     return Look(
         images=len(source.names),
         side=int(np.median(sides)),

@@ -48,13 +48,14 @@ class Estimate:
 
     def to_text(self) -> str:
         """For people, 80 columns wide."""
+        critics = self.config.n_critic
         gen, critic, mega = self.generator_flops / 1e6, self.critic_flops / 1e6, "MFLOP an image"
         rows = [
             ("generator", f"{self.generator_parameters:,} parameters, {gen:,.1f} {mega}"),
             ("critic", f"{self.critic_parameters:,} parameters, {critic:,.1f} {mega}"),
             (
                 "one step",
-                f"{self.step_flops / 1e9:,.1f} GFLOP: {self.config.n_critic} critic steps and the generator's",
+                f"{self.step_flops / 1e9:,.1f} GFLOP: {critics} critic step{'s' * (critics > 1)} and the generator's",
             ),
             (f"this {self.device}", f"{self.peak_flops / 1e9:,.0f} GFLOP/s in a float32 matrix product"),
             *([("precision", self.precision_line)] if self.precision_line else []),
@@ -103,6 +104,6 @@ def estimate(config: Config, device: torch.device) -> Estimate:
         peak_flops=peak,
         precision_times=times,
         precision_line=line,
-        seconds=total(config, flops_of(config)) / (peak * EFFICIENCY[device.type] * times),
+        seconds=config.minutes * 60 or total(config, flops_of(config)) / (peak * EFFICIENCY[device.type] * times),
         memory=memory,
     )
