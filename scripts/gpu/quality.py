@@ -15,7 +15,7 @@ from wgan.training.records.folder import RunFolder
 from wgan.training.records.history import read
 
 AROUND = 90.0  # seconds for faces, compiling, timing and the export
-BUILT_IN = ["--config", "faces-64", "conditional=true", "n_critic=2"]  # as scripts/train_builtin.sh trains it
+BUILT_IN = ["--config", "faces-64"]  # as scripts/train_builtin.sh trains it
 LARGEST = 16 * 2**20
 WGAN = [sys.executable, "-P", "-c", "import sys; from wgan.cli import main; sys.exit(main(sys.argv[1:]))"]
 

@@ -377,16 +377,22 @@ def test_ctrl_c_saves_first_and_the_run_goes_on(here: Path, capsys: pytest.Captu
 
 
 @pytest.mark.slow
-def test_train_without_options_is_the_documents_preset_on_faces(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_without_options_takes_a_recipe_and_keeps_its_line(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--device", "cpu", "steps=1", *TINY]) == 0
     (run,) = (here / "runs").glob("*-faces")
     found = (run / "config.yaml").read_text()
     assert "data: faces" in found
-    assert "lambda_gp: 10.0" in found
-    assert "lr_d: 0.0001" in found
-    assert f"trained: runs/{run.name}, step 1, SWD" in capsys.readouterr().out
-    assert main(["train", "--config", "demo", "--device", "cpu", "--run", "b", "steps=1", *TINY]) == 0
-    assert "lr_d: 0.001" in (here / "b" / "config.yaml").read_text()
+    assert "critic_head: flatten" in found
+    said = capfd.readouterr()
+    assert f"trained: runs/{run.name}, step 1, SWD" in said.out
+    (line,) = (line for line in said.err.splitlines() if line.startswith("recipe: "))
+    assert "8 class folders, 1 step on" in line
+    assert line.replace("'", "&#x27;") in (run / "report.html").read_text()
+    assert main(["train", "--config", "wgan-gp-64", "--device", "cpu", "--run", "b", "steps=1", *TINY]) == 0
+    assert "recipe: " not in capfd.readouterr().err
+    documents = (here / "b" / "config.yaml").read_text()
+    assert "lr_d: 0.0001" in documents
+    assert "critic_head: pool" in documents
 
 
 def test_export_writes_beside_the_run(here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ MINUTES = 30.0  # of a run that says neither minutes nor steps
 SIZES = (8, 16, 32, 64)  # of images that are not asked to be larger
 FEWEST_OF_A_CLASS = 16  # images; with fewer, folders are no labels to learn
 MOST_CLASSES = 1000
+CRITICS, CRITICS_WITH_LABELS = 1, 2  # with labels and one critic step each class comes out as one image
 GREY, TRANSPARENT = 0.98, 0.02  # share of the images looked at
 # core minutes on a CPU from which a preset's networks get enough steps
 PRESETS = ((40.0, "faces-64"), (0.0, "demo"))
@@ -48,6 +49,8 @@ def recipe_for(look: Look, device: str, cores: int, given: Mapping[str, Any]) ->
     preset = "faces-64" if device == "cuda" else next(name for least, name in PRESETS if minutes * cores >= least)
     base = load(preset)
     chosen |= {"image_size": size_of(look), "channels": channels_of(look), "conditional": has_labels(look)}
+    labels = bool(given.get("conditional", chosen["conditional"]))
+    chosen["n_critic"] = CRITICS_WITH_LABELS if labels else CRITICS
     wide = from_dict(dict(given), base=base.replace(**chosen))
     # as wide at 4x4 as the preset at 64 px, whatever the image's size
     chosen["base_channels"] = max(1, base.base_channels * base.image_size // min(wide.image_size, base.image_size))
@@ -96,9 +99,9 @@ def line_of(look: Look, device: str, cores: int, preset: str, config: Config) ->
     """What was found and what was made of it."""
     kind = {1: "grey", 3: "colour", 4: "transparent"}[channels_of(look)]
     folders = "no class folders" if look.classes is None else f"{look.classes} class folders"
-    time = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} steps"
+    time = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} step{'s' * (config.steps > 1)}"
     where = f"{cores} core{'s' * (cores > 1)}" if device == "cpu" else device
-    shown = ("image_size", "channels", "conditional", "base_channels", "batch_size")
+    shown = ("image_size", "channels", "conditional", "n_critic", "base_channels", "batch_size")
     settings = " ".join(f"{name}={str(getattr(config, name)).lower()}" for name in shown)
     return (
         f"recipe: {look.images:,} {kind} images of {look.side} px, {folders}, {time} on {where}: the preset {preset} "

@@ -78,7 +78,7 @@ def _small_training(words: list[str], steps_done: int) -> list[str]:
     written = parse_overrides(asked)
     from_dict(written, base=load(preset))  # as it is written
     words = [word for word in words if word not in asked]
-    kept = {name: word for word in asked if (name := word.partition("=")[0]) not in {*SETTINGS, "steps"}}
+    kept = {name: word for word in asked if (name := word.partition("=")[0]) not in {*SETTINGS, "steps", "minutes"}}
     if "--resume" in words:  # a resumed run keeps its sizes
         return [*words, *kept.values(), f"steps={steps_done + 1}"]
     # what the page is about stays on, at a size that fits the small networks
