@@ -86,6 +86,15 @@ def test_what_is_not_seen_goes_on_from_what_is() -> None:
     assert steps.max() < 60
 
 
+@pytest.mark.parametrize("size", [7, 9, 28, 48])
+def test_a_side_that_does_not_halve_to_one_pixel_is_continued_too(size: int) -> None:
+    image = Image.new("RGBA", (size, size), (0, 255, 0, 0))
+    image.paste((200, 40, 10, 100), (2, 2, size // 2, size // 2))
+    np.testing.assert_array_equal(
+        np.unique(resized(image, size, None)[..., :3].reshape(-1, 3), axis=0), [[200, 40, 10]]
+    )
+
+
 def test_an_image_without_a_visible_pixel_is_grey() -> None:
     clear = NOISE.copy()
     clear[..., 3] = 0
@@ -114,6 +123,16 @@ def test_faint_pixels_keep_their_colours() -> None:
     faint = np.zeros((64, 64, 4), np.uint8)
     faint[...] = (100, 150, 200, 2)  # in 8 bits premultiplied: 1, 1, 2
     np.testing.assert_array_equal(decoded(encoded(Image.fromarray(faint)))[0, 0], (100, 150, 200, 2))
+
+
+def test_all_of_a_large_image_is_taken() -> None:
+    pixels = np.zeros((2048, 4096, 4), np.uint8)
+    pixels[:40, :, 3] = pixels[-40:, :, 3] = 255
+    pixels[:, :40, 3] = pixels[:, -40:, 3] = 255  # a frame, the same on every side
+    alpha = resized(Image.fromarray(pixels), 8, None)[..., 3]
+    np.testing.assert_array_equal(alpha, alpha[::-1])
+    np.testing.assert_array_equal(alpha, alpha[:, ::-1])
+    assert alpha[0, 0] > alpha[0, 4] > alpha[4, 4] == 0
 
 
 def test_a_large_image_is_averaged_first_and_no_worse() -> None:
