@@ -10,7 +10,7 @@ import torch
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.files import atomic_write, writing
-from wgan.training.config import Config
+from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
 from wgan.training.report import write_report
@@ -112,10 +112,14 @@ def _open(
             f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
             f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
         )
+    accept = config.data_changed == ACCEPT
+    if accept and not resume:
+        raise ConfigError("data_changed=accept is for a run that goes on: add --resume, or leave it out")
+    config = config.replace(data_changed=Config.data_changed)  # once and not kept: another change is asked for again
     config, notes = settle(config, device, run.read_config() if resume else None, world)
     session = Session(run, config, device, cache, world)
     if resume:
-        notes += session.restore()
+        notes += session.restore(accept=accept)
     if session.step >= config.steps:
         raise ConfigError(f"{run.path} has done its {session.step} steps: add steps=N to train longer")
     if session.step == 0:
@@ -124,4 +128,5 @@ def _open(
         run.create(config)
         session.describe()
     session.set_damaged_aside()
+    session.accept_data()
     return session, notes
