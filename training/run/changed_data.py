@@ -111,4 +111,5 @@ def renew_best(session: "Session", progress: ProgressFn) -> str | None:
         return None
     best.renew(measure, value, int(kept["step"]))
     was = f", {before[1]:.1f} before" if before[0] == measure else ""
-    return f"best.pt, of step {kept['step']:,}, measured against the changed data: {measure} {value:.1f}{was}"
+    name = {SWD: "SWD", "fid": "FID"}.get(measure.split()[0], "Fréchet distance")
+    return f"best.pt, of step {kept['step']:,}, measured against the changed data: {name} {value:.1f}{was}"

@@ -61,7 +61,7 @@ def train(
 
     Raises:
         DatasetError: the images cannot be used.
-        CheckpointError: nothing whole to resume from, or the disk is full.
+        CheckpointError: nothing whole to resume from, or its images have changed and that was not accepted.
         ConfigError: the run has done its steps, or they are too few for what it is to do.
         TrainingError: a loss is not finite, or a process was lost; the text says how to go on.
         OutputError: the disk is full; earlier checkpoints are whole.

@@ -82,7 +82,7 @@ class Session:
             Lines that say what of the run was found damaged or missing.
 
         Raises:
-            CheckpointError: none is whole, or it belongs to other data.
+            CheckpointError: none is whole, or it belongs to other data and that was not accepted.
         """
         folder = self.run.checkpoints
         if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():

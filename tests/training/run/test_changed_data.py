@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 import wgan
+from tests.training.measures.test_fidelity import Small
 from tests.training.run.test_training import assert_same_state, tensors
 from wgan.cli import main
 from wgan.serve.base.errors import CheckpointError, ConfigError
@@ -21,7 +23,7 @@ from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.records.folder import RunFolder
 from wgan.training.records.history import read
-from wgan.training.run import looks
+from wgan.training.run import looks, periodic_features
 from wgan.training.run.loop import train
 from wgan.training.run.session import Session
 
@@ -248,7 +250,7 @@ def test_the_best_is_measured_against_the_data_of_now(run: RunFolder) -> None:
     best = state(run)["best"]
     assert best["data"] == state(run)["data"]
     (line,) = (r["message"] for r in read(run.metrics) if "best.pt" in str(r.get("message")))
-    said = re.fullmatch(r"best\.pt, of step (\d), measured against the changed data: swd (.*), (.*) before", line)
+    said = re.fullmatch(r"best\.pt, of step (\d), measured against the changed data: SWD (.*), (.*) before", line)
     assert said is not None
     assert (int(said[1]), said[3]) == (old["step"], f"{old['best']['value']:.1f}")
     again, *later = [(r["step"], r["swd"]) for r in read(run.metrics) if r["kind"] == "validation" and r["step"] >= 4][
@@ -258,6 +260,53 @@ def test_the_best_is_measured_against_the_data_of_now(run: RunFolder) -> None:
     values = [float(said[2]), again[1], *(value for _, value in later)]
     assert min(values) > 1.2 * old["best"]["value"]  # that would have stayed the best for long
     assert best["value"] == pytest.approx(min(values), abs=0.05)
+
+
+@pytest.fixture
+def scored(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run whose best is chosen by features: of steps 2 and 4."""
+    monkeypatch.setattr(periodic_features, "inception_or_reason", lambda *_: Small("5" * 64))
+    folder = runs.begin(Path("runs/scored"))
+    config = TINY.replace(data="photos", inception_every=2, inception_images=16)
+    train(folder, config, device=CPU, cache=Path("runs/.cache"))
+    return folder
+
+
+def test_a_best_that_features_chose_is_measured_by_them(scored: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    old = state(scored)["best"]
+    for path in Path("photos").rglob("*.png"):
+        draw(path, 2000)
+    accept(scored, 6)
+    best = state(scored)["best"]
+    assert best["measure"] == old["measure"].split(":")[0] + ":16"
+    later = [r["frechet_distance"] for r in read(scored.metrics) if r["kind"] == "inception" and r["step"] > 4]
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("best.pt, of step "))
+    said = re.search(r"the changed data: Fréchet distance ([\d.]+), ([\d.]+) before$", line)
+    assert said is not None
+    assert float(said[2]) == pytest.approx(old["value"], abs=0.05)
+    assert best["value"] == pytest.approx(min(float(said[1]), *later), abs=0.05)
+    assert float(said[1]) != pytest.approx(old["value"], abs=0.05)
+
+
+def test_a_signal_while_the_best_is_measured_is_made_up_for(scored: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    add()
+    shutil.copytree(scored.path, "runs/whole")
+    whole = RunFolder(Path("runs/whole"))
+    accept(whole, 6)
+    renew = looks.renew_best
+
+    def interrupted(session: Session, progress: Any) -> str | None:
+        signal.raise_signal(signal.SIGTERM)
+        return renew(session, progress)
+
+    before = state(scored)["best"]
+    with monkeypatch.context() as patch:
+        patch.setattr(looks, "renew_best", interrupted)
+        accept(scored, 6)
+    assert state(scored)["step"] == 5  # the step that it was at is finished
+    assert state(scored)["best"] == before
+    go_on(scored, steps=6)
+    assert state(scored)["best"] == state(whole)["best"]
 
 
 def test_without_a_best_it_is_chosen_anew(run: RunFolder) -> None:
