@@ -131,4 +131,5 @@ def test_a_long_name_keeps_both_its_ends() -> None:
     assert short(name).startswith("a folder/xxxxxxx…")
     assert short(name).endswith("/the end of it.png")
     assert len(short(name)) == 49
+    assert short("x" * 48) == "x" * 48
     assert short("a\nb") == "a?b"

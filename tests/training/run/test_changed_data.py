@@ -193,6 +193,7 @@ def test_a_run_goes_on_with_images_that_were_added(run: RunFolder) -> None:
     assert json.loads(run.info.read_text())["images"] == 23
 
 
+@pytest.mark.slow
 def test_an_acceptance_is_for_one_change(run: RunFolder) -> None:
     add()
     accept(run)
@@ -206,6 +207,7 @@ def test_an_acceptance_is_for_one_change(run: RunFolder) -> None:
     assert [event["data"]["images"] for event in events(run)] == [[20, 23], [23, 24]]
 
 
+@pytest.mark.slow
 def test_after_the_change_a_run_is_resumed_to_the_bit(run: RunFolder) -> None:
     add()
     shutil.copytree(run.path, "runs/parts")
@@ -272,6 +274,7 @@ def scored(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_a_best_that_features_chose_is_measured_by_them(scored: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     old = state(scored)["best"]
     for path in Path("photos").rglob("*.png"):
@@ -288,6 +291,7 @@ def test_a_best_that_features_chose_is_measured_by_them(scored: RunFolder, capsy
     assert float(said[1]) != pytest.approx(old["value"], abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_best_is_measured_is_made_up_for(scored: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     add()
     shutil.copytree(scored.path, "runs/whole")
@@ -326,6 +330,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["before it is saved", "once it is saved"])
 def test_a_kill_right_after_the_acceptance_does_no_harm(
     run: RunFolder, at: str, monkeypatch: pytest.MonkeyPatch
