@@ -62,6 +62,10 @@ class World:
         """What ``make`` gives in the first process, for all; the others do not call it."""
         return make()
 
+    def differ(self, value: Value) -> bool:
+        """Whether ``value`` is another in any process than in the first."""
+        return self.any(self.same(lambda: value) != value)
+
     def wait(self) -> None:
         """Until all processes are here."""
 

@@ -45,7 +45,7 @@ def train(
     Raises:
         ConfigError: an unknown setting (the text says which was meant), a value out of its range, or a folder in use.
         DatasetError: the images cannot be used.
-        CheckpointError: nothing whole to resume from.
+        CheckpointError: nothing whole to resume from, or its images have changed (the text says how, and how to go on).
         TrainingError: a loss is not finite; the text says how to go on.
         OutputError: the disk is full; earlier checkpoints are whole.
         BackendUnavailable: a package is missing; the text names the extra to install.

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.forks import forks
 from wgan.cli import main
-from wgan.serve.base.errors import ConfigError, TrainingError
-from wgan.training.config import Config
+from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError, TrainingError
+from wgan.training.config import Config, from_dict
 from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.distributed import World, join, own_device, restarted
 from wgan.training.records import checkpoint
@@ -165,6 +166,55 @@ def test_one_process_writes_the_run_and_another_number_of_them_can_go_on(tmp_pat
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
     folder, config = runs.reopen(tmp_path / "run", {"steps": 8})
     assert train(folder, config, device=CPU, cache=cache, resume=True).step == 8
+
+
+def go_on_together(world: World, folder: Path, cache: Path, asked: dict[str, Any]) -> None:
+    place, values = world.same(lambda: (folder, runs.reopen(folder, asked)[1].to_dict()))
+    try:
+        train(runs.RunFolder(place), from_dict(values), device=CPU, cache=cache, resume=True, world=world)
+    except CheckpointError as error:
+        (folder.parent / f"{world.rank}.txt").write_text(str(error))
+
+
+@pytest.mark.slow
+def test_all_processes_decide_alike_on_images_that_have_changed(tmp_path: Path) -> None:
+    photos, run, cache = (tmp_path / name for name in ("photos", "run", "cache"))
+    photos.mkdir()
+    for number in range(17):
+        Image.new("RGB", (16, 16), (10 * number, 0, 99)).save(photos / f"{number}.png")
+    train(runs.begin(run), TINY.replace(data=str(photos), conditional=False), device=CPU, cache=cache)
+    (photos / "3.png").unlink()
+    assert in_two_processes(go_on_together, run, cache, {"steps": 8}) == [0, 0]
+    assert all("1 removed (3.png)" in (tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
+    assert checkpoint.load_last(run / "checkpoints").state["step"] == 6
+    assert in_two_processes(go_on_together, run, cache, {"steps": 8, "data_changed": "accept"}) == [0, 0]
+    state = checkpoint.load_last(run / "checkpoints").state
+    assert (state["step"], state["stream"]) == (8, {"cursor": 2 * 2 * 8, "seed": 0, "count": 16})
+    (event,) = (record for record in read(run / "metrics.jsonl") if "data" in record)
+    assert (event["step"], event["data"]["removed"]) == (6, 1)
+
+
+def open_what_changes(world: World, folder: Path, said: Path) -> None:
+    if not world.first:
+        world.wait()  # the first has opened it
+        (folder / "3.png").unlink()
+        first_alone = World.first_alone
+        world.first_alone = lambda: first_alone(World())  # type: ignore[method-assign]
+    config = TINY.replace(data=str(folder), conditional=False)
+    try:
+        Session(runs.RunFolder(folder), config, CPU, folder.parent / "cache", world)
+    except DatasetError as error:
+        (said / f"{world.rank}.txt").write_text(str(error))
+
+
+@pytest.mark.slow
+def test_images_that_change_while_the_processes_open_them_are_refused_by_all(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(17):
+        Image.new("RGB", (16, 16), (10 * number, 0, 99)).save(photos / f"{number}.png")
+    assert in_two_processes(open_what_changes, photos, tmp_path) == [0, 0]
+    assert all("changed while the processes" in (tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
 
 
 def lose_the_second(world: World, folder: Path, cache: Path) -> None:

@@ -97,6 +97,8 @@ class Signs:
         self.step = step
         if step * self.config.reals_per_step < grown_after(self.config):
             return False  # images of fewer pixels are no sign of anything
+        if kind == "event" and "data" in record:  # distances to other images say nothing of progress
+            self.looks, self.untrained, self.floor, self.peak = [], None, None, self.level
         if kind == "train":
             return self._add_point(record, step)
         return kind == "validation" and self._add_look(record, step)
@@ -127,11 +129,11 @@ class Signs:
         if values is None:  # a run of an earlier wgan
             return False
         look = Look(step, *values[1:])
+        levels = record.get("floor_levels")  # at the start, and where the data has changed
+        floors = [value for value in levels.values() if _is_number(value)] if isinstance(levels, Mapping) else []
+        self.floor = sum(floors) / len(floors) if floors else self.floor
         if step == 0:
             self.untrained = look
-            levels = record.get("floor_levels")
-            floors = [value for value in levels.values() if _is_number(value)] if isinstance(levels, Mapping) else []
-            self.floor = sum(floors) / len(floors) if floors else None
             return False
         if self._seen <= WARM_UP:
             return False

@@ -13,6 +13,7 @@ from wgan.training.config.colour import WHITE, not_a_colour
 from wgan.training.config.schedule import SCHEDULES
 
 AUTO = "auto"
+ACCEPT = "accept"
 OF_MINUTES = ("steps", "sample_every", "validate_every", "checkpoint_every")  # what `minutes` settles
 
 
@@ -46,6 +47,11 @@ class Config:
     )
     fit: str = setting("crop", "`crop` keeps the aspect, `squash` does not", choices=("crop", "squash"), fixed=True)
     faces_count: int = setting(8192, "training images drawn for `data=faces`", low=64, high=1_000_000, fixed=True)
+    data_changed: str = setting(
+        "refuse",
+        "a run that goes on with other images than it had: `accept` is for this once, and not kept",
+        choices=("refuse", ACCEPT),
+    )
     max_broken: float = setting(0.05, "largest share of unreadable images, above which a run ends", low=0, high=1)
 
     image_size: int = setting(64, "side of the square images, pixels", choices=(8, 16, 32, 64, 128, 256), fixed=True)

@@ -26,6 +26,7 @@ class ImageSet:
     name: str  # what to call it in a report
     digest: str  # of the content: the same wherever it lay and however it was packed
     broken: tuple[str, ...] = ()  # files that were skipped, "path: reason"
+    contents: bytes | None = None  # names with digests, as `contents.pack` has them; None for drawn images
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,4 +77,4 @@ def _open(
             f" {printable(str(cached.report))}: mend or remove them, or raise max_broken ({max_broken_share:g})"
         )
     labels = None if cached.labels is None else np.array(cached.labels, np.int64)
-    return ImageSet(cached.images, labels, source.classes, source.name, cached.digest, cached.broken)
+    return ImageSet(cached.images, labels, source.classes, source.name, cached.digest, cached.broken, cached.contents)

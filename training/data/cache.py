@@ -1,6 +1,6 @@
-"""Decoded images on disk: `KEY.npy` of uint8 pixels, with `KEY.json` and `KEY.broken.txt` beside it.
+"""Decoded images on disk: `KEY.npy` of uint8 pixels, with `KEY.json`, `KEY.names.gz` and `KEY.broken.txt` beside it.
 
-The .json is written last and vouches for the .npy, so a build that was cut short is no cache. Each
+The .json is written last and vouches for the .npy and the names, so a build that was cut short is no cache. Each
 file is written under a name of its own and then renamed: two builders at once end with one whole cache.
 """
 
@@ -23,6 +23,7 @@ from wgan.serve.base.files import atomic_path, atomic_write
 from wgan.serve.base.foreign_array import reading_array
 from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.base.pipeline import Pipeline
+from wgan.training.data import contents
 from wgan.training.data.decode import Shape, Unreadable
 from wgan.training.data.listing import printable
 from wgan.training.data.sources import Source
@@ -44,6 +45,7 @@ class Cached:
     broken: tuple[str, ...]  # "path: reason"
     digest: str  # SHA-256 of pixels, labels and classes; of the recipe, if they are drawn
     report: Path  # lists the broken files; exists if there are any
+    contents: bytes | None  # names with digests, as `contents.pack` has them; None if the images are drawn
 
 
 def load_or_build(source: Source, shape: Shape, folder: Path, progress: ProgressFn | None = None) -> Cached:
@@ -54,19 +56,19 @@ def load_or_build(source: Source, shape: Shape, folder: Path, progress: Progress
     """
     recipe = repr((VERSION, source.key, asdict(shape)))
     base = folder / hashlib.sha256(recipe.encode()).hexdigest()[:32]
-    cached = _load(base)
+    cached = _load(base, source.drawn)
     if cached is None:
         try:
             _build(source, shape, base, progress)
         except OutputError as error:
             raise DatasetError(f"the image cache: {error}") from None
-        cached = _load(base)
+        cached = _load(base, source.drawn)
     if cached is None:
         raise DatasetError(f"the image cache in {printable(str(folder))} does not keep what is written: check the disk")
     return cached
 
 
-def _load(base: Path) -> Cached | None:
+def _load(base: Path, drawn: bool) -> Cached | None:
     """A whole cache, or None."""
     try:
         meta = parse_json(base.with_suffix(".json").read_bytes())
@@ -78,7 +80,10 @@ def _load(base: Path) -> Cached | None:
             images = np.load(path, mmap_mode="r") if shape[0] else np.empty(shape, np.uint8)
         if images.shape != shape or images.dtype != np.uint8:
             return None
-        return Cached(images, meta["labels"], tuple(meta["broken"]), meta["digest"], _report(base))
+        names = None if drawn else _names(base).read_bytes()
+        if names is not None and zlib.crc32(names) != meta["names_crc"]:  # earlier versions kept none
+            return None
+        return Cached(images, meta["labels"], tuple(meta["broken"]), meta["digest"], _report(base), names)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -87,8 +92,13 @@ def _report(base: Path) -> Path:
     return base.with_suffix(".broken.txt")
 
 
+def _names(base: Path) -> Path:
+    return base.with_suffix(".names.gz")
+
+
 def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None) -> None:
     kept: list[int] = []
+    each: list[str] = []  # image's digest
     broken: list[str] = []
     digest = hashlib.sha256(source.key.encode() if source.drawn else b"")
     size = (shape.image_size, shape.image_size, shape.channels)
@@ -110,6 +120,7 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
             pixels = image.tobytes()
             if not source.drawn:  # drawn pixels differ a little between versions of Pillow
                 digest.update(pixels)
+                each.append(hashlib.blake2b(pixels, digest_size=contents.DIGITS // 2).hexdigest())
             file.write(pixels)
         file.seek(0)
         _write_header(file, (len(kept), *size))
@@ -119,10 +130,14 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
     digest.update(repr((size, labels, source.classes)).encode())
     if broken:
         atomic_write(_report(base), "".join(f"{line}\n" for line in broken).encode())
+    names = b"" if source.drawn else contents.pack((source.names[i] for i in kept), each, digest.hexdigest())
+    if not source.drawn:
+        atomic_write(_names(base), names)
     meta = {
         "source": source.name,
         "shape": [len(kept), *size],
         "crc": _probe(pixels_path),
+        "names_crc": zlib.crc32(names),
         "digest": digest.hexdigest(),
         "broken": broken,
         "labels": labels,

@@ -59,7 +59,8 @@ def look_at(data: str, *, count_faces: int) -> Look:
         grey.append(bool((np.ptp(seen, axis=1) <= 2).all()) if len(seen) else True)
         transparent.append(bool((pixels[..., 3] < HIDDEN).any()))
     if not sides:
-        raise DatasetError(f"none of {min(LOOKED_AT, len(source.names))} images in {source.name} can be read, the first is {wrong}")
+        tried = min(LOOKED_AT, len(source.names))
+        raise DatasetError(f"none of {tried} images in {source.name} can be read, the first is {wrong}")
     return Look(
         images=len(source.names),
         side=int(np.median(sides)),

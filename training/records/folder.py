@@ -2,6 +2,7 @@
 
 config.yaml      the resolved configuration       metrics.jsonl   what was measured
 run.json         data, device, versions           tensorboard/    the same for TensorBoard
+data.json.gz     names of the images
 checkpoints/     step-*.pt and best.pt            export/         artifacts (wgan export)
 samples/         step-*.png and real.png          report.html     the page to look at
 """
@@ -38,6 +39,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def contents(self) -> Path:
+        """Which images the run is trained on, as `data.contents` has them."""
+        return self.path / "data.json.gz"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object a line."""
         return self.path / "metrics.jsonl"
@@ -67,6 +73,11 @@ class RunFolder:
             for folder in (self.checkpoints, self.samples):
                 folder.mkdir(parents=True, exist_ok=True)
         atomic_write(self.config, config.to_yaml().encode())
+
+    def keep_contents(self, packed: bytes | None) -> None:
+        """Writes the names of the images, where they are not written yet. None: there are none."""
+        if packed is not None and not (self.contents.is_file() and self.contents.read_bytes() == packed):
+            atomic_write(self.contents, packed)
 
     def read_config(self) -> Config:
         """The configuration that the run was begun with."""

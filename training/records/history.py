@@ -6,6 +6,8 @@
     {"kind": "inception", "step", "fid", "kid", "kid_std", "inception_score", "inception_score_std", "images",
      "real_images", "inception_weights": SHA-256, "seconds"}   (of other weights: see `feature_distances.py`)
     {"kind": "event", "step", "message"}, with "rule" if it is advice
+    {"kind": "event", "step", "message", "data": {"digests": [before, now], "images": [before, now], "added",
+     "removed", "altered", "renamed"}} where a run went on with changed data; counts, where they are known
 
 A float that is not finite is written as null: NaN is not JSON. The seconds of training go on where a
 resumed run left off; those of a validation are its own.

@@ -41,6 +41,23 @@ class ReportData:
         steps = [int(record["step"]) for record in (*self.train, *self.validation)]
         return max([*steps, *(step for step, _ in self.samples)], default=0)
 
+    @property
+    def data_changed(self) -> int | None:
+        """The step at which the data changed last; None if it never has."""
+        steps = [int(event["step"]) for event in self.events if "data" in event]
+        return max(steps, default=None)
+
+    @property
+    def comparable(self) -> Sequence[Values]:
+        """Validations against the same real images as the last one."""
+        changed = self.data_changed
+        if changed is None:
+            return self.validation
+        # the one before the change may be of the same step; with the first after it the floor was measured anew
+        later = [record for record in self.validation if record["step"] >= changed]
+        starts = [index for index, record in enumerate(later) if "floor_levels" in record]
+        return later[starts[-1] if starts else 0 :]
+
 
 def load(run: Path, artifacts: Sequence[Values] | None = None) -> ReportData:
     """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""

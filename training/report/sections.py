@@ -45,11 +45,13 @@ def header(run: ReportData) -> str:
 
 def _facts(run: ReportData) -> list[tuple[str, str]]:
     facts = []
-    distances = [distance for record in run.validation if (distance := number(record.get("swd"))) is not None]
+    distances = [distance for record in run.comparable if (distance := number(record.get("swd"))) is not None]
     if distances:
         change = f"{figure(distances[0])} → " if len(distances) > 1 else ""
         facts.append(("Sliced Wasserstein × 10³", f"{change}<b>{figure(distances[-1])}</b>"))
-    frechet = [value for record in run.inception if (value := number(record.get("fid"))) is not None]
+    since = -1 if run.data_changed is None else run.data_changed
+    scored = [number(record.get("fid")) for record in run.inception if record["step"] > since]
+    frechet = [value for value in scored if value is not None]
     if frechet:
         change = f"{figure(frechet[0])} → " if len(frechet) > 1 else ""
         facts.append(("FID", f"{change}<b>{figure(frechet[-1])}</b>"))
@@ -116,7 +118,7 @@ def curves(run: ReportData) -> str:
         by_step = [(float(r["step"]), levels(r, "swd_levels").get(size_, float("nan"))) for r in run.validation]
         distances.append(Line(f"{size_} px", by_step))
     beside = [Line(name, points(run.validation, name)) for name in ("diversity", "sharpness")]
-    marks = sorted({float(event["step"]) for event in run.events if "rule" in event})
+    marks = sorted({float(event["step"]) for event in run.events if "rule" in event or "data" in event})
     charts = [
         chart(title, unit, lines, reference=reference, marks=marks)
         for title, unit, lines, reference in (
@@ -136,13 +138,13 @@ def curves(run: ReportData) -> str:
         )
     ]
     inside = "".join(charts)
-    said = note("Upright lines: where advice was given.") if inside and marks else ""
+    said = note("Upright lines: where advice was given, or the data changed.") if inside and marks else ""
     return section("Curves", said, f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
 
 def distance(run: ReportData) -> str:
     """Sliced Wasserstein distance at each level, untrained beside trained."""
-    measured = [record for record in run.validation if levels(record, "swd_levels")]
+    measured = [record for record in run.comparable if levels(record, "swd_levels")]
     if not measured:
         return ""
     first, last = measured[0], measured[-1]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from wgan.training.run.changed_data import POSITION, renew_best
 from wgan.training.run.clock import Clock
 from wgan.training.run.interrupt import StopRequest
 from wgan.training.run.journal import Journal
@@ -37,9 +38,16 @@ class Looks:
         journal.note(f"{begun} {session.run.path} on {session.device}{others}")
         if session.step:
             journal.keep({"kind": "event", "step": session.step, "message": "resumed"})
+        if session.data_change is not None:
+            journal.note(f"the data {session.data_change.told()}; {POSITION}")
+            journal.keep(session.data_change.record(session.step))  # without names, as records are shown to others
         journal.note_broken(session.data.broken, cache)
         self._tell(notes)
         self._tell(session.feature_distances.notes)
+        if session.world.agreed(session.best.outdated) or (session.step and session.data_change is not None):
+            with self._clock.paused():
+                self._compare_anew()
+                session.save()
         if session.world.agreed(session.feature_distances.unfinished):
             with self._clock.paused():
                 self._look(validate=False, features=True)
@@ -47,7 +55,7 @@ class Looks:
                     session.save()
         if session.step == 0:
             with self._clock.paused():
-                self._look(validate=True)  # to compare with
+                self._look(validate=True, floor=True)  # to compare with
                 session.save()
 
     def after_step(self) -> None:
@@ -79,8 +87,15 @@ class Looks:
         swd = {} if session.swd is None else {"swd": session.swd}
         self._journal.update(session.step, values | swd | (session.feature_distances.last or {}))
 
-    def _look(self, validate: bool, features: bool = False) -> None:
-        """A sample grid of this step and, if asked for, its distances to real images."""
+    def _compare_anew(self) -> None:
+        """Measures the best and this step against data that has changed."""
+        if self._session.world.first and self._session.best.outdated:
+            line = renew_best(self._session, self._measuring)
+            self._tell([] if line is None else [line])
+        self._look(validate=True, floor=True)
+
+    def _look(self, validate: bool, features: bool = False, floor: bool = False) -> None:
+        """A sample grid of this step and, if asked for, its distances to real images, and those of other real ones."""
         session = self._session
         session.check_finite()
         if not session.world.first:
@@ -89,7 +104,7 @@ class Looks:
         self._journal.image("samples", session.sample_grid(generator), session.step)
         if validate:
             record = session.validate(generator)
-            if session.step == 0:
+            if floor:
                 record["floor_levels"] = session.floor()
             self._journal.keep({"kind": "validation", "step": session.step, **record})
         if features and (distances := session.measure_features(generator, self._measuring)):

@@ -11,7 +11,7 @@ import torch
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.files import atomic_write, writing
-from wgan.training.config import Config
+from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
 from wgan.training.report import write_report
@@ -65,7 +65,7 @@ def train(
 
     Raises:
         DatasetError: the images cannot be used.
-        CheckpointError: nothing whole to resume from, or the disk is full.
+        CheckpointError: nothing whole to resume from, or its images have changed and that was not accepted.
         ConfigError: the run has done its steps, or they are too few for what it is to do.
         TrainingError: a loss is not finite, or a process was lost; the text says how to go on.
         OutputError: the disk is full; earlier checkpoints are whole.
@@ -110,6 +110,10 @@ def _open(
     run: RunFolder, config: Config, device: torch.device, cache: Path, resume: bool, world: World
 ) -> tuple[Session, list[str]]:
     """The run, ready for its next step, and what a person must know of it. Its folder changes only if it can go on."""
+    accept = config.data_changed == ACCEPT
+    if accept and not resume:
+        raise ConfigError("data_changed=accept is for a run that goes on: add --resume, or leave it out")
+    config = config.replace(data_changed=Config.data_changed)  # once and not kept: another change is asked for again
     config, notes = settle(config, device, run.read_config() if resume else None, world)
     if not resume:
         config, more = settle_minutes(config, device, world)
@@ -117,7 +121,7 @@ def _open(
     _check_growth(config)
     session = Session(run, config, device, cache, world)
     if resume:
-        notes += session.restore()
+        notes += session.restore(accept=accept)
     if session.step >= config.steps:
         raise ConfigError(f"{run.path} has done its {session.step} steps: add steps=N to train longer")
     if session.step == 0:
@@ -126,6 +130,7 @@ def _open(
         run.create(config)
         session.describe()
     session.set_damaged_aside()
+    session.accept_data()
     return session, notes
 
 

@@ -71,9 +71,9 @@ class PeriodicFeatureDistances:
     @property
     def distance(self) -> float:
         """The newest value of `measure`."""
-        if self._distances is None or self.last is None:
+        if self.last is None:
             raise AssertionError("nothing was measured")
-        return float(self.last[self._distances.distance_name(self._config.inception_images)])
+        return self._chosen(self.last)
 
     def due(self, step: int) -> bool:
         """Whether to measure after ``step``: every so often, and at the end."""
@@ -82,19 +82,33 @@ class PeriodicFeatureDistances:
 
     def __call__(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
         """A record for the history; None if ``progress`` raised `MeasurementStopped`: a resumed run makes up for it."""
+        record = self._measure(generator, progress)
+        self.unfinished = record is None
+        if record is not None:
+            self.last = {name: value for name, value in record.items() if name != "seconds"}
+        return record
+
+    def measured(self, generator: Generator, progress: ProgressFn) -> float | None:
+        """The value of `measure` of another generator than the run's own; None if ``progress`` stopped it."""
+        record = self._measure(generator, progress)
+        return None if record is None else self._chosen(record)
+
+    def _measure(self, generator: Generator, progress: ProgressFn) -> dict[str, Any] | None:
         config, distances = self._config, self._distances
         if distances is None:
             raise AssertionError("nothing is ever due")
         batches = validation_batches(generator, config.inception_images, config, self._shares)
         try:
             record = distances(batches, config.inception_images, progress=progress)
-            record |= said(config.channels, "features")
+            return record | said(config.channels, "features")
         except MeasurementStopped:
-            self.unfinished = True
             return None
-        self.unfinished = False
-        self.last = {name: value for name, value in record.items() if name != "seconds"}
-        return record
+
+    def _chosen(self, record: dict[str, Any]) -> float:
+        """The distance that `measure` is of."""
+        if self._distances is None:
+            raise AssertionError("nothing was measured")
+        return float(record[self._distances.distance_name(self._config.inception_images)])
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

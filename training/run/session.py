@@ -10,11 +10,10 @@ import numpy as np
 import PIL
 import torch
 
-from wgan.serve.base.errors import CheckpointError, TrainingError
+from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
 from wgan.serve.latents.table import latents
-from wgan.serve.machine.cores import restricted
 from wgan.serve.outputs.pixels import encode_png, grid
 from wgan.training.config import Config, check_parts
 from wgan.training.data.labels import shares_of
@@ -28,23 +27,10 @@ from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
 from wgan.training.run.best import SWD, Best
+from wgan.training.run.changed_data import DataChange, check_classes
 from wgan.training.run.periodic_features import PeriodicFeatureDistances
+from wgan.training.run.rounding import rounds_otherwise
 from wgan.training.step.trainer import Trainer
-
-
-def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -> str | None:
-    """A line for a run that goes on with another number of threads than before; None where results stay the same.
-
-    Another number of processes is for the user to know of, and earlier checkpoints do not say.
-    """
-    if saved is None or now is None or saved["processes"] != now["processes"] or saved["threads"] == now["threads"]:
-        return None
-    wanted, cores = int(saved["threads"]), restricted()
-    way = f"OMP_NUM_THREADS={wanted}" if cores is None or wanted <= cores else f"{wanted} cores"
-    return (
-        f"goes on with {now['threads']} threads, was saved with {wanted}: the same up to rounding, but not to the bit; "
-        f"for that start it with {way}"
-    )
 
 
 class Session:
@@ -56,6 +42,8 @@ class Session:
         self.feature_distances = PeriodicFeatureDistances(config, device, active=self.world.first)
         with self.world.first_alone():  # it decodes the images, the others find them decoded
             self.data, reference = open_data(config, cache)
+        if self.world.differ(self.data.digest):
+            raise DatasetError(f"{config.data} changed while the processes of this run opened it: start them again")
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
         self.classes = self.data.classes if config.conditional else None
         shares: tuple[float, ...] = ()
@@ -64,9 +52,10 @@ class Session:
         self.feature_distances.prepare(self.data, cache, shares)
         self.trainer = Trainer(config, device, shares, self.world)
         labels = reference.labels if config.conditional else None
-        self._validation = Validation(reference.images, labels, config, device)
+        self.validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
-        self.best = Best(self.feature_distances.measure or SWD)
+        self.best = Best(self.feature_distances.measure or SWD, self.data.digest)
+        self.data_change: DataChange | None = None  # that this start has accepted
         self.is_best = False  # this step's generator is the best so far, and not saved yet
         self._damaged: tuple[Path, ...] = ()
 
@@ -83,40 +72,47 @@ class Session:
         """Starts from the weights of other runs where settings name some; lines that say where a best was missing."""
         return self.trainer.start_from_others()
 
-    def restore(self) -> list[str]:
+    def restore(self, *, accept: bool = False) -> list[str]:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
+
+        Args:
+            accept: go on with data that has changed since; its first sample is the next.
 
         Returns:
             Lines that say what of the run was found damaged or missing.
 
         Raises:
-            CheckpointError: none is whole, or it belongs to other data.
+            CheckpointError: none is whole, or it belongs to other data and that was not accepted.
         """
         folder = self.run.checkpoints
         if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
             return []
         newest = checkpoint.load_last(folder)
         try:
-            self._take_up(newest.path, newest.state)
+            self._take_up(newest.state, accept)
             other = rounds_otherwise(newest.state.get("threads"), self._threads())
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
             raise CheckpointError(f"{newest.path} does not hold what a run goes on from: {reason}") from None
         self._damaged = newest.damaged
-        told = newest.told("going on from", done="set aside, ")
-        return told + [other] if other else told
+        idle = "data_changed=accept: the data has not changed" if accept and self.data_change is None else None
+        return [*newest.told("going on from", done="set aside, "), *filter(None, (other, idle))]
 
-    def _take_up(self, path: Path, state: dict[str, Any]) -> None:
-        if state["data"] != self.data.digest:
-            raise CheckpointError(f"{self.config.data} is not the data that {path} was trained on: start a new run")
-        if state["classes"] != (list(self.classes) if self.classes else None):
-            raise CheckpointError(f"the classes of {self.config.data} are not those of {path}: start a new run")
+    def _take_up(self, state: dict[str, Any], accept: bool) -> None:
+        check_classes(state["classes"], self.classes, self.config.data)
+        self.data_change = change = DataChange.of(self.run, state, self.data)
+        if change is not None and not accept:
+            raise change.refusal(self.config.data, self.run)
         self.trainer.load_state_dict(state)
-        self.reals.restore(state["stream"])
-        self.best.restore(state["best"])
-        # figures that are measured again anyway: where another version keeps none, the run begins without
-        self.swd = state.get("swd")
-        self.feature_distances.restore(state.get("scoring", {}))
+        self.best.restore(state["best"], state["data"])
+        scoring = state.get("scoring", {})
+        if change is None:
+            self.reals.restore(state["stream"])
+            # figures that are measured again anyway: where another version keeps none, the run begins without
+            self.swd = state.get("swd")
+        else:
+            scoring = {**scoring, "last": None}  # it was measured against the data before
+        self.feature_distances.restore(scoring)
         if self.world.first:
             self._keep_best()
 
@@ -130,7 +126,7 @@ class Session:
         """Marks a best that was saved and not marked. One beyond this step, whose own file was lost, stays the best."""
         later = checkpoint.load_best(self.run.checkpoints)
         if later is not None and later["step"] > self.step:
-            self.best.restore(later["best"])
+            self.best.restore(later["best"], later["data"])
         elif self.best.step is not None:
             checkpoint.mark_missed(checkpoint.step_path(self.run.checkpoints, self.best.step))
 
@@ -141,6 +137,13 @@ class Session:
             for path in self._damaged:
                 checkpoint.set_aside(path)
         self._damaged = ()
+
+    def accept_data(self) -> None:
+        """Makes what `restore` accepted last: from this checkpoint on it is the data of the run."""
+        if self.data_change is not None:
+            self.save()
+            if self.world.first:
+                self.run.keep_contents(self.data.contents)
 
     def save(self) -> Path:
         """Writes a checkpoint of this step, after making sure that it is a good one."""
@@ -173,12 +176,12 @@ class Session:
 
     def floor(self) -> dict[str, float]:
         """The distance of other training images to the same real ones: the lowest that a generator can reach."""
-        others = pick(len(self.data.images), len(self._validation.reference), self.config.seed + 1)
-        return self._validation.distance(np.asarray(self.data.images[others]))
+        others = pick(len(self.data.images), len(self.validation.reference), self.config.seed + 1)
+        return self.validation.distance(np.asarray(self.data.images[others]))
 
     def validate(self, generator: Generator) -> dict[str, Any]:
         """The sliced Wasserstein distance, as a record; notes whether it is the smallest so far."""
-        record = self._validation(generator)
+        record = self.validation(generator)
         self.swd = float(record["swd"])
         self.offer(generator, SWD, self.swd)
         return record
@@ -215,7 +218,7 @@ class Session:
         return picture
 
     def describe(self) -> None:
-        """Writes `run.json` and a grid of real images."""
+        """Writes `run.json`, a grid of real images and, once a checkpoint is of them, the names of the images."""
         classes = self.data.classes
         info = {
             "name": self.run.path.name,
@@ -239,3 +242,5 @@ class Session:
         atomic_write(self.run.info, json.dumps(info, indent=1).encode())
         real = np.asarray(self.data.images[pick(len(self.data.images), GRID, self.config.seed)])
         atomic_write(self.run.samples / "real.png", encode_png(grid(real), {}))
+        if self.data_change is None:
+            self.run.keep_contents(self.data.contents)

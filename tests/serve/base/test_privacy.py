@@ -1,5 +1,6 @@
 """Private words do not travel: what is exported or put on show names no folder of the machine that made it."""
 
+import gzip
 import json
 import shutil
 import zipfile
@@ -28,13 +29,17 @@ WORD = "krokodil-archive"
 PHOTOS = "marmalade"  # the folder of images
 TINY = ["image_size=16", "base_channels=2", "latent_dim=4", "batch_size=4", "n_critic=1", "validate_images=16",
         "checkpoint_every=1"]  # fmt: skip
+PICTURE = "tuatara"  # each image
 # of a run, what goes on needs: not for passing on
 KEPT_PRIVATE = {"config.yaml"}
+NAMES_OF_IMAGES = {"data.json.gz"}
 
 
 def contents(path: Path) -> list[bytes]:
     """A file's bytes, and those of what a zip archive holds, unpacked."""
     found = [path.read_bytes()]
+    if path.suffix == ".gz":
+        found.append(gzip.decompress(found[0]))
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             found += [name.encode() + b"\n" + archive.read(name) for name in archive.namelist()]
@@ -57,14 +62,18 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("place") / WORD / "of tamsin"
     photos, run = place / PHOTOS, place / "runs" / "one"
     photos.mkdir(parents=True)
-    for number in range(16):
-        Image.fromarray(np.full((16, 16, 3), 15 * number, np.uint8)).save(photos / f"{number}.png")
+    for number in range(24):
+        Image.fromarray(np.full((16, 16, 3), 10 * number, np.uint8)).save(photos / f"{PICTURE}-{number}.png")
+    (photos / f"{PICTURE}-broken.png").touch()
     words = ["train", "--run", str(run), "--device", "cpu"]
     assert main([*words, "--data", str(photos), "data_name=public set", *TINY, "steps=2"]) == 0
     newest = run / "checkpoints" / "step-00000002.pt"
     newest.write_bytes(newest.read_bytes()[:-100])
     assert main([*words, "--resume"]) == 0
     newest.with_name(f"{newest.name}.damaged").unlink()
+    Image.new("RGB", (16, 16)).save(photos / f"{PICTURE}-new.png")
+    assert main([*words, "--resume", "steps=3"]) == 2
+    assert main([*words, "--resume", "steps=3", "data_changed=accept"]) == 0
     for kind in ("all", "triton"):
         assert main(["export", "--format", kind, "--run", str(run), "--device", "cpu", "--max-batch", "4"]) == 0
     return run
@@ -73,6 +82,7 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_of_a_run_nothing_but_its_settings_names_a_folder(private: Path) -> None:
     hidden = (WORD, "tamsin", PHOTOS, str(private.parents[2]))
     assert naming(private, *hidden) == KEPT_PRIVATE
+    assert naming(private, PICTURE) == NAMES_OF_IMAGES
     # each kind of file was looked at, and the records do hold the line that said a path
     files = {path.relative_to(private).as_posix() for path in private.rglob("*") if path.is_file()}
     exported = {"generator.onnx", "generator.ts", "generator.plan", "generator.plan.json", "generator.pt"}
@@ -133,9 +143,9 @@ def test_a_run_that_goes_on_can_name_the_data_anew(
     run = Path(shutil.copytree(private, tmp_path / "run"))
     words = ["train", "--run", str(run), "--device", "cpu", "--resume", "data_name=other"]
     assert main(words) == 2
-    assert "has done its 2 steps: add steps=N" in capsys.readouterr().err
-    assert main([*words, "steps=3"]) == 0
-    assert load_generator(run / "checkpoints" / "step-00000003.pt").config.data == "other"
+    assert "has done its 3 steps: add steps=N" in capsys.readouterr().err
+    assert main([*words, "steps=4"]) == 0
+    assert load_generator(run / "checkpoints" / "step-00000004.pt").config.data == "other"
     assert "<h1>other</h1>" in (run / "report.html").read_text()
 
 

@@ -249,6 +249,18 @@ def test_a_plateau_is_judged_by_the_floor_and_by_the_schedule() -> None:
     assert run(40.0, Config(steps=8000, lr_schedule="cosine")) == []  # the rate is on its way to zero
 
 
+def test_progress_is_not_judged_across_a_change_of_the_data() -> None:
+    def run(*changed: dict[str, Any]) -> list[tuple[int, str]]:
+        first = look(0, 200.0, 0.1, 0.2, floor_levels={"64": 15.0})
+        early, late = ([look(1000 * i, swd) for i in range(*steps)] for steps, swd in (((2, 6), 40.0), ((6, 12), 44.0)))
+        again = look(5000, 44.0, floor_levels={"64": 43.0}) if changed else early[-1]
+        return spoken([*with_looks(first, *early, steps=5000), *changed, again, *late], Config(steps=20_000))
+
+    changed = {"kind": "event", "step": 5000, "message": "", "data": {"images": [20, 23]}}
+    assert run() == [(6000, "plateau")]
+    assert run(changed) == []  # near the new floor
+
+
 def test_while_a_run_is_unstable_nothing_is_said_of_its_samples() -> None:
     looks = [look(0, 200.0, 0.1, 0.2), *(look(1000 * i, 150.0, 0.3) for i in range(2, 7))]
     calm = with_looks(*looks)

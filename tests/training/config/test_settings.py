@@ -135,6 +135,7 @@ IN_THE_TRAINER: dict[str, list[Seen]] = {
 ELSEWHERE = {
     "data": ("test_training", "test_a_dataset_that_vanishes_stops_no_run_and_loses_none"),
     "data_name": ("test_privacy", "test_the_data_may_be_given_a_name"),
+    "data_changed": ("test_changed_data", "test_a_run_goes_on_with_images_that_were_added"),
     "depth": ("test_options", "test_depth_and_attention_are_where_they_were_asked_for"),
     "attention": ("test_options", "test_depth_and_attention_are_where_they_were_asked_for"),
     "spectral_norm": ("test_options", "test_spectral_norms_bring_every_weight_to_norm_one_and_move_once_a_step"),

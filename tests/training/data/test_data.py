@@ -371,7 +371,7 @@ def test_two_builders_at_once_end_with_one_whole_cache(tmp_path: Path, opened: O
     assert reds(mine) == [10 * i for i in range(20)]
     assert len(inner(root)) == 20
     assert inner.decoded == 0
-    assert sorted(path.suffix for path in opened.cache.iterdir()) == [".json", ".npy"]
+    assert sorted(path.suffix for path in opened.cache.iterdir()) == [".gz", ".json", ".npy"]
 
 
 def test_faces_are_drawn_once_with_their_hair_colours(opened: Opener) -> None:

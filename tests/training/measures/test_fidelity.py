@@ -203,7 +203,7 @@ def test_a_run_measures_every_so_often_and_at_the_end_and_keeps_the_best(
     best = checkpoint.load(folder.checkpoints / "best.pt")
     assert best["step"] == min(found, key=lambda step: found[step])
     measured = {"measure": "frechet_distance 55555555 70:70", "value": min(found.values())}
-    assert best["best"] == {**measured, "step": best["step"]}
+    assert best["best"] == {**measured, "step": best["step"], "data": best["data"]}
     assert "no FID: the Inception weights (55555555…) are not the official ones" in capsys.readouterr().err
     page = write_report(folder.path).read_text()
     assert "By Inception features" in page
@@ -280,7 +280,8 @@ def test_without_weights_one_line_says_so_and_swd_chooses(
     assert not any("fid" in record or "frechet_distance" in record for record in records)
     swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation" and record["step"]}
     best = checkpoint.load(folder.checkpoints / "best.pt")
-    assert best["best"] == {"measure": "swd", "value": min(swd.values()), "step": best["step"]}
+    swd_best = {"measure": "swd", "value": min(swd.values())}
+    assert best["best"] == {**swd_best, "step": best["step"], "data": best["data"]}
     assert swd[best["step"]] == best["best"]["value"]
 
 

@@ -228,7 +228,7 @@ def test_a_best_that_was_saved_but_not_marked_is_marked_by_the_next_start(
         with pytest.raises(Killed):
             go_on(run, cache, steps=9, keep_checkpoints=1)
     saved = checkpoint.load_last(run.checkpoints).state
-    assert saved["best"] == {"measure": "swd", "value": 0.0, "step": 9}
+    assert saved["best"] == {"measure": "swd", "value": 0.0, "step": 9, "data": saved["data"]}
     assert checkpoint.load(run.checkpoints / "best.pt")["step"] < 9
     go_on(run, cache, steps=12, keep_checkpoints=1)
     assert checkpoint.load(run.checkpoints / "best.pt")["step"] == 9

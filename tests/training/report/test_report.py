@@ -234,6 +234,22 @@ def test_the_floor_is_shown_where_it_was_measured(run):
     assert "closer by floor 32 × 32 120 40.0 3.0 × 12.5" in text
 
 
+def test_distances_are_set_beside_those_to_the_same_images(run):
+    change = {"kind": "event", "step": 200, "message": "the data changed: had 20", "data": {"images": [20, 23]}}
+    again = {"step": 200, "swd": 50.0, "swd_levels": {"32": 60.0}, "floor_levels": {"32": 12.5}}
+    later = {"step": 250, "swd": 25.0, "swd_levels": {"32": 30.0}}
+    with (run / "metrics.jsonl").open("a") as file:
+        for record in ({"kind": "inception", "step": 200, "fid": 181.2}, change, {"kind": "validation", **again},
+                       {"kind": "validation", **later}, {"kind": "inception", "step": 250, "fid": 90.5}):  # fmt: skip
+            file.write(json.dumps(record) + "\n")
+    text = Page(read(run)).text
+    assert "50.0 → 25.0" in text
+    assert "FID 90.5" in text
+    assert "level, pixels step 200 step 250 closer by floor 32 × 32 60.0 30.0 2.0 × 12.5" in text
+    assert "Upright lines: where advice was given, or the data changed." in text
+    assert "step 200 the data changed: had 20" in text
+
+
 def test_figures_by_inception_features_are_shown_by_what_they_may_be_called(run):
     made = {"images": 10000, "real_images": 8192, "inception_weights": "6726825d" + "0" * 56}
     with (run / "metrics.jsonl").open("a") as file:

@@ -20,7 +20,7 @@ from wgan.training.config import Config
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.records.history import read
-from wgan.training.run import session as training_session
+from wgan.training.run import rounding
 from wgan.training.run.loop import train
 from wgan.training.run.session import Session
 from wgan.training.step.trainer import Trainer
@@ -133,9 +133,9 @@ def test_a_run_resumed_on_other_threads_says_that_its_bits_are_others(
         f"goes on with {here['threads']} threads, was saved with 64: the same up to rounding, but not to the bit; "
         "for that start it with OMP_NUM_THREADS=64"
     )
-    monkeypatch.setattr(training_session, "restricted", lambda: None)
+    monkeypatch.setattr(rounding, "restricted", lambda: None)
     assert resumed(here | {"threads": 64}) == [line]
-    monkeypatch.setattr(training_session, "restricted", lambda: 3)
+    monkeypatch.setattr(rounding, "restricted", lambda: 3)
     assert resumed(here | {"threads": 64}) == [line.replace("OMP_NUM_THREADS=64", "64 cores")]
     assert resumed(here) == []
     assert resumed({"processes": 2, "threads": 64}) == []  # of processes it is known
