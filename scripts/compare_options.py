@@ -7,8 +7,8 @@ and spreads and, as the last line, one JSON object. Equal time is counted or mea
                precision saves is not counted.
 --by seconds   as many steps as take as long as the preset's own, timed before each run. For a quiet machine.
 
-Each run has one thread, and --jobs of them train side by side. Finished ones are not trained again, so it can be
-stopped and continued; what has its table differs by --preset, --by and --times.
+Each run has one thread, and --jobs of them train side by side. What finished ones came to is kept in --results, and
+they are not trained again: it can be stopped and continued, with --by flops on another machine too.
 """
 
 import argparse
@@ -27,40 +27,41 @@ from bench_shared import say
 from wgan.serve.base.errors import WganError
 from wgan.serve.machine.cores import usable_cores
 
-# the option, and what is changed for it; "growing" stands for phases that end at a third of the images
+# the option, and what is changed for it: a rate that is given as 2.0 is twice the preset's, growing ends at a third of
+# the images
 OPTIONS: dict[str, dict[str, Any]] = {
     "the preset": {},
-    "the papers' critic: pool": {"critic_head": "pool"},
+    "critic_head=pool": {"critic_head": "pool"},
+    "upsampling=transposed": {"upsampling": "transposed"},
     "n_critic=2": {"n_critic": 2},
-    "n_critic=5": {"n_critic": 5},
     "growing": {"progressive": True},
+    "labels, n_critic=1": {"conditional": True, "n_critic": 1},
+    "labels, n_critic=2": {"conditional": True, "n_critic": 2},
+    "no labels, n_critic=1": {"conditional": False, "n_critic": 1},
     "batch_size=16": {"batch_size": 16},
     "batch_size=64": {"batch_size": 64},
-    "lambda_gp=3": {"lambda_gp": 3},
-    "lambda_gp=20": {"lambda_gp": 20},
     "rates doubled": {"lr_g": 2.0, "lr_d": 2.0},
     "rates halved": {"lr_g": 0.5, "lr_d": 0.5},
-    "constant rates": {"lr_schedule": "constant"},
+    "lr_schedule=constant": {"lr_schedule": "constant"},
     "lr_schedule=cosine": {"lr_schedule": "cosine"},
     "lr_warmup=100": {"lr_warmup": 100},
     "ema_decay=0.99": {"ema_decay": 0.99},
-    "ema_decay=0.999": {"ema_decay": 0.999},
-    "drift=0.001": {"drift": 0.001},
-    "penalty_every=2": {"penalty_every": 2},
+    "ema_decay=0.998": {"ema_decay": 0.998},
+    "augment_flip=0.5": {"augment_flip": 0.5},
     "minibatch=stddev": {"minibatch": "stddev"},
+    "penalty_every=2": {"penalty_every": 2},
+    "lambda_gp=3": {"lambda_gp": 3},
+    "lambda_gp=20": {"lambda_gp": 20},
+    "drift=0.001": {"drift": 0.001},
+    "base_channels=32": {"base_channels": 32},
+    "attention=16": {"attention": 16},
+    "depth=2": {"depth": 2},
     "minibatch=discrimination": {"minibatch": "discrimination"},
     "spectral_norm=critic": {"spectral_norm": "critic"},
-    "depth=2": {"depth": 2},
-    "attention=16": {"attention": 16},
-    "base_channels=32": {"base_channels": 32},
-    "no labels": {"conditional": False},
-    "labels": {"conditional": True},
     "labels in batchnorm and map": {"conditional": True, "generator_labels": "batchnorm", "critic_labels": "map"},
-    "flips": {"augment_flip": 0.5},
     "precision=fp32": {"precision": "fp32"},
     "precision=bf16": {"precision": "bf16"},
 }
-GROWING = "growing"
 BY = ("flops", "seconds")
 
 
@@ -111,7 +112,10 @@ def run_one(name: str, seed: int, asked: argparse.Namespace) -> int:
         there, resume = runs.begin(place), False
     say(f"{name}, seed {seed}: {config.steps} steps")
     ended = train(there, config, device=torch.device("cpu"), cache=asked.runs / ".cache", resume=resume)
-    return 0 if ended.finished else 130
+    if not ended.finished:
+        return 130
+    keep(name, seed, asked)
+    return 0
 
 
 def folder(name: str, seed: int, asked: argparse.Namespace) -> Path:
@@ -120,28 +124,41 @@ def folder(name: str, seed: int, asked: argparse.Namespace) -> Path:
     return asked.runs / "".join(c if c.isalnum() or c == "." else "-" for c in words)
 
 
+def key(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+    """What a run is known by."""
+    return {"preset": asked.preset, "by": asked.by, "times": asked.times, "option": name, "seed": seed}
+
+
 def measured(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any] | None:
-    """What a finished run has come to; None where it has not ended."""
+    """What a finished run came to; None where none has ended."""
+    if not asked.results.is_file():
+        return None
+    lines = [json.loads(line) for line in asked.results.read_text("utf-8").splitlines()]
+    wanted = key(name, seed, asked)
+    return next((line for line in lines if all(line[word] == value for word, value in wanted.items())), None)
+
+
+def keep(name: str, seed: int, asked: argparse.Namespace) -> None:
+    """Adds what a run that has just ended came to."""
     from wgan.training.records.folder import RunFolder
     from wgan.training.records.history import read
 
     there = RunFolder(folder(name, seed, asked))
-    if not there.config.is_file():
-        return None
-    config = there.read_config()
-    records = read(there.metrics)
-    ended = [r for r in records if r["kind"] == "validation" and r["step"] == config.steps]
-    if not ended:
-        return None
-    seconds = max(r["seconds"] for r in records if r["kind"] == "train")
-    return {
-        "seed": seed,
+    config, records = there.read_config(), read(there.metrics)
+    ended = [record for record in records if record["kind"] == "validation"][-1]
+    line = {
+        **key(name, seed, asked),
         "steps": config.steps,
         "images": config.steps * config.reals_per_step,
-        "swd": ended[-1]["swd"],
-        "levels": ended[-1]["swd_levels"],
-        "seconds": seconds,
+        "precision": config.precision,
+        "swd": ended["swd"],
+        "levels": ended["swd_levels"],
+        "diversity": ended["diversity"],
+        "seconds": max(record["seconds"] for record in records if record["kind"] == "train"),
     }
+    asked.results.parent.mkdir(parents=True, exist_ok=True)
+    with asked.results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def row_of(name: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -179,7 +196,7 @@ def apart(name: str, seed: int, asked: argparse.Namespace) -> int:
     """Trains one run in a process of its own, in one thread; its exit code."""
     if measured(name, seed, asked) is not None:
         return 0
-    words = ["--preset", asked.preset, "--by", asked.by, "--times", str(asked.times), "--runs", str(asked.runs)]
+    words = [f"--{word}={getattr(asked, word)}" for word in ("preset", "by", "times", "runs", "results")]
     command = [sys.executable, __file__, *words, "--one", name, str(seed)]
     return subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
@@ -193,9 +210,14 @@ def asked_for() -> argparse.Namespace:
     parser.add_argument("--times", type=float, default=1.0, help="times the preset's own time")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … of each option")
     parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="folder for the runs")
+    parser.add_argument(
+        "--results", type=Path, help="what finished runs came to, a line each [default: results.jsonl in --runs]"
+    )
     parser.add_argument("--jobs", type=int, default=usable_cores(), help="runs side by side [default: one a core]")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    asked = parser.parse_args()
+    asked.results = asked.results or asked.runs / "results.jsonl"
+    return asked
 
 
 def main() -> int:

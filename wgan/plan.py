@@ -113,7 +113,7 @@ def plan_run(
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.training import config as settings
     from wgan.training.distributed import own_device
-    from wgan.training.recipe import recipe_for_data
+    from wgan.training.recipes import recipe_for_data
     from wgan.training.records.folder import RunFolder
 
     chosen = own_device(torch.device(torch_device(device)))

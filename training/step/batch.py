@@ -1,10 +1,17 @@
 """The inputs of a step: tensors with a row for each image, and how they are cut into parts."""
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
 Batch = TypeVar("Batch", bound=tuple[Tensor | None, ...])  # named tuples of tensors with the same rows (N, ...)
+
+
+class Reals(Protocol):
+    """Where real images come from: a `BatchStream`."""
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        """uint8 (N, H, W, C), and labels int64 (N,) if there are any, on the device."""
 
 
 class CriticBatch(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.distributed import World
 from wgan.training.networks import Critic, Generator, LiveStage, Stage
 from wgan.training.networks.precision import MixedPrecision
-from wgan.training.step.batch import CriticBatch, GeneratorBatch, ScoredBatch, cut
+from wgan.training.step.batch import CriticBatch, GeneratorBatch, Reals, ScoredBatch, cut
 from wgan.training.step.calibration import calibration_batches
 from wgan.training.step.ema import Ema
 from wgan.training.step.fast import Compiled, CudaRecorder, Fast, Graphs
@@ -24,13 +24,6 @@ from wgan.training.step.losses import CriticLoss, critic_loss, generator_loss, g
 from wgan.training.step.state import saved, take_up
 from wgan.training.step.warm_start import start_from
 from wgan.training.step.watch import Watch, Watched
-
-
-class Reals(Protocol):
-    """Where real images come from: a `BatchStream`."""
-
-    def next(self) -> tuple[Tensor, Tensor | None]:
-        """uint8 (N, H, W, C), and labels int64 (N,) if there are any, on the device."""
 
 
 class Trainer:

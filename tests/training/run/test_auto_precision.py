@@ -120,7 +120,7 @@ def test_steps_of_every_kind_are_timed(changes: dict[str, Any], monkeypatch: pyt
 
 def test_a_type_that_is_emulated_is_not_trained_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto_precision, "hopeless", lambda *_: SLOW)
-    monkeypatch.setattr(auto_precision, "Trainer", lambda *_: pytest.fail("a step was made"))
+    monkeypatch.setattr(auto_precision, "TrialStep", lambda *_: pytest.fail("a step was made"))
     assert auto_precision.step_speeds(TINY.replace(precision="auto"), CPU) is SLOW
 
 

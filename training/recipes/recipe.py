@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from wgan.training.config import Config, from_dict, load
-from wgan.training.recipe.look import Look, look_at
+from wgan.training.recipes.look import Look, look_at
 
 MINUTES = 30.0  # of a run that says neither minutes nor steps
 SIZES = (8, 16, 32, 64)  # of images that are not asked to be larger

@@ -11,7 +11,7 @@ from PIL import Image
 
 from wgan.serve.base.errors import ConfigError, DatasetError
 from wgan.training.config import load
-from wgan.training.recipe import MINUTES, Look, look_at, recipe_for, recipe_for_data
+from wgan.training.recipes import MINUTES, Look, look_at, recipe_for, recipe_for_data
 
 PHOTOS = Look(images=5000, side=300)
 
@@ -124,8 +124,8 @@ def test_what_is_given_stands() -> None:
 def test_the_line_says_what_was_found_and_what_was_made_of_it() -> None:
     assert recipe_for(Look(3786, 72, transparent=0.9), "cpu", 2, {"minutes": 10}).line == (
         "recipe: 3,786 transparent images of 72 px, no class folders, 10 minutes on 2 cores: the preset demo with "
-        "image_size=64 channels=4 conditional=false n_critic=1 base_channels=16 batch_size=32; set others by key=value, "
-        "or take the papers' own: --config wgan-gp-64"
+        "image_size=64 channels=4 conditional=false n_critic=1 base_channels=16 batch_size=32; set others by "
+        "key=value, or take the papers' own: --config wgan-gp-64"
     )
 
 
