@@ -8,6 +8,7 @@ import torch
 
 from wgan.training.config import Config, from_dict, load
 from wgan.training.recipes.look import Look, look_at
+from wgan.training.run.minutes import OFTEN, at_usual_times
 
 MINUTES = 30.0  # of a run that says neither minutes nor steps
 SIZES = (8, 16, 32, 64)  # of images that are not asked to be larger
@@ -55,9 +56,11 @@ def recipe_for(look: Look, device: str, cores: int, given: Mapping[str, Any]) ->
     # as wide at 4x4 as the preset at 64 px, whatever the image's size
     chosen["base_channels"] = max(1, base.base_channels * base.image_size // min(wide.image_size, base.image_size))
     chosen["batch_size"] = largest_power(min(base.batch_size, look.images))
-    every = Config()  # a preset's looks are for its own number of steps
-    loose = {name: getattr(every, name) for name in ("sample_every", "validate_every", "checkpoint_every", "steps")}
-    config = from_dict(dict(given), base=base.replace(**loose, **chosen))
+    config = from_dict(dict(given), base=base.replace(**chosen))
+    if config.minutes:  # how often it is looked at is settled with its steps
+        config = from_dict(dict(given), base=config.replace(**{name: getattr(Config(), name) for name in OFTEN}))
+    elif config.steps != base.steps:
+        config = from_dict(dict(given), base=at_usual_times(config))
     return Recipe(config, line_of(look, device, cores, preset, config))
 
 

@@ -15,8 +15,7 @@ from wgan.training.step.fast import WARMUP
 FEWEST, ROUNDS = 3, 20  # timed steps
 PATIENCE = 2.0  # seconds, after which the fewest have to do
 TRAINING = 0.94  # of the minutes; the rest is for sample grids, distances and checkpoints
-LOOKS = 10  # sample grids and validations of a run that does not say how many
-SAVES = 20
+OFTEN = {"sample_every": 10, "validate_every": 10, "checkpoint_every": 20}  # times in a run that does not say
 
 
 def settle_minutes(config: Config, device: torch.device, world: World) -> tuple[Config, list[str]]:
@@ -28,10 +27,15 @@ def settle_minutes(config: Config, device: torch.device, world: World) -> tuple[
         return config, []
     seconds = config.minutes * 60
     steps = world.same(lambda: steps_within(config, seconds * TRAINING, seconds_of(config, device, world.size)))
-    often = {"sample_every": LOOKS, "validate_every": LOOKS, "checkpoint_every": SAVES}
-    unset = {name: max(1, steps // times) for name, times in often.items() if is_default(config, name)}
+    usual = at_usual_times(config.replace(steps=steps))
+    unset = {name: getattr(usual, name) for name in OFTEN if is_default(config, name)}
     line = f"minutes={config.minutes:g}: {steps:,} steps, timed here ({duration(seconds)} with all that is looked at)"
     return config.replace(steps=steps, **unset), [line]
+
+
+def at_usual_times(config: Config) -> Config:
+    """The same, looked at and saved as often as suits its number of steps."""
+    return config.replace(**{name: max(1, config.steps // times) for name, times in OFTEN.items()})
 
 
 def is_default(config: Config, name: str) -> bool:

@@ -116,7 +116,8 @@ def test_what_is_given_stands() -> None:
     given = {"steps": 200, "channels": 3, "batch_size": 8, "sample_every": 7}
     config = recipe_for(Look(500, 64, transparent=1.0), "cpu", 1, given).config
     assert {name: getattr(config, name) for name in given} == given
-    assert config.minutes == 0
+    assert (config.minutes, config.validate_every, config.checkpoint_every) == (0, 20, 10)
+    assert recipe_for(PHOTOS, "cpu", 1, {"minutes": 0}).config.steps == load("demo").steps
     with pytest.raises(ConfigError, match="minutes='soon' is not a number"):
         recipe_for(PHOTOS, "cpu", 1, {"minutes": "soon"})
 
