@@ -31,6 +31,13 @@ from wgan.serve.machine.cores import usable_cores
 # the images
 OPTIONS: dict[str, dict[str, Any]] = {
     "the preset": {},
+    "as it was before": {  # what this table found
+        "n_critic": 2,
+        "conditional": False,
+        "critic_head": "pool",
+        "upsampling": "transposed",
+        "lr_schedule": "constant",
+    },
     "critic_head=pool": {"critic_head": "pool"},
     "upsampling=transposed": {"upsampling": "transposed"},
     "n_critic=2": {"n_critic": 2},

@@ -84,7 +84,8 @@ def load(
     What a user should know of it (that it was not measured against PyTorch, say) is a `UserWarning`.
 
     Args:
-        path: the file; or a run folder (or what `wgan.train` returned), for the artifact in its export/.
+        path: the file; or a run folder (or what `wgan.train` returned), for the artifact in its export/; or "faces",
+            the built-in generator.
         device: auto, cpu or cuda.
         backend: torch, torchscript, onnx or trt; None: by the file's ending, in a run onnx.
         provider: of ONNX Runtime: cpu, cuda or tensorrt; None: by ``device``.
@@ -103,10 +104,11 @@ def load(
     """
     from wgan.generator import Generator
     from wgan.models import cautions, find_model, open_model
+    from wgan.serve.artifacts.find import BUILT_IN
     from wgan.serve.backends.base import Options
 
     place = Path(path)
-    folder = place if place.is_dir() else None
+    folder = place if place.is_dir() and path != BUILT_IN else None
     file, kind = find_model(None if folder else place, folder, backend, device=device)
     opened = open_model(file, kind, device, precision, Options(provider, threads))
     try:

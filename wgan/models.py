@@ -28,14 +28,18 @@ def find_model(
 ) -> tuple[Path, str]:
     """The file to sample from and the name of the backend that runs it.
 
-    A run that has an ONNX file and no engine yet gets one where the `trt` backend is asked for. ``rebuild`` builds
-    an engine that is there and does not fit this machine. Both are said on stderr.
+    Where nothing is named and there is no run, it is the built-in generator. A run that has an ONNX file and no engine
+    yet gets one where the `trt` backend is asked for. ``rebuild`` builds an engine that is there and does not fit this
+    machine. All three are said on stderr.
 
     Raises:
         WganError: as `find_artifact`, and as the build of an engine raises it.
     """
-    from wgan.serve.artifacts.find import find_artifact, newest_run
+    from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, any_run, find_artifact, newest_run
 
+    if model is None and run is None and backend in (None, DEFAULT) and not any_run():
+        say(f"no run here: this is the built-in generator, --model {BUILT_IN}; `wgan train` makes one of your images")
+        model = Path(BUILT_IN)
     if backend == "trt" and model is None and device != "cpu":
         from wgan.serve.artifacts.formats import FORMATS
         from wgan.serve.backends.trt.fit import build_missing, onnx_beside

@@ -15,6 +15,22 @@ from wgan.serve.base.errors import ArtifactError, ConfigError
 
 ROOT = Path("runs")
 DEFAULT = "onnx"  # both a format and a backend: what runs everywhere
+BUILT_IN = "faces"  # the generator that is installed with the package, as `--model` names it
+
+
+def built_in() -> Path:
+    """The generator that is installed with the package: faces of 64 px by hair colour, as ONNX in float16."""
+    return Path(__file__).parents[1] / "builtin" / f"{BUILT_IN}.onnx"
+
+
+def named(model: Path) -> Path:
+    """The file that `--model` names."""
+    return built_in() if model == Path(BUILT_IN) else model
+
+
+def any_run(root: Path = ROOT) -> bool:
+    """Whether there is a run under ``root``."""
+    return any(path.is_file() for path in root.glob("*/config.yaml"))
 
 
 def newest_run(root: Path = ROOT) -> Path:
@@ -33,7 +49,7 @@ def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> 
     """The file to sample from and the name of the backend that runs it.
 
     Args:
-        model: a file, or None for one in the run's export folder.
+        model: a file, or None for one in the run's export folder; `BUILT_IN` is the generator of the package.
         run: a run folder, or None for the newest.
         backend: one of `BACKENDS`, or None for the first that runs the file (onnx without a file).
 
@@ -44,10 +60,11 @@ def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> 
     if backend is not None:
         check_backend(backend)
     if model is not None:
+        model = named(model)
         row = format_by_ending(model)
         if row is None:
             endings = ", ".join(row.ending for row in (*FORMATS.values(), CHECKPOINT))
-            raise ConfigError(f"--model {model}: the endings are {endings}")
+            raise ConfigError(f"--model {model}: the endings are {endings}, or `{BUILT_IN}` for the built-in generator")
         return model, backend_for(row.name, backend, model).name
     folder = (run or newest_run()) / "export"
     runtime = BACKENDS[backend or DEFAULT]

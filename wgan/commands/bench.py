@@ -90,7 +90,7 @@ def _sizes(text: str) -> list[int]:
 def _files(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
     """Artifacts and the names of their backends."""
     from wgan.serve.artifacts.artifact import list_folder
-    from wgan.serve.artifacts.find import find_artifact, newest_run
+    from wgan.serve.artifacts.find import find_artifact, named, newest_run
     from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, backends_of, check_backend, format_by_ending
 
     wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
@@ -100,7 +100,7 @@ def _files(models: list[Path] | None, run: Path | None, backends: str | None) ->
     where = "what --model names" if models else str(paths[0])
     files: list[Path] = []
     for path in paths:
-        if models and not path.is_dir():
+        if models and (named(path) != path or not path.is_dir()):
             files.append(find_artifact(path, None, None)[0])
             continue
         files += list_folder(path)

@@ -27,7 +27,9 @@ def evaluate(
     backend: Annotated[
         str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="artifact, or faces: the built-in [default: in the run's export/]")
+    ] = None,
     run: RunOption = None,
     inception_weights: Annotated[str, typer.Option(help="a file, auto, or none for SWD alone")] = "auto",
     seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up")] = 0,

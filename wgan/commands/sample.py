@@ -22,7 +22,9 @@ def sample(
     backend: Annotated[
         str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="artifact [default: in the run's export/]")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="artifact, or faces: the built-in [default: in the run's export/]")
+    ] = None,
     run: RunOption = None,
     seed: Annotated[
         int | None, typer.Option(help="seed of the first image; the next ones count up [default: 0]")

@@ -7,6 +7,7 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.models import need_training
+from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
 
 
@@ -19,9 +20,14 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
-    from wgan.serve.artifacts.find import newest_run
+    from wgan.serve.artifacts.find import BUILT_IN, newest_run
 
     need_training()
+    if model == Path(BUILT_IN):
+        raise ConfigError(
+            "the built-in generator comes without the checkpoint that it was measured against: "
+            "`bash scripts/train_builtin.sh` makes both"
+        )
     from wgan.export.verify import Refused, verify_place, why_not
     from wgan.results import Verification
 

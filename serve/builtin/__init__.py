@@ -1,0 +1,1 @@
+"""The generator that is installed with the package; `scripts/train_builtin.sh` made it, and makes it again."""
