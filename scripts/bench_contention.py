@@ -110,7 +110,7 @@ def networks(asked: Row) -> "Config":
     """The demo preset's, or tiny ones."""
     from wgan.training import config
 
-    return config.load("demo").replace(**(TINY if asked["quick"] else {}))
+    return config.load("demo").replace(precision="fp32", **(TINY if asked["quick"] else {}))
 
 
 def training(asked: Row) -> Callable[[], object]:

@@ -36,7 +36,7 @@ def run(here: Here) -> None:
         swd = {record["step"]: record["swd"] for record in records if record["kind"] == "validation"}
         events = [record.get("message") for record in records if record["kind"] == "event"]
         steps = RunFolder(place).read_config().steps if (place / "config.yaml").is_file() else None
-        figures: Row = {"step": told.get("step"), "of": steps, "swd": swd, "events": events}
+        figures: Row = {"steps": told.get("step"), "of": steps, "swd": swd, "events": events}
         figures["images_per_second"] = told.get("images_per_second")
         if code == 0 and told.get("step") == steps:
             here.tell("wgan train", ok=True, **figures)

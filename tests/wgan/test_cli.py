@@ -344,7 +344,7 @@ def test_help_fits_80_columns_and_names_every_command(capsys: pytest.CaptureFixt
 
 @pytest.mark.slow
 def test_dry_run_shows_the_cost_and_makes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--dry-run", "--json", "--device", "cpu"]) == 0
+    assert main(["train", "--config", "wgan-gp-64", "--dry-run", "--json", "--device", "cpu"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["config"]["batch_size"] == 64
     assert found["generator_parameters"] == 3_821_443
@@ -352,8 +352,10 @@ def test_dry_run_shows_the_cost_and_makes_nothing(here: Path, capsys: pytest.Cap
     assert found["generator_flops"] == 2 * (128 * 8192 + 16 * (16 * 512 * 256 * 3 + 1024 * 64 * 3))
     assert found["seconds"] > 0
     assert not (here / "runs").exists()
-    assert main(["train", "--dry-run", "--device", "cpu"]) == 0
-    assert "parameters" in capsys.readouterr().out
+    assert main(["train", "--dry-run", "--device", "cpu", "minutes=0.01", *TINY]) == 0
+    said = capsys.readouterr()
+    assert "parameters" in said.out
+    assert said.err.startswith("recipe: 64 colour images of 64 px, 8 class folders, 0.01 minutes on ")
 
 
 @pytest.mark.slow

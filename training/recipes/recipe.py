@@ -49,7 +49,9 @@ def recipe_for(look: Look, device: str, cores: int, given: Mapping[str, Any]) ->
     minutes = float(from_dict({"minutes": given["minutes"]}).minutes) if "minutes" in given else MINUTES
     preset = "faces-64" if device == "cuda" else next(name for least, name in PRESETS if minutes * cores >= least)
     base = load(preset)
-    chosen |= {"image_size": size_of(look), "channels": channels_of(look), "conditional": has_labels(look)}
+    # a background is asked for to lay transparent images on
+    channels = 3 if "background" in given and channels_of(look) == 4 else channels_of(look)
+    chosen |= {"image_size": size_of(look), "channels": channels, "conditional": has_labels(look)}
     labels = bool(given.get("conditional", chosen["conditional"]))
     chosen["n_critic"] = CRITICS_WITH_LABELS if labels else CRITICS
     wide = from_dict(dict(given), base=base.replace(**chosen))

@@ -122,6 +122,11 @@ def test_what_is_given_stands() -> None:
         recipe_for(PHOTOS, "cpu", 1, {"minutes": "soon"})
 
 
+def test_a_background_is_asked_for_to_be_seen() -> None:
+    config = recipe_for(Look(500, 64, transparent=1.0), "cpu", 1, {"background": "black"}).config
+    assert (config.channels, config.background) == (3, "black")
+
+
 def test_the_line_says_what_was_found_and_what_was_made_of_it() -> None:
     assert recipe_for(Look(3786, 72, transparent=0.9), "cpu", 2, {"minutes": 10}).line == (
         "recipe: 3,786 transparent images of 72 px, no class folders, 10 minutes on 2 cores: the preset demo with "

@@ -197,7 +197,8 @@ def test_the_cost_of_a_run_is_that_of_what_it_would_take(
     monkeypatch.setattr("wgan.training.run.estimate.torch_peak", lambda *_: 1e11)
 
     def planned(*words: str) -> dict[str, Any]:
-        assert main(["train", "--dry-run", "--json", "--device", "cpu", "batch_size=8", *words]) == 0
+        of = [] if "--resume" in words else ["--config", "wgan-gp-64"]
+        assert main(["train", "--dry-run", "--json", "--device", "cpu", *of, "batch_size=8", *words]) == 0
         plan: dict[str, Any] = json.loads(capsys.readouterr().out)
         return plan
 
