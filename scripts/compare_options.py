@@ -191,7 +191,7 @@ def text(rows: Iterable[dict[str, Any]]) -> str:
     ]
     for row in rows:
         cells = " | ".join(f"{row['levels'][level]:.1f}" for level in levels)
-        spread = "" if row["spread"] is None else f" ± {row['spread']:.1f}"
+        spread = ", one seed" if row["spread"] is None else f" ± {row['spread']:.1f}"
         first = row["runs"][0]
         lines.append(
             f"| {row['option']} | {first['steps']:,} | {first['images']:,} | {row['swd']:.1f}{spread} | {cells} |"

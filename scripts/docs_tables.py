@@ -1,23 +1,27 @@
 """Writes the parts of the documentation that the code knows: `python scripts/docs_tables.py [--check]`.
 
-The tables of settings and of source files, and the picture of the rooms. `--check` writes nothing: exit code 1 if a
-part is no longer what the code says.
+The tables of settings, of source files and of what options are worth, and the picture of the rooms. `--check` writes
+nothing: exit code 1 if a part is no longer what the code says.
 """
 
 import argparse
 import ast
 import html
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import compare_options
 import rooms
 
 from wgan.training.config import FIELDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+UNITS = {"flops": "FLOPs", "seconds": "seconds"}
+OPTIONS = "performance/options.jsonl"  # `--results` of scripts/compare_options.py
 FOLDERS = {
     "wgan": "the face: `import wgan` and the command line",
     "export": "a checkpoint into artifacts, each proven",
@@ -61,9 +65,23 @@ def purpose_of(path: Path) -> str:
     return " ".join(said.split()).rstrip(".:").replace(" | ", ", ").replace("|", "\\|")
 
 
+def options_table() -> str:
+    """What options are worth in the same time, a table for each budget, from what finished runs came to."""
+    lines = [json.loads(line) for line in (DOCS / OPTIONS).read_text("utf-8").splitlines()]
+    parts = []
+    for preset, by, times in dict.fromkeys((line["preset"], line["by"], line["times"]) for line in lines):
+        of = [line for line in lines if (line["preset"], line["by"], line["times"]) == (preset, by, times)]
+        runs = {line["option"]: [each for each in of if each["option"] == line["option"]] for line in of}
+        share = "" if times == 1 else f", {times:g} times"
+        parts.append(f"Within the {UNITS[by]} of the preset `{preset}`{share}:")
+        parts.append(compare_options.text(compare_options.row_of(name, each) for name, each in runs.items()))
+    return "\n\n".join(parts)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings.md": ("settings", settings_table),
     "source-files.md": ("files", files_table),
+    "performance/quality.md": ("options", options_table),
 }
 
 
