@@ -17,7 +17,7 @@ from wgan.serve.latents.table import latents
 from wgan.serve.outputs.pixels import encode_png, grid
 from wgan.training.config import Config, check_parts
 from wgan.training.data.labels import shares_of
-from wgan.training.data.of_run import open_data
+from wgan.training.data.of_run import nothing_transparent, open_data
 from wgan.training.data.pick import pick
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
@@ -69,8 +69,9 @@ class Session:
         self.trainer.iterate(self.reals)
 
     def begin(self) -> list[str]:
-        """Starts from the weights of other runs where settings name some; lines that say where a best was missing."""
-        return self.trainer.start_from_others()
+        """Starts from the weights of other runs where settings name some; lines that a person must know."""
+        line = nothing_transparent(self.data)
+        return [*self.trainer.start_from_others(), *([] if line is None else [line])]
 
     def restore(self, *, accept: bool = False) -> list[str]:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.

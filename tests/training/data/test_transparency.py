@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from wgan.serve.base.errors import DatasetError
-from wgan.training.data import held_out, open_images
+from wgan.training.data import ImageSet, held_out, open_images
 from wgan.training.data.decode import Shape, Unreadable, decode
+from wgan.training.data.of_run import nothing_transparent
 from wgan.training.data.transparency import NOWHERE, resized
 
 RGBA = Shape(16, 4, "crop")
@@ -255,6 +256,19 @@ def test_without_alpha_images_are_laid_on_the_background(tmp_path: Path, channel
         assert pixels[0, 0].tolist() == ground.tolist()
         assert pixels[32, 8:56].tolist() != ground.tolist()
     np.testing.assert_array_equal(opened[0, 0, 0][24:40, 24:40], opened[255, 255, 255][24:40, 24:40])
+
+
+def test_a_fourth_channel_without_use_is_said() -> None:
+    pixels = np.full((300, 8, 8, 4), 255, np.uint8)
+
+    def told(images: np.ndarray) -> str | None:
+        return nothing_transparent(ImageSet(images, None, None, "photos", ""))
+
+    line = "channels=4: none of 256 images that were looked at is transparent; channels=3 is enough"
+    assert told(pixels) == line
+    assert told(pixels[..., :3]) is None
+    pixels[::2, 0, 0, 3] = 254
+    assert told(pixels) is None
 
 
 def test_the_built_in_faces_have_no_transparency(tmp_path: Path) -> None:
