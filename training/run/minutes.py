@@ -5,15 +5,15 @@ import time
 import torch
 
 from wgan.serve.base.progress import duration
-from wgan.training.config import Config
+from wgan.training.config import Config, check_parts
 from wgan.training.distributed import World
 from wgan.training.networks import Stage
 from wgan.training.run.trial import TrialStep
 from wgan.training.step.cost import Cost, steps_within
 from wgan.training.step.fast import WARMUP
 
-FEWEST, ROUNDS = 3, 20  # timed steps
-PATIENCE = 2.0  # seconds, after which the fewest have to do
+ROUNDS = 20  # timed steps
+PATIENCE = 2.0  # seconds, after which those have to do that there are
 TRAINING = 0.94  # of the minutes; the rest is for sample grids, distances and checkpoints
 OFTEN = {"sample_every": 10, "validate_every": 10, "checkpoint_every": 20}  # times in a run that does not say
 
@@ -22,9 +22,13 @@ def settle_minutes(config: Config, device: torch.device, world: World) -> tuple[
     """The configuration with the steps that fit into ``config.minutes``, and a line that says how many.
 
     What is looked at and saved every so many steps, and was not set, then happens as often as in a run of any length.
+
+    Raises:
+        ConfigError: the batch cannot be shared by the processes.
     """
     if not config.minutes:
         return config, []
+    check_parts(config, world.size)
     seconds = config.minutes * 60
     steps = world.same(lambda: steps_within(config, seconds * TRAINING, seconds_of(config, device, world.size)))
     usual = at_usual_times(config.replace(steps=steps))
@@ -58,7 +62,7 @@ def seconds_of(config: Config, device: torch.device, processes: int = 1) -> Cost
             step()
         taken: list[float] = []
         began = time.perf_counter()
-        while len(taken) < FEWEST or (len(taken) < ROUNDS and time.perf_counter() - began < PATIENCE):
+        while not taken or (len(taken) < ROUNDS and time.perf_counter() - began < PATIENCE):
             before = time.perf_counter()
             step()
             taken.append(time.perf_counter() - before)
