@@ -42,11 +42,17 @@ def beside(runs: list[Path]) -> None:
     newest = [max((run / "samples").glob("step-*.png"), default=None) for run in runs]
     if None in newest:
         raise ConfigError(f"no samples in {' or '.join(map(str, runs))}")
-    left, right = (np.asarray(Image.open(path)) for path in newest if path is not None)
+    left, right = (opened(path) for path in newest if path is not None)
     gap = np.full((len(left), GAP, left.shape[2]), 255, np.uint8)
     path = DOCS / "demo-before-and-after.png"
     atomic_write(path, encode_png(np.concatenate([left, gap, right], axis=1)))
     say(f"wrote {path.name}")
+
+
+def opened(path: Path) -> Any:
+    """A picture's pixels, uint8 (H, W, C)."""
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 def built_in() -> None:
