@@ -38,11 +38,12 @@ def write(name: str, images: Any) -> None:
 
 
 def beside(runs: list[Path]) -> None:
-    """The last sample grids of two runs, side by side."""
+    """The upper halves of the last sample grids of two runs, side by side."""
     newest = [max((run / "samples").glob("step-*.png"), default=None) for run in runs]
     if None in newest:
         raise ConfigError(f"no samples in {' or '.join(map(str, runs))}")
-    left, right = (opened(path) for path in newest if path is not None)
+    whole = [opened(path) for path in newest if path is not None]
+    left, right = (picture[: len(picture) // 2] for picture in whole)
     gap = np.full((len(left), GAP, left.shape[2]), 255, np.uint8)
     path = DOCS / "demo-before-and-after.png"
     atomic_write(path, encode_png(np.concatenate([left, gap, right], axis=1)))

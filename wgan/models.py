@@ -35,9 +35,9 @@ def find_model(
     Raises:
         WganError: as `find_artifact`, and as the build of an engine raises it.
     """
-    from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, any_run, find_artifact, newest_run
+    from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, find_artifact, newest_run, runs_under
 
-    if model is None and run is None and backend in (None, DEFAULT) and not any_run():
+    if model is None and run is None and backend in (None, DEFAULT) and not runs_under():
         say(f"no run here: this is the built-in generator, --model {BUILT_IN}; `wgan train` makes one of your images")
         model = Path(BUILT_IN)
     if backend == "trt" and model is None and device != "cpu":

@@ -118,6 +118,8 @@ def plan_run(
 
     chosen = own_device(torch.device(torch_device(device)))
     say_once([why_cpu(device)])
+    if "steps" in changes and changes.get("minutes"):
+        raise ConfigError("steps and minutes both say how long to train: leave one of them out")
     if not resume and preset is not None:
         return Plan(settings.from_dict(changes, base=settings.load(preset)), changes, run, None, chosen)
     if not resume:

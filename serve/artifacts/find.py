@@ -28,9 +28,9 @@ def named(model: Path) -> Path:
     return built_in() if model == Path(BUILT_IN) else model
 
 
-def any_run(root: Path = ROOT) -> bool:
-    """Whether there is a run under ``root``."""
-    return any(path.is_file() for path in root.glob("*/config.yaml"))
+def runs_under(root: Path = ROOT) -> list[Path]:
+    """The configurations of the runs under ``root``."""
+    return [path for path in root.glob("*/config.yaml") if path.is_file()]
 
 
 def newest_run(root: Path = ROOT) -> Path:
@@ -39,7 +39,7 @@ def newest_run(root: Path = ROOT) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    configs = [path for path in root.glob("*/config.yaml") if path.is_file()]
+    configs = runs_under(root)
     if not configs:
         raise ConfigError(f"no run under {root}/: train one with `wgan train`, or name one with --run")
     return max(configs, key=lambda path: (path.stat().st_mtime_ns, path.parent.name)).parent

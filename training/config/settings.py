@@ -14,7 +14,7 @@ from wgan.training.config.schedule import SCHEDULES
 
 AUTO = "auto"
 ACCEPT = "accept"
-OF_MINUTES = ("steps", "sample_every", "validate_every", "checkpoint_every")  # what `minutes` settles
+OFTEN = {"sample_every": 10, "validate_every": 10, "checkpoint_every": 20}  # times in a run that does not say
 
 
 def setting(
@@ -213,7 +213,7 @@ class Config:
 
     def as_settled(self, saved: "Config") -> "Config":
         """This, with what a run that was begun with it, and saved so, has chosen for itself on its machine."""
-        names = (*(("precision",) if self.precision == AUTO else ()), *(OF_MINUTES if self.minutes else ()))
+        names = (*(("precision",) if self.precision == AUTO else ()), *(("steps", *OFTEN) if self.minutes else ()))
         return self.replace(**{name: getattr(saved, name) for name in names})
 
     @property

@@ -1,10 +1,9 @@
-"""Convolutions that double or halve without a chequered pattern, at the cost of those that have one.
+"""Convolutions that double without a chequered pattern, at the cost of those that have one.
 
 A free 4x4 kernel with stride 2 gives every pixel of a 2x2 block other weights, and early in training that shows
 (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). Enlarging by nearest neighbours and then convolving
 with 3x3 does not. Both in one is a transposed convolution again, whose 4x4 kernel is the 3x3 one seen through a 2x2
-box (Karras et al. 2018, section 2, fused as in their code): that is what is trained here, and what is deployed is
-an ordinary layer.
+box, as in the code of Karras et al. 2018: that is what is trained here, and what is deployed is an ordinary layer.
 """
 
 from typing import Any

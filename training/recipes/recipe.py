@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from wgan.training.config import Config, from_dict, load
+from wgan.training.config import OFTEN, Config, from_dict, load
 from wgan.training.recipes.look import Look, look_at
-from wgan.training.run.minutes import OFTEN, at_usual_times
+from wgan.training.run.minutes import at_usual_times
 
 MINUTES = 30.0  # of a run that says neither minutes nor steps
 SIZES = (8, 16, 32, 64)  # of images that are not asked to be larger

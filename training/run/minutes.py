@@ -5,7 +5,7 @@ import time
 import torch
 
 from wgan.serve.base.progress import duration
-from wgan.training.config import Config, check_parts
+from wgan.training.config import OFTEN, Config, check_parts
 from wgan.training.distributed import World
 from wgan.training.networks import Stage
 from wgan.training.run.trial import TrialStep
@@ -15,7 +15,6 @@ from wgan.training.step.fast import WARMUP
 ROUNDS = 20  # timed steps
 PATIENCE = 2.0  # seconds, after which those have to do that there are
 TRAINING = 0.94  # of the minutes; the rest is for sample grids, distances and checkpoints
-OFTEN = {"sample_every": 10, "validate_every": 10, "checkpoint_every": 20}  # times in a run that does not say
 
 
 def settle_minutes(config: Config, device: torch.device, world: World) -> tuple[Config, list[str]]:

@@ -1,12 +1,12 @@
 """The generator that is installed with the package: found by its name, proven, small, and run without a run."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import wgan
+from tests import ROOT
 from wgan.cli import main
 from wgan.models import cautions, find_model, open_model
 from wgan.serve.artifacts import artifact
@@ -32,7 +32,7 @@ def test_it_has_the_settings_that_the_script_trains_it_with() -> None:
     config = artifact.read(built_in()).metadata.source["config"]
     from wgan.training.config import load
 
-    script = Path("scripts/train_builtin.sh").read_text("utf-8")
+    script = (ROOT / "scripts" / "train_builtin.sh").read_text("utf-8")
     assert "--config faces-64" in script
     wanted = load("faces-64").to_dict()
     for name in ("base_channels", "latent_dim", "critic_head", "upsampling", "image_size"):
@@ -70,10 +70,14 @@ def test_what_cannot_be_verified_says_why(here: Path, capfd: pytest.CaptureFixtu
     assert "scripts/train_builtin.sh" in line
 
 
-def test_a_run_comes_first(here: Path, run: Any) -> None:
-    with pytest.raises(ConfigError, match="the endings are"):
+def test_a_run_comes_first_and_the_name_is_the_built_in_all_the_same(run: Path) -> None:
+    assert find_model(None, None, None) == (Path("runs/one/export/generator.onnx"), "onnx")
+    assert find_model(Path(BUILT_IN), None, None) == (built_in(), "onnx")
+
+
+def test_a_name_that_is_near_says_what_there_is() -> None:
+    with pytest.raises(ConfigError, match="or `faces` for the built-in generator"):
         find_artifact(Path("fases"), None, None)
-    assert find_artifact(Path(BUILT_IN), None, None) == (built_in(), "onnx")
 
 
 def test_hair_is_of_the_colour_that_was_asked_for() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.training.run.test_training import TINY
+from wgan.cli import main
 from wgan.serve.base.errors import ConfigError
 from wgan.training.config import Config, load
 from wgan.training.distributed import World
@@ -66,6 +67,13 @@ def test_a_run_keeps_its_steps_and_is_found_again(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quarter_second")
 def test_a_dry_run_shows_the_steps() -> None:
     assert estimate(TINY.replace(minutes=1.0), CPU).config.steps == 225
+
+
+def test_steps_and_minutes_are_not_both_taken(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--config", "demo"], []):
+        assert main(["train", "--device", "cpu", "steps=5", "minutes=1", *words]) == 2
+        assert "steps and minutes both say how long to train" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.usefixtures("quarter_second")
