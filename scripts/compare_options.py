@@ -7,7 +7,8 @@ and spreads and, as the last line, one JSON object. Equal time is counted or mea
                precision saves is not counted.
 --by seconds   as many steps as take as long as the preset's own, timed before each run. For a quiet machine.
 
-Each run has one thread, and --jobs of them train side by side. What finished ones came to is kept in --results, and
+Each run has one thread, and --jobs of them train side by side, on a CPU or, with --device cuda, a GPU: there in
+bfloat16, not compiled, as compiling takes longer than such a run. What finished ones came to is kept in --results, and
 they are not trained again: it can be stopped and continued, with --by flops on another machine too.
 """
 
@@ -70,9 +71,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "precision=bf16": {"precision": "bf16"},
 }
 BY = ("flops", "seconds")
+DEVICES = ("cpu", "cuda")
+ON_GPU = {"precision": "bf16", "compile": "off"}
 
 
-def resolved(preset: str, changes: dict[str, Any], seed: int, by: str, times: float) -> Any:
+def resolved(
+    preset: str, changes: dict[str, Any], seed: int, by: str = "flops", times: float = 1.0, on: str = "cpu"
+) -> Any:
     """The settings of one run: those of the preset, the changes, and the steps that the same time pays for."""
     import torch
 
@@ -82,9 +87,10 @@ def resolved(preset: str, changes: dict[str, Any], seed: int, by: str, times: fl
     from wgan.training.run.minutes import seconds_of
     from wgan.training.step.cost import flops_of, steps_within, total
 
-    device = torch.device("cpu")
+    device = torch.device(on)
     cost = flops_of if by == "flops" else (lambda config: seconds_of(config, device))
-    base, _ = settle(settings.load(preset), device, None, World())
+    base = settings.load(preset).replace(**(ON_GPU if on == "cuda" else {}))
+    base, _ = settle(base, device, None, World())
     budget = times * total(base, cost(base))
     scaled = {name: value * getattr(base, name) if name.startswith("lr_") and isinstance(value, float) else value
               for name, value in changes.items()}  # fmt: skip
@@ -115,10 +121,10 @@ def run_one(name: str, seed: int, asked: argparse.Namespace) -> int:
         there, config = runs.reopen(place, {})
         resume = True
     else:
-        config = resolved(asked.preset, OPTIONS[name], seed, asked.by, asked.times)
+        config = resolved(asked.preset, OPTIONS[name], seed, asked.by, asked.times, asked.device)
         there, resume = runs.begin(place), False
     say(f"{name}, seed {seed}: {config.steps} steps")
-    ended = train(there, config, device=torch.device("cpu"), cache=asked.runs / ".cache", resume=resume)
+    ended = train(there, config, device=torch.device(asked.device), cache=asked.runs / ".cache", resume=resume)
     if not ended.finished:
         return 130
     keep(name, seed, asked)
@@ -127,13 +133,14 @@ def run_one(name: str, seed: int, asked: argparse.Namespace) -> int:
 
 def folder(name: str, seed: int, asked: argparse.Namespace) -> Path:
     """Where a run lies."""
-    words = f"{asked.preset}-{asked.by}-{asked.times:g}-{name}-seed-{seed}"
+    words = f"{asked.preset}-{asked.device}-{asked.by}-{asked.times:g}-{name}-seed-{seed}"
     return asked.runs / "".join(c if c.isalnum() or c == "." else "-" for c in words)
 
 
 def key(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     """What a run is known by."""
-    return {"preset": asked.preset, "by": asked.by, "times": asked.times, "option": name, "seed": seed}
+    budget = {"preset": asked.preset, "by": asked.by, "times": asked.times}
+    return {**budget, "device": asked.device, "option": name, "seed": seed}
 
 
 def measured(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any] | None:
@@ -203,7 +210,7 @@ def apart(name: str, seed: int, asked: argparse.Namespace) -> int:
     """Trains one run in a process of its own, in one thread; its exit code."""
     if measured(name, seed, asked) is not None:
         return 0
-    words = [f"--{word}={getattr(asked, word)}" for word in ("preset", "by", "times", "runs", "results")]
+    words = [f"--{word}={getattr(asked, word)}" for word in ("preset", "by", "times", "device", "runs", "results")]
     command = [sys.executable, __file__, *words, "--one", name, str(seed)]
     return subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
@@ -215,6 +222,7 @@ def asked_for() -> argparse.Namespace:
     parser.add_argument("--preset", default="demo", help="what the options are changes to, and whose time each gets")
     parser.add_argument("--by", choices=BY, default="flops", help="what equal time is")
     parser.add_argument("--times", type=float, default=1.0, help="times the preset's own time")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it trains")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … of each option")
     parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="folder for the runs")
     parser.add_argument(
@@ -250,7 +258,8 @@ def main() -> int:
     rows = [row_of(name, runs) for name, runs in done.items() if runs]
     if rows:
         print(text(rows))
-        print(json.dumps({"preset": asked.preset, "by": asked.by, "times": asked.times, "rows": rows}), flush=True)
+        budget = {"preset": asked.preset, "by": asked.by, "times": asked.times, "device": asked.device}
+        print(json.dumps({**budget, "rows": rows}), flush=True)
     return max(codes)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from wgan.export.formats.onnx import examples
+from wgan.serve.backends.pytorch.device import exact_convolutions
 
 _PYTHON_FILE = re.compile(rb"\0(?:[A-Za-z]:[\\/]|/)[^\0]*\.py\b")  # its absolute path, in a pickle
 
@@ -24,6 +25,7 @@ def to_torchscript(module: nn.Module, latent_dim: int, *, conditional: bool = Fa
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         traced = torch.jit.freeze(torch.jit.trace(module, examples(latent_dim, conditional)))
+        exact_convolutions(traced.graph)
         torch.jit.save(traced, buffer)
         clean = torch.jit.load(io.BytesIO(_without_debug_records(buffer.getvalue())))
         buffer = io.BytesIO()

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from wgan.serve.backends.base import check_device
 from wgan.serve.backends.pytorch.verdict import torch_gap
@@ -78,3 +79,16 @@ def exact_float32(device: str) -> None:
 
     if device == "cuda":
         torch.backends.cudnn.allow_tf32 = False
+
+
+def exact_convolutions(graph: Any) -> None:
+    """Makes the convolutions of a TorchScript graph exact in float32, whatever the process that traced them had set.
+
+    A traced convolution holds torch's switches of that moment as constants, TF32 being on in a new process: a file
+    that was traced so rounds to 10 bits on CUDA, whatever is set where it runs.
+    """
+    for node in graph.findAllNodes("aten::_convolution"):
+        benchmark, deterministic, cudnn, tf32 = range(9, 13)  # its last four arguments
+        with graph.insert_point_guard(node):
+            for position, value in ((benchmark, False), (deterministic, False), (cudnn, True), (tf32, False)):
+                node.replaceInput(position, graph.insertConstant(value))

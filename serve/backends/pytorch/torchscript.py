@@ -8,7 +8,7 @@ import numpy as np
 from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
-from wgan.serve.backends.pytorch.device import exact_float32, torch_device, why_cpu
+from wgan.serve.backends.pytorch.device import exact_convolutions, exact_float32, torch_device, why_cpu
 from wgan.serve.backends.pytorch.pieces import PIECE, Pieces
 from wgan.serve.base.errors import BackendError
 
@@ -33,6 +33,7 @@ class TorchScriptBackend(Backend):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 warnings.simplefilter("ignore", FutureWarning)
                 self._module = torch.jit.load(io.BytesIO(artifact.data), map_location=self.device).eval()
+            exact_convolutions(self._module.graph)
         except RuntimeError as error:
             raise BackendError(f"torch cannot load {artifact.path}: {' '.join(str(error).split())[:200]}") from None
 
