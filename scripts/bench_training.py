@@ -135,7 +135,7 @@ class Case:
 
     def __init__(self, name: str, config: Config, device: torch.device):
         self.name, self.device = name, device
-        self.config = config.replace(**{"compile": "off", **CASES.get(name, {})})
+        self.config = config.replace(**{"compile": "off", "cuda_graphs": "off", **CASES.get(name, {})})
         if device.type == "cuda":
             choose_kernels(self.config)  # the baseline's too
         if name == BASELINE:

@@ -24,29 +24,33 @@ STEPS = 5
 
 def run(here: Here) -> None:
     """A row a way: one process beside two on the same batches."""
-    for way in ("eager", "compiled") if here.cuda else ("eager",):
-        if here.short_of(way, 0 if here.tiny else 15):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            result = together(here, way, Path(folder) / "result.pt")
-        if isinstance(result, str):
-            here.tell(way, ok=False, why=result)
-            continue
-        alone = trained(here.device, here.tiny, way, World())
-        figures = {"apart": apart(result["moved"], alone["moved"]), "bound": MOST, "notes": result["notes"]}
-        figures["synchronised_norms"] = result["norms"]
-        held = figures["apart"] < MOST and not figures["notes"] and figures["synchronised_norms"] > 0
-        # on a CPU each process has BatchNorm statistics of its own: they are not the same run
-        here.tell(way, ok=held if here.cuda else None, **figures)
-    if here.cuda:
-        ones = torch.ones(4, device=here.device)
-        store = distributed.HashStore()  # type: ignore[attr-defined]
-        distributed.init_process_group("nccl", store=store, rank=0, world_size=1)
-        distributed.all_reduce(ones)
-        here.tell("NCCL, one process", ok=ones.tolist() == [1.0] * 4, version=list(torch.cuda.nccl.version()))
-        distributed.destroy_process_group()
-    else:
+    beside(here, "eager")
+    if not here.cuda:
         here.not_run("NCCL, compiled", "for a GPU alone")
+        return
+    ones = torch.ones(4, device=here.device)
+    store = distributed.HashStore()  # type: ignore[attr-defined]
+    distributed.init_process_group("nccl", store=store, rank=0, world_size=1)
+    distributed.all_reduce(ones)
+    here.tell("NCCL, one process", ok=ones.tolist() == [1.0] * 4, version=list(torch.cuda.nccl.version()))
+    distributed.destroy_process_group()
+    if not here.short_of("compiled", 0 if here.tiny else 70):
+        beside(here, "compiled")
+
+
+def beside(here: Here, way: str) -> None:
+    """The row of a way."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = together(here, way, Path(folder) / "result.pt")
+    if isinstance(result, str):
+        here.tell(way, ok=False, why=result)
+        return
+    alone = trained(here.device, here.tiny, way, World())
+    figures = {"apart": apart(result["moved"], alone["moved"]), "bound": MOST, "notes": result["notes"]}
+    figures["synchronised_norms"] = result["norms"]
+    held = figures["apart"] < MOST and not figures["notes"] and figures["synchronised_norms"] > 0
+    # on a CPU each process has BatchNorm statistics of its own: they are not the same run
+    here.tell(way, ok=held if here.cuda else None, **figures)
 
 
 def together(here: Here, way: str, result: Path) -> dict[str, Any] | str:
@@ -60,13 +64,14 @@ def together(here: Here, way: str, result: Path) -> dict[str, Any] | str:
     started = [
         subprocess.Popen(command, env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": "0"}) for rank in (0, 1)
     ]
-    codes = []
+    codes: list[int | str] = []
     for process in started:
         try:
             codes.append(process.wait(max(here.left() - 5, 1)))
         except subprocess.TimeoutExpired:
             process.kill()
-            codes.append(process.wait())
+            process.wait()
+            codes.append("no time left")
     return torch.load(result) if codes == [0, 0] else f"the two processes ended with {codes}"
 
 

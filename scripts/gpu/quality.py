@@ -24,8 +24,6 @@ def run(here: Here) -> None:
     """Trains, exports, and keeps generator, ONNX file, records, settings and picture."""
     spare = max(10.0, here.left() - AROUND)
     words = [*BUILT_IN, f"minutes={spare / 60:.3f}", "precision=bf16", "keep_checkpoints=1"]
-    if here.cuda:
-        words.append("cuda_graphs=auto")
     if here.tiny:
         words += [*(f"{key}={value}" for key, value in TINY.items()), "faces_count=64", "validate_images=16"]
         words += ["steps=12", "minutes=0", "sample_every=12", "validate_every=12"]

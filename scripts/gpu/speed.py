@@ -32,11 +32,11 @@ def run(here: Here) -> None:
     peak["fp16"] = torch_peak(here.device, "fp16", 256 if here.tiny else 8192)
     there = [BASELINE, *CASES]
     order = [(size, name) for size in BATCHES[: 1 if here.tiny else 2] for name in MAIN if name in there]
-    order += [(BATCHES[0], name) for name in there if name not in MAIN]
+    order += [(BATCHES[0], name) for name in sorted((set(there) - set(MAIN)), key=lambda name: (anew(name), name))]
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     for size, name in order:
         what = f"{name}, batch {size}"
-        if here.short_of(what, 0 if here.tiny else 15):
+        if here.short_of(what, 0 if here.tiny else 45 if anew(name) else 15):
             continue
         try:
             row = measured(here, name, settings(here.tiny, **batch(here, size)), peak)
@@ -58,6 +58,11 @@ def run(here: Here) -> None:
         aim(here, f"times the baseline, batch {small}", ratios, 8.0)
         shares = [row["share_of_peak"] for key, row in same.items() if key[0] == large and "bf16" in key[1]]
         aim(here, f"share of the bf16 peak, batch {large}", [share for share in shares if share is not None], 0.25)
+
+
+def anew(name: str) -> bool:
+    """Whether it is compiled for tens of seconds: what `parity` has compiled ahead is not."""
+    return name not in MAIN and CASES.get(name, {}).get("compile") == "on"
 
 
 def aim(here: Here, what: str, rates: list[float], wanted: float) -> None:

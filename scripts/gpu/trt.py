@@ -17,7 +17,6 @@ from wgan.export.reference.generator import TrainedGenerator
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.trt.api import MODULES, load_tensorrt, unlisted
 from wgan.serve.backends.trt.backend import TrtBackend
-from wgan.serve.backends.trt.build import BuildOptions
 from wgan.serve.base.errors import BackendUnavailable, WganError
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.gpu import first_gpu
@@ -28,7 +27,7 @@ KEPT = ("runtime", "version", "compute_capabilities", "types_from", "half_layers
 
 
 def run(here: Here) -> None:
-    """A row a runtime, precision and GPU that it is built for."""
+    """A row a runtime and precision."""
     made = generator(here)
     for name, extra in MODULES.items():
         if importlib.util.find_spec(name) is None:
@@ -40,17 +39,14 @@ def run(here: Here) -> None:
             here.not_run(name, str(error))
             continue
         gpu = first_gpu()
-        options = [BuildOptions()]
         if gpu is not None and (why := unlisted(api, gpu)) is not None:
-            here.tell(f"{name} and this GPU", why=why)
-            options.append(BuildOptions(compute_capabilities=("8.0",)))  # does it run an older GPU's engine?
-        for each in options:
-            for precision in ("fp16",) if here.tiny else ("fp32", "fp16"):
-                place = f", for {'/'.join(each.compute_capabilities)}" if each.compute_capabilities else ""
-                what = f"{name} {precision}{place}"
-                if not here.short_of(what, 0 if here.tiny else 10):
-                    with only(name):
-                        engine(here, what, made, precision, each)
+            here.not_run(name, why)
+            continue
+        for precision in ("fp16",) if here.tiny else ("fp32", "fp16"):
+            what = f"{name} {precision}"
+            if not here.short_of(what, 0 if here.tiny else 10):
+                with only(name):
+                    engine(here, what, made, precision)
 
 
 @contextmanager
@@ -68,14 +64,14 @@ def only(name: str) -> Iterator[None]:
         sys.modules.update(before)
 
 
-def engine(here: Here, what: str, made: TrainedGenerator, precision: str, options: BuildOptions) -> None:
+def engine(here: Here, what: str, made: TrainedGenerator, precision: str) -> None:
     """One engine: the second build has what the first measured of its kernels."""
     with tempfile.TemporaryDirectory() as folder:
         builds = []
         try:
             for _ in range(1 if here.tiny else 2):
                 began = time.perf_counter()
-                built = exported(here, made, Path(folder), "trt", precision, options=options)
+                built = exported(here, made, Path(folder), "trt", precision)
                 builds.append(time.perf_counter() - began)
         except BackendUnavailable as error:
             here.not_run(what, str(error))

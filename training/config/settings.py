@@ -161,7 +161,7 @@ class Config:
         "auto", "`torch.compile` of the losses; `auto`: on CUDA, not on a CPU", choices=("auto", "on", "off")
     )
     cuda_graphs: str = setting(
-        "off", "steps recorded and replayed; `auto`: on one CUDA device", choices=("auto", "off")
+        "auto", "steps recorded and replayed; `auto`: on one CUDA device", choices=("auto", "off")
     )
     convolutions: str = setting(
         "fastest",

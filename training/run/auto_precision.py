@@ -63,8 +63,8 @@ def _timed(config: Config, device: torch.device, processes: int) -> Config:
     """Settings of the timed steps: full image size, penalty included, as many images as are computed at once."""
     rows = config.batch_size // (config.accumulate * processes)
     timed = config.replace(
-        batch_size=rows, accumulate=1, n_critic=1, penalty_every=1, progressive=False, cuda_graphs="off"
-    )
+        batch_size=rows, accumulate=1, n_critic=1, penalty_every=1, progressive=False, compile="off"
+    )  # compiling takes longer than it is worth for this; recorded as the run is, or a GPU's time would be the CPU's
     if device.type == "cuda":
         return timed
     flops = step_flops(Passes(timed))
@@ -73,7 +73,7 @@ def _timed(config: Config, device: torch.device, processes: int) -> Config:
         timed, flops = timed.replace(batch_size=rows // lanes), flops / lanes
         while flops > MOST_FLOPS and timed.batch_size % 2 == 0 and timed.batch_size // 2 >= FEWEST_ROWS:
             timed, flops = timed.replace(batch_size=timed.batch_size // 2), flops / 2
-    return timed.replace(compile="off")  # it takes minutes and changes little there
+    return timed
 
 
 def _step(config: Config, device: torch.device) -> TrialStep:

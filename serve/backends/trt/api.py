@@ -51,7 +51,7 @@ def compute_capabilities(api: Any) -> dict[str, Any]:
 
 
 def unlisted(api: Any, gpu: Gpu) -> str | None:
-    """A warning about a GPU that TensorRT-RTX does not list, such as a Hopper; None for every other GPU."""
+    """Why TensorRT-RTX does not run on this GPU, such as a Hopper (1.7 on an H200: "not supported"); None if it does."""
     if not builds_for_absent_gpus(api) or gpu.compute_capability in compute_capabilities(api):
         return None
     return f"{api.__name__} {api.__version__} lists no compute capability {gpu.compute_capability}"

@@ -13,15 +13,16 @@ from wgan.serve.backends.trt.api import (
     collecting_logger,
     compute_capabilities,
     load_tensorrt,
-    naming_tensorrt,
     progress_monitor,
     started,
+    unlisted,
 )
 from wgan.serve.backends.trt.readback import network_types, read_back
 from wgan.serve.backends.trt.timing_cache import TimingCache
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ConfigError, ExportError
 from wgan.serve.base.progress import counter
 from wgan.serve.machine.gpu import Gpu, first_gpu
+from wgan.serve.machine.requirements import installer
 
 OPTIMUM = 64  # the batch that engines are tuned for
 # TensorRT-RTX builds for GPUs that are not there. Not 7.5: it has no float32 matrix product there.
@@ -78,15 +79,17 @@ def build_engine(
         options: where else it may run.
 
     Raises:
-        BackendUnavailable: neither is installed, TensorRT has no GPU to build on, or CUDA does not start.
+        BackendUnavailable: neither is installed, TensorRT has no GPU to build on or one that it does not know, or CUDA
+            does not start.
         ConfigError: an option that this TensorRT does not have.
         ExportError: the file cannot be parsed, the build failed, or the engine is not of the precision.
     """
     options = options or BuildOptions()
     api = load_tensorrt("tensorrt_rtx" if options.compute_capabilities else None)
     gpu = first_gpu()
-    with naming_tensorrt(api, None if options.compute_capabilities else gpu):
-        return _built(api, gpu, onnx_file, precision, optimum, max_batch, options)
+    if gpu is not None and not options.compute_capabilities and (why := unlisted(api, gpu)) is not None:
+        raise BackendUnavailable(f"{why}: TensorRT may run on it, {installer()} 'wgan[trt]'")
+    return _built(api, gpu, onnx_file, precision, optimum, max_batch, options)
 
 
 def _built(

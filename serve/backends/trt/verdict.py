@@ -33,8 +33,7 @@ def verdict(device: str, driver: Driver | None) -> str | Gap | Untried:
     if (gap := cuda_fails(driver, bindings)) is not None:
         return gap
     if (unknown := unlisted(api, driver.gpus[0])) is not None:
-        trained = find_spec("torch") is not None
-        return Untried(unknown, "wgan export --format trt" if trained else "wgan sample --backend trt -n 1 --rebuild")
+        return Gap(unknown, f"{installer()} 'wgan[trt]'")
     if builds_for_absent_gpus(api) and driver.gpus[0].capability == OLDEST_GPU:
         why = f"{api.__name__} {api.__version__} has no float32 matrix product for 7.5; float16 was never tried"
         return Untried(why, "wgan export --format trt --precision fp16")

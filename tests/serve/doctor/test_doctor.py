@@ -207,21 +207,23 @@ def test_a_gpu_machine_with_everything_runs_everything(pretend: Pretend) -> None
     assert "NVIDIA 580.82.07, runs CUDA up to 13.2" in text
 
 
-def test_a_gpu_that_tensorrt_rtx_does_not_list_is_to_be_tried(
-    pretend: Pretend, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tensorrt_rtx_does_not_run_on_a_gpu_that_it_does_not_list(pretend: Pretend) -> None:
     pretend(FULL, FakeDriver([H100]))
     row = verdict(doctor.examine(Path("runs")), "trt", "cuda")
-    assert (row.runs, row.fix) == (None, "wgan export --format trt")
+    assert (row.runs, row.fix) == (False, "pip install 'wgan[trt]'")
     assert row.why == "tensorrt_rtx 1.7.1 lists no compute capability 9.0"
+
+
+def test_a_gpu_that_tensorrt_rtx_has_no_float32_for_is_to_be_tried(
+    pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(FULL, FakeDriver([("NVIDIA T4", (7, 5), 2**34)]))
     assert main(["doctor", "--backend", "trt"]) == 1
     out = capsys.readouterr().out
-    assert "nobody knows yet, so try it:\n  trt on cuda\n      wgan export --format trt\n" in out
+    assert "nobody knows yet, so try it:\n  trt on cuda\n      wgan export --format trt --precision fp16\n" in out
     assert out.endswith("trt is not known to run here\n")
     assert main(["doctor", "--backend", "trt", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["asked"]["runs"] is None
-    # no float32 there, as the list of targets says
-    pretend(FULL, FakeDriver([("NVIDIA T4", (7, 5), 2**34)]))
     row = verdict(doctor.examine(Path("runs")), "trt", "cuda")
     assert (row.runs, row.fix) == (None, "wgan export --format trt --precision fp16")
 

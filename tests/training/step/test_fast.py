@@ -307,7 +307,7 @@ def test_what_is_on_by_itself() -> None:
         made = Fast(SMALL.replace(**changes), device, world or World())
         return made.compile, made.graphs, made.channels_last
 
-    assert (Config().compile, Config().cuda_graphs) == ("auto", "off")
+    assert (Config().compile, Config().cuda_graphs) == ("auto", "auto")
     assert on(CPU) == (False, False, False)
     assert on(CPU, compile="on") == (True, False, False)
     assert on(CUDA) == (True, True, True)
