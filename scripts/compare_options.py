@@ -9,7 +9,7 @@ and spreads and, as the last line, one JSON object. Equal time is counted or mea
 
 Each run has one thread, and --jobs of them train side by side, on a CPU or, with --device cuda, a GPU: there in
 bfloat16, not compiled, as compiling takes longer than such a run. What finished ones came to is kept in --results, and
-they are not trained again: it can be stopped and continued, with --by flops on another machine too.
+they are not trained again: it can be stopped and continued, with --by flops on another machine or device too.
 """
 
 import argparse
@@ -139,8 +139,7 @@ def folder(name: str, seed: int, asked: argparse.Namespace) -> Path:
 
 def key(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     """What a run is known by."""
-    budget = {"preset": asked.preset, "by": asked.by, "times": asked.times}
-    return {**budget, "device": asked.device, "option": name, "seed": seed}
+    return {"preset": asked.preset, "by": asked.by, "times": asked.times, "option": name, "seed": seed}
 
 
 def measured(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any] | None:
@@ -162,6 +161,7 @@ def keep(name: str, seed: int, asked: argparse.Namespace) -> None:
     ended = [record for record in records if record["kind"] == "validation"][-1]
     line = {
         **key(name, seed, asked),
+        "device": asked.device,
         "steps": config.steps,
         "images": config.steps * config.reals_per_step,
         "precision": config.precision,
@@ -258,8 +258,7 @@ def main() -> int:
     rows = [row_of(name, runs) for name, runs in done.items() if runs]
     if rows:
         print(text(rows))
-        budget = {"preset": asked.preset, "by": asked.by, "times": asked.times, "device": asked.device}
-        print(json.dumps({**budget, "rows": rows}), flush=True)
+        print(json.dumps({"preset": asked.preset, "by": asked.by, "times": asked.times, "rows": rows}), flush=True)
     return max(codes)
 
 

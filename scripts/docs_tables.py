@@ -20,7 +20,6 @@ from wgan.training.config import FIELDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PLACES = {"cpu": "on a CPU", "cuda": "on a GPU"}
 UNITS = {"flops": "FLOPs", "seconds": "seconds"}
 OPTIONS = "performance/options.jsonl"  # `--results` of scripts/compare_options.py
 FOLDERS = {
@@ -70,13 +69,11 @@ def options_table() -> str:
     """What options are worth in the same time, a table for each budget, from what finished runs came to."""
     lines = [json.loads(line) for line in (DOCS / OPTIONS).read_text("utf-8").splitlines()]
     parts = []
-    budgets = [(line["preset"], line["by"], line["times"], line["device"]) for line in lines]
-    for budget in dict.fromkeys(budgets):
-        preset, by, times, device = budget
-        of = [line for line, its in zip(lines, budgets, strict=True) if its == budget]
+    for preset, by, times in dict.fromkeys((line["preset"], line["by"], line["times"]) for line in lines):
+        of = [line for line in lines if (line["preset"], line["by"], line["times"]) == (preset, by, times)]
         runs = {line["option"]: [each for each in of if each["option"] == line["option"]] for line in of}
         share = "" if times == 1 else f", {times:g} times"
-        parts.append(f"Within the {UNITS[by]} of the preset `{preset}`{share}, {PLACES[device]}:")
+        parts.append(f"Within the {UNITS[by]} of the preset `{preset}`{share}:")
         parts.append(compare_options.text(compare_options.row_of(name, each) for name, each in runs.items()))
     return "\n\n".join(parts)
 

@@ -51,7 +51,7 @@ def compute_capabilities(api: Any) -> dict[str, Any]:
 
 
 def unlisted(api: Any, gpu: Gpu) -> str | None:
-    """Why TensorRT-RTX does not run on this GPU, such as a Hopper (1.7 on an H200: "not supported"); None if it does."""
+    """Why TensorRT-RTX does not run on this GPU, such as a Hopper (tried: 1.7 on an H200); None if it does."""
     if not builds_for_absent_gpus(api) or gpu.compute_capability in compute_capabilities(api):
         return None
     return f"{api.__name__} {api.__version__} lists no compute capability {gpu.compute_capability}"
