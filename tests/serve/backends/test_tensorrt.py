@@ -262,6 +262,15 @@ def test_a_tensorrt_that_does_not_start_is_one_line_and_is_left_alone(kind: str)
         started(api, kind, collecting_logger(api))
 
 
+def test_rtx_builds_nothing_for_a_gpu_here_that_it_does_not_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: Gpu("NVIDIA H200", (9, 0), 2**37))
+    says = r"^tensorrt_rtx \S+ lists no compute capability 9\.0: TensorRT may run on it, (uv )?pip install"
+    with pytest.raises(BackendUnavailable, match=says):
+        build_engine(b"is not read", "fp32", 16, 64)
+
+
 def test_a_refusal_of_a_gpu_that_rtx_does_not_list_names_tensorrt() -> None:
     api = pytest.importorskip("tensorrt_rtx")
     hopper, ada = (Gpu(name, capability, 2**36) for name, capability in (("H100", (9, 0)), ("L40", (8, 9))))

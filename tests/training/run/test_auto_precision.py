@@ -118,6 +118,17 @@ def test_steps_of_every_kind_are_timed(changes: dict[str, Any], monkeypatch: pyt
     assert min(found.seconds.values()) > 0
 
 
+@pytest.mark.parametrize("graphs", ["auto", "off"])
+def test_on_a_gpu_steps_are_timed_as_they_are_launched(graphs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unrecorded, a small step takes the CPU's time, in which bfloat16 is no faster."""
+    made: list[Config] = []
+    monkeypatch.setattr(auto_precision, "TrialStep", lambda config, device: made.append(config) or (lambda: None))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    auto_precision.step_speeds(Config().replace(cuda_graphs=graphs), torch.device("cuda"))
+    assert [config.precision for config in made] == ["fp32", "bf16"]
+    assert {(config.cuda_graphs, config.compile) for config in made} == {(graphs, "off")}
+
+
 def test_a_type_that_is_emulated_is_not_trained_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto_precision, "hopeless", lambda *_: SLOW)
     monkeypatch.setattr(auto_precision, "TrialStep", lambda *_: pytest.fail("a step was made"))
