@@ -112,6 +112,7 @@ def plan_run(
     from wgan.serve.artifacts.find import newest_run
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.training import config as settings
+    from wgan.training.data import check_faces
     from wgan.training.distributed import own_device
     from wgan.training.recipes import recipe_for_data
     from wgan.training.records.folder import RunFolder
@@ -120,11 +121,15 @@ def plan_run(
     say_once([why_cpu(device)])
     if "steps" in changes and changes.get("minutes"):
         raise ConfigError("steps and minutes both say how long to train: leave one of them out")
-    if not resume and preset is not None:
-        return Plan(settings.from_dict(changes, base=settings.load(preset)), changes, run, None, chosen)
     if not resume:
-        recipe = recipe_for_data(changes, chosen.type)
-        return Plan(recipe.config, changes, run, None, chosen, (recipe.line,))
+        if preset is not None:
+            config, lines = settings.from_dict(changes, base=settings.load(preset)), ()
+        else:
+            recipe = recipe_for_data(changes, chosen.type)
+            config, lines = recipe.config, (recipe.line,)
+        if config.data == "faces":
+            check_faces(config.image_size, config.channels)
+        return Plan(config, changes, run, None, chosen, lines)
     if preset is not None:
         raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
     old = run or newest_run()

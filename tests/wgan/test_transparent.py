@@ -142,6 +142,7 @@ def test_an_evaluation_lays_images_on_the_background_of_the_training(
     ("words", "says"),
     [
         ("train channels=4", "the built-in faces have no transparency to keep: use channels=3, or images of your own"),
+        ("train --dry-run channels=4", "the built-in faces have no transparency to keep: use channels=3"),
         ("train channels=4 background=black", "background=black is never used with channels=4"),
         ("train background=paper", "background='paper' is no colour: give a name such as white"),
     ],

@@ -62,13 +62,23 @@ def held_out(
     return _open(Faces(count, faces.HELD_OUT), Shape(image_size, channels, "crop"), cache_dir, 0.0, progress)
 
 
+def check_faces(image_size: int, channels: int) -> None:
+    """Refuses images that the built-in faces are not drawn as.
+
+    Raises:
+        DatasetError: a side that they are not drawn at, or transparency.
+    """
+    if image_size not in FACE_SIZES:
+        raise DatasetError(f"faces are drawn at {', '.join(map(str, FACE_SIZES))} pixels, not {image_size}")
+    if channels == 4:
+        raise DatasetError("the built-in faces have no transparency to keep: use channels=3, or images of your own")
+
+
 def _open(
     source: Source, shape: Shape, cache_dir: Path, max_broken_share: float, progress: ProgressFn | None
 ) -> ImageSet:
-    if isinstance(source, Faces) and shape.image_size not in FACE_SIZES:
-        raise DatasetError(f"faces are drawn at {', '.join(map(str, FACE_SIZES))} pixels, not {shape.image_size}")
-    if isinstance(source, Faces) and shape.channels == 4:
-        raise DatasetError("the built-in faces have no transparency to keep: use channels=3, or images of your own")
+    if isinstance(source, Faces):
+        check_faces(shape.image_size, shape.channels)
     cached = load_or_build(source, shape, cache_dir, progress)
     total, bad = len(source.names), len(cached.broken)
     if bad > max_broken_share * total or bad == total:
