@@ -122,14 +122,11 @@ def plan_run(
     if "steps" in changes and changes.get("minutes"):
         raise ConfigError("steps and minutes both say how long to train: leave one of them out")
     if not resume:
-        if preset is not None:
-            config, lines = settings.from_dict(changes, base=settings.load(preset)), ()
-        else:
-            recipe = recipe_for_data(changes, chosen.type)
-            config, lines = recipe.config, (recipe.line,)
+        recipe = recipe_for_data(changes, chosen.type) if preset is None else None
+        config = recipe.config if recipe else settings.from_dict(changes, base=settings.load(str(preset)))
         if config.data == "faces":
             check_faces(config.image_size, config.channels)
-        return Plan(config, changes, run, None, chosen, lines)
+        return Plan(config, changes, run, None, chosen, (recipe.line,) if recipe else ())
     if preset is not None:
         raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
     old = run or newest_run()
