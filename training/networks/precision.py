@@ -32,8 +32,12 @@ class MixedPrecision:
         self.scale(torch.ones((), device=device))  # makes it: several threads may come to it first
 
     def autocast(self) -> torch.autocast:
-        """The context that forward passes run in."""
-        return torch.autocast(self._device, dtype=self._dtype, enabled=self._dtype is not None)
+        """The context that forward passes run in, each weight used once.
+
+        Without autocast's cache: it is the whole process's, so lanes would share parts of their graphs, and which parts
+        would depend on who comes first.
+        """
+        return torch.autocast(self._device, dtype=self._dtype, enabled=self._dtype is not None, cache_enabled=False)
 
     def scale(self, like: Tensor) -> Tensor:
         """The scale now, as a scalar on the device; 1 where none is needed."""

@@ -1,10 +1,13 @@
 """Each precision against float64: the penalty, and the parameters' gradients through its double backward."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.make import loss_of
 from wgan.training.config import Config
@@ -159,3 +162,35 @@ def test_weights_and_moments_stay_float32(precision: str) -> None:
     kept = [*trainer.critic.parameters(), *trainer.generator.parameters(), *trainer.ema.module.parameters()]
     kept += [t for s in trainer.optimizer_d.state.values() for t in s.values()]
     assert {tensor.dtype for tensor in kept} == {torch.float32}
+
+
+def test_threads_share_no_part_of_their_graphs() -> None:
+    """Autocast's own cache is the whole process's: the second of two lanes would take the first one's casts."""
+    layer, x, precision = nn.Linear(4, 4), torch.randn(2, 4), MixedPrecision("bf16", CPU)
+    first, second = threading.Barrier(2), threading.Barrier(2)
+
+    def nodes(output: Tensor) -> set[Any]:
+        found: set[Any] = set()
+        new = [output.grad_fn]
+        while new:
+            node = new.pop()
+            if node is not None and node not in found:
+                found.add(node)
+                new += [other for other, _ in node.next_functions]
+        return {node for node in found if "AccumulateGrad" not in node.name()}
+
+    def lane(ahead: bool) -> Tensor:
+        if not ahead:
+            first.wait()
+        with precision.autocast():
+            output: Tensor = layer(x)
+            if ahead:
+                first.wait()
+            second.wait()  # neither has left its context while the other computes
+        return output
+
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(lane, (True, False))
+    assert ours.dtype == torch.bfloat16
+    assert len(nodes(ours)) >= 3
+    assert not nodes(ours) & nodes(theirs)
