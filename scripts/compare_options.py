@@ -3,6 +3,9 @@
 Trains a preset on the built-in faces with one option changed at a time, three seeds each, and prints a table of means
 and spreads and, as the last line, one JSON object. Equal time is counted or measured:
 
+The preset may be followed by settings that all runs have: --preset "demo batch_size=32 steps=1900". Equal time is of
+that.
+
 --by flops     as many steps as the preset's own FLOPs pay for. The same on every machine, busy or not; what a
                precision saves is not counted.
 --by seconds   as many steps as take as long as the preset's own, timed before each run. For a quiet machine.
@@ -78,7 +81,11 @@ ON_GPU = {"precision": "bf16", "compile": "off"}
 def resolved(
     preset: str, changes: dict[str, Any], seed: int, by: str = "flops", times: float = 1.0, on: str = "cpu"
 ) -> Any:
-    """The settings of one run: those of the preset, the changes, and the steps that the same time pays for."""
+    """The settings of one run: those of the preset, the changes, and the steps that the same time pays for.
+
+    Raises:
+        ConfigError: there is no such preset or setting.
+    """
     import torch
 
     from wgan.training import config as settings
@@ -89,7 +96,9 @@ def resolved(
 
     device = torch.device(on)
     cost = flops_of if by == "flops" else (lambda config: seconds_of(config, device))
-    base = settings.load(preset).replace(**(ON_GPU if on == "cuda" else {}))
+    name, *words = [preset] if Path(preset).is_file() else preset.split()
+    base = settings.from_dict(settings.parse_overrides(words), base=settings.load(name))
+    base = base.replace(**(ON_GPU if on == "cuda" else {}))
     base, _ = settle(base, device, None, World())
     budget = times * total(base, cost(base))
     scaled = {name: value * getattr(base, name) if name.startswith("lr_") and isinstance(value, float) else value
@@ -219,7 +228,7 @@ def asked_for() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="options to try, by the first words of their names [default: all]")
-    parser.add_argument("--preset", default="demo", help="what the options are changes to, and whose time each gets")
+    parser.add_argument("--preset", default="demo", help="what is changed, and whose time each gets [demo]")
     parser.add_argument("--by", choices=BY, default="flops", help="what equal time is")
     parser.add_argument("--times", type=float, default=1.0, help="times the preset's own time")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it trains")

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests import ROOT
+from wgan.serve.base.errors import ConfigError
 from wgan.training.config import Config, load
 from wgan.training.run import minutes
 from wgan.training.step.cost import Cost, flops_of, total
@@ -61,6 +62,16 @@ def test_options_get_the_same_flops_and_are_kept(tmp_path: Path) -> None:
         assert budget - 2 * spent / config.steps < spent <= budget * (1 + 1e-9)
     shutil.rmtree(next((tmp_path / "runs").glob("*growing-seed-0")))  # what is kept needs no runs
     assert run(tmp_path, *words) == (found, table, "")
+
+
+def test_settings_may_follow_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    compare = importlib.import_module("compare_options")
+    words = "demo batch_size=32 steps=300 precision=fp32"
+    config = compare.resolved(words, {"batch_size": 16}, 2)
+    assert (config.batch_size, config.steps, config.seed) == (16, 600, 2)
+    with pytest.raises(ConfigError, match="unknown setting"):
+        compare.resolved("demo batches=32", {}, 0)
 
 
 @pytest.mark.parametrize(("step", "steps"), [(0.5, 12), (0.25, 24)])
