@@ -20,6 +20,7 @@ from wgan.training.config import FIELDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+SEEDS = 3  # of a row of the table of options
 UNITS = {"flops": "FLOPs", "seconds": "seconds"}
 OPTIONS = "performance/options.jsonl"  # `--results` of scripts/compare_options.py
 FOLDERS = {
@@ -74,7 +75,11 @@ def options_table() -> str:
         runs = {line["option"]: [each for each in of if each["option"] == line["option"]] for line in of}
         share = "" if times == 1 else f", {times:g} times"
         parts.append(f"Within the {UNITS[by]} of the preset `{preset}`{share}:")
-        parts.append(compare_options.text(compare_options.row_of(name, each) for name, each in runs.items()))
+        rows = [compare_options.row_of(name, each) for name, each in runs.items()]
+        parts.append(compare_options.text(row for row in rows if len(row["runs"]) >= SEEDS))
+        rest = sorted((row["swd"], row["option"]) for row in rows if len(row["runs"]) < SEEDS)
+        if rest:
+            parts.append("With fewer seeds: " + "; ".join(f"{option}: {swd:.1f}" for swd, option in rest) + ".")
     return "\n\n".join(parts)
 
 
