@@ -6,7 +6,6 @@ from gpu.rows import Here
 from tests.make import make_generator
 from wgan.export import exporter
 from wgan.export.reference.generator import TrainedGenerator
-from wgan.serve.backends.trt.build import BuildOptions
 
 
 def generator(here: Here, classes: tuple[str, ...] | None = None) -> TrainedGenerator:
@@ -22,10 +21,9 @@ def exported(
     kind: str,
     precision: str = "fp32",
     output: str = "float32",
-    options: BuildOptions | None = None,
 ) -> exporter.Exported:
     """One file, measured on the device that the check runs on. Raises WganError."""
     batch = 8 if here.tiny else 256
     asked = {"precision": precision, "output": output, "max_batch": batch, "device": here.device.type}
-    (artifact,) = exporter.export(made, folder, [kind], engine_options=options, **asked)
+    (artifact,) = exporter.export(made, folder, [kind], **asked)
     return artifact

@@ -57,16 +57,21 @@ def unlisted(api: Any, gpu: Gpu) -> str | None:
     return f"{api.__name__} {api.__version__} lists no compute capability {gpu.compute_capability}"
 
 
+def refused(api: Any, gpu: Gpu | None) -> str | None:
+    """Why this GPU is none of TensorRT-RTX's, and what may run on it; None if it is, or where there is no GPU."""
+    why = None if gpu is None else unlisted(api, gpu)
+    return None if why is None else f"{why}: TensorRT may run on it, {installer()} 'wgan[trt]'"
+
+
 @contextmanager
 def naming_tensorrt(api: Any, gpu: Gpu | None) -> Iterator[None]:
     """Where TensorRT-RTX refuses a GPU that it does not list, the error also names TensorRT, which knows more GPUs."""
     try:
         yield
     except (BackendError, ExportError) as error:
-        why = None if gpu is None else unlisted(api, gpu)
-        if why is None:
+        if (why := refused(api, gpu)) is None:
             raise
-        raise type(error)(f"{error}; {why}: TensorRT may run on it, {installer()} 'wgan[trt]'") from error
+        raise type(error)(f"{error}; {why}") from error
 
 
 def makes_own_graphs(api: Any) -> bool:

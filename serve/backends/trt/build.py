@@ -14,15 +14,14 @@ from wgan.serve.backends.trt.api import (
     compute_capabilities,
     load_tensorrt,
     progress_monitor,
+    refused,
     started,
-    unlisted,
 )
 from wgan.serve.backends.trt.readback import network_types, read_back
 from wgan.serve.backends.trt.timing_cache import TimingCache
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ConfigError, ExportError
 from wgan.serve.base.progress import counter
 from wgan.serve.machine.gpu import Gpu, first_gpu
-from wgan.serve.machine.requirements import installer
 
 OPTIMUM = 64  # the batch that engines are tuned for
 # TensorRT-RTX builds for GPUs that are not there. Not 7.5: it has no float32 matrix product there.
@@ -87,8 +86,8 @@ def build_engine(
     options = options or BuildOptions()
     api = load_tensorrt("tensorrt_rtx" if options.compute_capabilities else None)
     gpu = first_gpu()
-    if gpu is not None and not options.compute_capabilities and (why := unlisted(api, gpu)) is not None:
-        raise BackendUnavailable(f"{why}: TensorRT may run on it, {installer()} 'wgan[trt]'")
+    if not options.compute_capabilities and (why := refused(api, gpu)) is not None:
+        raise BackendUnavailable(why)
     return _built(api, gpu, onnx_file, precision, optimum, max_batch, options)
 
 

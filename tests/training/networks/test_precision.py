@@ -167,7 +167,7 @@ def test_weights_and_moments_stay_float32(precision: str) -> None:
 def test_threads_share_no_part_of_their_graphs() -> None:
     """Autocast's own cache is the whole process's: the second of two lanes would take the first one's casts."""
     layer, x, precision = nn.Linear(4, 4), torch.randn(2, 4), MixedPrecision("bf16", CPU)
-    first, second = threading.Barrier(2), threading.Barrier(2)
+    first, second = threading.Barrier(2, timeout=60), threading.Barrier(2, timeout=60)
 
     def nodes(output: Tensor) -> set[Any]:
         found: set[Any] = set()
