@@ -201,7 +201,9 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path, ending):
         return most
 
     peak(500)  # what is loaded and kept the first time
-    assert peak(3000) < 1.3 * peak(1000)
+    more, pixels = 4000, 3 * 8 * 8
+    # the two differ by what happens to be encoded at one moment, far less than one byte in two of the images
+    assert peak(1000 + more) - peak(1000) < more * pixels / 2
 
 
 def test_parts_are_numbered_from_1():
