@@ -51,6 +51,11 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 image`, `1,000 images`: a number with its noun, whose plural ends in s where none is given."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def short(error: object) -> str:
     """An error of another's on one short line."""
     return " ".join(str(error).split())[:120] or type(error).__name__
