@@ -40,7 +40,7 @@ def lines(found: Row, threads: int) -> list[str]:
     if (found["steal"] or 0.0) > LITTLE:
         told.append(f"the host of this virtual machine took up to {found['steal']:.1f} cores away")
     if (found["throttled"] or 0.0) > LITTLE:
-        told.append(f"the quota held up to {found['throttled']:.1f} cores back: so this place is, always")
+        told.append(f"this process's own quota held up to {found['throttled']:.1f} cores back, which no repeat changes")
     if found["repeated"]:
         left = f", {found['doubtful']} in doubt still" if found["doubtful"] else ""
         told.append(f"{found['repeated']} of {counted(found['cases'], 'case')} measured again{left}")

@@ -185,7 +185,7 @@ def test_conditions_count_the_cases_and_what_the_host_took() -> None:
     assert lines(found | {"throttled": 0.5}, 2) == [
         "other work: 0.0 to 1.0 of 2 cores while measuring",
         "the host of this virtual machine took up to 0.4 cores away",
-        "the quota held up to 0.5 cores back: so this place is, always",
+        "this process's own quota held up to 0.5 cores back, which no repeat changes",
         "1 of 3 cases measured again, 2 in doubt still",
     ]
     unknown = conditions([attempt(1, 1.0, others=None, steal=None)], None)
