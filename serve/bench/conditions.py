@@ -35,7 +35,8 @@ def lines(found: Row, threads: int) -> list[str]:
     before, during = found["load_average_before"], found["load_others"]
     known = [] if before is None else [f"load average {before:.1f} before"]
     if during is not None:
-        known.append(f"{during['least']:.1f} to {during['most']:.1f} of {counted(threads, 'core')} while measuring")
+        ends = dict.fromkeys(f"{during[end]:.1f}" for end in ("least", "most"))
+        known.append(f"{' to '.join(ends)} of {counted(threads, 'core')} beside the figures")
     told = [f"other work: {', '.join(known) or 'not known here'}"]
     if (found["steal"] or 0.0) > LITTLE:
         told.append(f"the host of this virtual machine took up to {found['steal']:.1f} cores away")

@@ -160,13 +160,13 @@ def test_text_and_page_mark_every_row_in_doubt_and_say_the_conditions() -> None:
     assert max(map(len, text.splitlines())) <= 80
     for figure in (" 500 ", " 5,098 ", " ?259 ", " ~6,000 ", " !7,000 ", "CPU fp32 !4"):
         assert figure in f"{text} "
-    assert "other work: load average 0.4 before, 0.0 to 1.4 of 2 cores while measuring" in text
+    assert "other work: load average 0.4 before, 0.0 to 1.4 of 2 cores beside the figures" in text
     for sign in "?~!":
         assert sum(line.startswith(f"{sign} ") for line in text.splitlines()) == 1
     assert "= " not in text
     for word in ("unconfirmed", "noisy", "loaded"):
         assert f"<b>{word}</b>" in page
-    assert "0.0 to 1.4 of 2 cores while measuring" in page
+    assert "0.0 to 1.4 of 2 cores beside the figures" in page
     assert "GFLOP/s <b>loaded</b>" in page
 
 
@@ -183,11 +183,13 @@ def test_conditions_count_the_cases_and_what_the_host_took() -> None:
     assert found["load_others"] == {"least": 0, "median": 0.5, "most": 1.0}
     assert (found["cases"], found["repeated"], found["doubtful"]) == (3, 1, 2)
     assert lines(found | {"throttled": 0.5}, 2) == [
-        "other work: 0.0 to 1.0 of 2 cores while measuring",
+        "other work: 0.0 to 1.0 of 2 cores beside the figures",
         "the host of this virtual machine took up to 0.4 cores away",
         "this process's own quota held up to 0.5 cores back, which no repeat changes",
         "1 of 3 cases measured again, 2 in doubt still",
     ]
+    quiet = lines(conditions([attempt(1, 1.0), attempt(2, 1.0)], 12.4), 1)
+    assert quiet == ["other work: load average 12.4 before, 0.0 of 1 core beside the figures"]
     unknown = conditions([attempt(1, 1.0, others=None, steal=None)], None)
     assert (unknown["load_others"], unknown["steal"]) == (None, None)
     assert lines(unknown, 2) == ["other work: not known here"]
