@@ -1,5 +1,6 @@
 """What is shown of a run is what is shipped: the best and the last are told apart, wherever a generator is named."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def test_every_command_names_the_generator_that_it_ships(
     assert Origin.of(artifact.read(gone_bad.path / "export" / "generator.onnx").metadata.source) == best
     assert main(["verify", *run]) == 0
     assert str(best) in capsys.readouterr().out
+    assert main(["verify", *run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["artifacts"][0]["origin"] == best.to_source()
 
     last = ["--checkpoint", "last", "--out", str(tmp_path / "last")]
     assert main(["export", "--format", "onnx", *run, *last, "--max-batch", "4"]) == 0
