@@ -1,7 +1,8 @@
 """A benchmark as text for a terminal of 80 columns."""
 
+from wgan.serve.bench.conditions import lines as conditions_told
+from wgan.serve.bench.quality import MARKS, legend, mark
 from wgan.serve.bench.side_by_side import Bench, Row, named
-from wgan.serve.bench.speed import NOISY
 
 MISSING = "-"
 
@@ -11,9 +12,12 @@ def to_text(bench: Bench) -> str:
     files = bench.by_subject()
     names = _names(list(files))
     width = max(map(len, names.values()))
-    peaks = ", ".join(f"{name} {peak / 1e9:,.0f}" for name, peak in bench.peaks.items() if peak) or "not measured"
+    slowed = dict.fromkeys(bench.doubtful_peaks, MARKS["loaded"][0])
+    known = (f"{name} {slowed.get(name, '')}{peak / 1e9:,.0f}" for name, peak in bench.peaks.items() if peak)
+    peaks = ", ".join(known) or "not measured"
     lines = [
         f"{bench.machine['name']}, {bench.machine['threads']} threads; matrix product, GFLOP/s: {peaks}",
+        *conditions_told(bench.conditions(), bench.machine["threads"]),
         "",
         f"{'artifact':{width}}  {'MiB':>7}  {'load s':>7}  {'first image s':>13}  parity",
     ]
@@ -33,7 +37,7 @@ def to_text(bench: Bench) -> str:
         if "error" in row:
             lines.append(f"{begin}  {row['error']}")
             continue
-        rate = "~" * (row["spread"] > NOISY) + f"{row['images_per_second']:,.0f}"
+        rate = f"{mark(row)}{row['images_per_second']:,.0f}"
         share = MISSING if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"
         other = row["share_of_peak"] is not None and of_another_precision(row)
         starred |= {row["peak"]} if other else set()
@@ -42,8 +46,7 @@ def to_text(bench: Bench) -> str:
             f"{_mib(row['peak_memory']):>6}  {share + '*' * other:>7}"
             + (f"  {_mib(row.get('device_memory')):>7}" if on_gpu else "")
         )
-    if any(row.get("spread", 0) > NOISY for row in bench.rows):
-        lines.append(f"~ too noisy to trust: the middle half of the batches spans over {NOISY:.0%} of p50")
+    lines += legend(bench.rows, slowed_peak=bool(slowed))
     lines += [f"* of {name}'s matrix product" for name in sorted(starred)]
     return "\n".join(lines)
 
