@@ -10,34 +10,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import models
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.terminal import emit, fault, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.bench.side_by_side import Subject
 
 
+EXAMPLES = (
+    ("every artifact of the newest run, and a page", "wgan bench"),
+    ("one file, two batch sizes", "wgan bench --model generator.onnx --batch-sizes 1,64"),
+    ("for scripts: exit code 1 below 500 images a second", "wgan bench --model generator.onnx --at-least 500"),
+)
+
+
 def bench(
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="artifact or folder of them, may be repeated [default: the run's export/]"),
+        typer.Option(
+            help="artifact or folder of them, may be repeated [default: the run's export/]",
+            metavar="FILE|DIR",
+            autocompletion=models,
+        ),
     ] = None,
     run: RunOption = None,
     backends: Annotated[
-        str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]")
+        str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]", metavar="LIST")
     ] = None,
-    batch_sizes: Annotated[str, typer.Option(help="images at a time")] = "1,16,64,256",
-    seconds: Annotated[float, typer.Option(help="how long each is timed")] = 2.0,
+    batch_sizes: Annotated[str, typer.Option(help="images at a time", metavar="LIST")] = "1,16,64,256",
+    seconds: Annotated[float, typer.Option(help="how long each is timed", metavar="S")] = 2.0,
     at_least: Annotated[
-        float | None, typer.Option(help="exit code 1 unless each artifact makes so many images a second")
+        float | None,
+        typer.Option(help="exit code 1 unless each artifact makes so many images a second", metavar="RATE"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
+    out: Annotated[Path, typer.Option(help="the page to write", metavar="FILE")] = Path("bench.html"),
     device: DeviceOption = "auto",
     precision: Annotated[
-        list[str] | None, typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]")
+        list[str] | None,
+        typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]", metavar="LIST"),
     ] = None,
     provider: Annotated[
-        list[str] | None, typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]")
+        list[str] | None,
+        typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]", metavar="LIST"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,8 +82,10 @@ def bench(
     emit(result, f"{to_text(bench)}\n\n{out}", as_json)
     if slow:
         for path, rate in slow.items():
-            say(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
+            fault(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
         raise typer.Exit(1)
+    best = max((row for row in rows if "error" not in row), key=lambda row: float(row["images_per_second"]))
+    onward(as_json, with_model(Path(best["path"]), best["backend"], "sample", "-n", 64))
 
 
 def _check(seconds: float, at_least: float | None, out: Path) -> None:
