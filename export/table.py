@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wgan.export.verify import Refused, Row
+from wgan.serve.artifacts.origin import Origin
 from wgan.serve.base.tables import table
 
 COLUMNS = ("artifact", "on", "max", "mean", "p99.9", "PSNR", "8-bit", "parity")
@@ -41,5 +42,18 @@ def parity_table(artifacts: Sequence[Row], width: int | None = None) -> str:
         )
         if not report["passed"]:
             notes.append(f"{name}: {'; '.join(artifact.failures)}")
+    notes += origin_lines(artifacts)
     shown = table(COLUMNS, rows, right=COLUMNS[2:-1], verdict="parity", width=width)
     return "\n".join([shown, *notes])
+
+
+def origin_lines(artifacts: Sequence[Row]) -> list[str]:
+    """Which generator they were made from, in a line; where there are several, whose each is."""
+    names: dict[str, list[str]] = {}
+    for artifact in artifacts:
+        origin = None if isinstance(artifact, Refused) else Origin.of(artifact.metadata.source)
+        if origin is not None:
+            names.setdefault(str(origin), []).append(artifact.path.name)
+    if len(names) == 1:
+        return [f"generator: {origin}" for origin in names]
+    return [f"{', '.join(files)}: {origin}" for origin, files in names.items()]

@@ -37,7 +37,8 @@ def settings_table() -> str:
     """A table a group, one row a setting: name, default, range, meaning."""
     parts = []
     for group, names in GROUPS.items():
-        rows = [f"### {group[0].upper()}{group[1:]}", "", "| setting | default | range | meaning |", "|---|---|---|---|"]
+        rows = [f"### {group[0].upper()}{group[1:]}", ""]
+        rows += ["| setting | default | range | meaning |", "|---|---|---|---|"]
         for name in names:
             field = FIELDS[name]
             bounds = "" if field.type is bool else bounds_of(field)

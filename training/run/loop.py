@@ -15,6 +15,7 @@ from wgan.serve.base.terminal import counted
 from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
+from wgan.training.records.standing import Standing, standing
 from wgan.training.report import write_report
 from wgan.training.run.auto_precision import settle
 from wgan.training.run.clock import Clock
@@ -37,10 +38,16 @@ class Trained:
     images_per_second: float
     swd: float | None
     scores: dict[str, Any] | None  # FID and its like, where they were measured
+    standing: Standing
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**vars(self), "run": str(self.run)}
+        """For `--json`; ``best`` is what export takes."""
+        values = {name: value for name, value in vars(self).items() if name != "standing"}
+        return {**values, "run": str(self.run), **self.standing.to_dict()}
+
+    def to_text(self) -> str:
+        """For people: how it ended, and which generator `wgan export` takes."""
+        return f"{'trained' if self.finished else 'stopped, saved'}: {self.run}\n{self.standing}"
 
 
 def train(
@@ -104,6 +111,7 @@ def train(
         images_per_second=(session.step - first) * config.reals_per_step / (trained - clock.before),
         swd=session.swd,
         scores=session.feature_distances.last,
+        standing=standing(run.path),
     )
 
 

@@ -154,11 +154,8 @@ def _show_cost(plan: "Plan", asked: _Asked, as_json: bool) -> None:
 
 def _show(result: "Trained", asked: _Asked, as_json: bool) -> None:
     """How the run ended, and what comes next: its report and its curves, or going on with it."""
-    state = "trained" if result.finished else "stopped, saved"
-    swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
-    fid = f", FID {result.scores['fid']:.1f}" if result.scores and "fid" in result.scores else ""
-    ended = f"{state}: {result.run}, step {result.step}{swd}{fid}"
-    emit(result.to_dict(), f"{ended}\nreport: {result.run / 'report.html'}", as_json)
+    report = result.run / "report.html"
+    emit(result.to_dict(), f"{result.to_text()}\nreport: {report}", as_json)
     if result.finished:
         onward(as_json, tensorboard(result.run), with_run(result.run, "export", "--format", "onnx"))
         return
