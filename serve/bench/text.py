@@ -4,8 +4,9 @@ import textwrap
 
 from wgan.serve.base.tables import table, terminal_width
 from wgan.serve.base.terminal import counted
+from wgan.serve.bench.conditions import lines as conditions_told
+from wgan.serve.bench.quality import MARKS, legend, mark
 from wgan.serve.bench.side_by_side import Bench, Row, named
-from wgan.serve.bench.speed import NOISY
 
 MISSING = "-"
 
@@ -14,21 +15,24 @@ def to_text(bench: Bench) -> str:
     """The machine, a row an artifact, a row a batch size, and the reasons of what could not be measured."""
     files = bench.by_subject()
     names = _names(list(files))
-    peaks = ", ".join(f"{name} {peak / 1e9:,.0f}" for name, peak in bench.peaks.items() if peak) or "not measured"
+    slowed = dict.fromkeys(bench.doubtful_peaks, MARKS["loaded"][0])
+    known = (f"{name} {slowed.get(name, '')}{peak / 1e9:,.0f}" for name, peak in bench.peaks.items() if peak)
     threads = counted(bench.machine["threads"], "thread")
-    head = f"{bench.machine['name']}, {threads}; matrix product, GFLOP/s: {peaks}"
+    machine = f"{bench.machine['name']}, {threads}; matrix product, GFLOP/s: {', '.join(known) or 'not measured'}"
+    head = [machine, *conditions_told(bench.conditions(), bench.machine["threads"])]
     notes, starred = [], set()
     for row in bench.rows:
         if "error" in row:
             notes.append(f"{names[named(row, 'path')]}, batch {row['batch']}: {row['error']}")
         elif row["share_of_peak"] is not None and of_another_precision(row):
             starred.add(row["peak"])
-    if any(row.get("spread", 0) > NOISY for row in bench.rows):
-        notes.append(f"~ too noisy to trust: the middle half of the batches spans over {NOISY:.0%} of p50")
+    notes += legend(bench.rows, slowed_peak=bool(slowed))
     notes += [f"* of {name}'s matrix product" for name in sorted(starred)]
     width = terminal_width()
-    parts = [textwrap.fill(head, width), _of_artifacts(files, names), _of_batches(bench, names)]
-    return "\n\n".join(parts) + "".join(f"\n{note}" for note in notes)
+    begin = "\n".join(textwrap.fill(line, width) for line in head)
+    return "\n\n".join([begin, _of_artifacts(files, names), _of_batches(bench, names)]) + "".join(
+        f"\n{note}" for note in notes
+    )
 
 
 def _of_artifacts(files: dict[str, list[Row]], names: dict[str, str]) -> str:
@@ -60,7 +64,7 @@ def _of_batches(bench: Bench, names: dict[str, str]) -> str:
                 *begin,
                 f"{row['p50_ms']:.2f}",
                 f"{row['p95_ms']:.2f}",
-                "~" * (row["spread"] > NOISY) + f"{row['images_per_second']:,.0f}",
+                f"{mark(row)}{row['images_per_second']:,.0f}",
                 _mib(row["peak_memory"]),
                 share + "*" * other,
                 *([_mib(row.get("device_memory"))] if on_gpu else []),

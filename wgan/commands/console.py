@@ -106,6 +106,9 @@ def add(
 def _spoken(function: Callable[..., None]) -> Callable[..., None]:
     """The function with `-q` and `-v`, which may stand before the command's name too."""
 
+    signature = inspect.signature(function)
+    of_context = [name for name, each in signature.parameters.items() if each.annotation is typer.Context]
+
     @functools.wraps(function)
     def command(ctx: typer.Context, quiet_here: bool, verbose_here: bool, **options: Any) -> None:
         before = ctx.find_root().params
@@ -117,7 +120,7 @@ def _spoken(function: Callable[..., None]) -> Callable[..., None]:
             open_.enter_context(quiet(bool(wants_quiet)))
             open_.enter_context(verbose(bool(wants_verbose)))
             try:
-                function(**options)
+                function(**dict.fromkeys(of_context, ctx), **options)
             except WganError:
                 if wants_verbose:
                     import traceback
@@ -133,8 +136,9 @@ def _spoken(function: Callable[..., None]) -> Callable[..., None]:
         kinds(name, kinds.KEYWORD_ONLY, annotation=kind, default=kinds.empty if name == "ctx" else False)
         for name, kind in extra.items()
     ]
-    signature = inspect.signature(function)
-    parameters = [each.replace(kind=kinds.KEYWORD_ONLY) for each in signature.parameters.values()]
+    own = (each for name, each in signature.parameters.items() if name not in of_context)
+    parameters = [each.replace(kind=kinds.KEYWORD_ONLY) for each in own]
     command.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
-    command.__annotations__ = {**function.__annotations__, **extra}
+    given = {name: kind for name, kind in function.__annotations__.items() if name not in of_context}
+    command.__annotations__ = {**given, **extra}
     return command

@@ -16,6 +16,7 @@ Example = tuple[str, str]  # what it does, and the command
 WIDEST = 120
 NARROW = 60  # columns, below which a meaning stands below its option
 NAMES = 26  # columns of the names beside their meanings
+OLD = ("--backends", "--batch-sizes")  # names that options had, and still take
 GENERAL = "general"  # options that every command has
 
 
@@ -87,7 +88,7 @@ def _names(param: Any) -> str:
     """`-h, --help`, `--seed SEED`."""
     if param.param_type_name == "argument":
         return str(param.metavar or param.name)
-    names = ", ".join(sorted([*param.opts, *param.secondary_opts], key=len))
+    names = ", ".join(sorted((name for name in param.opts if name not in OLD), key=len))
     return names if param.is_flag else f"{names} {param.metavar or 'VALUE'}"
 
 
