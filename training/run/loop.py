@@ -11,6 +11,7 @@ import torch
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.files import atomic_write, writing
+from wgan.serve.base.terminal import counted
 from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
@@ -131,7 +132,7 @@ def _open(
     if resume:
         notes += session.restore(accept=accept)
     if session.step >= config.steps:
-        raise ConfigError(f"{run.path} has done its {session.step} steps: add steps=N to train longer")
+        raise ConfigError(f"{run.path} has done its {counted(session.step, 'step')}: add steps=N to train longer")
     if session.step == 0:
         notes += session.begin()
     if world.first:
@@ -148,5 +149,5 @@ def _check_growth(config: Config) -> None:
     if (needed := grown_after(config)) > seen:
         raise ConfigError(
             f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
-            f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps"
+            f"{counted(config.steps, 'step')} begins after {seen:,}: lower phase_images or raise steps"
         )

@@ -10,38 +10,63 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import models
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.terminal import emit, fault, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.bench.side_by_side import Subject
+
+
+EXAMPLES = (
+    ("every artifact of the newest run, and a page", "wgan bench"),
+    ("one file, two batch sizes", "wgan bench --model generator.onnx --batch-size 1,64"),
+    ("for scripts: exit code 1 below 500 images a second", "wgan bench --model generator.onnx --at-least 500"),
+)
 
 
 def bench(
     context: typer.Context,
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="artifact or folder of them, may be repeated [default: the run's export/]"),
+        typer.Option(
+            help="artifact or folder of them, may be repeated [default: the run's export/]",
+            metavar="FILE|DIR",
+            autocompletion=models,
+        ),
     ] = None,
     run: RunOption = None,
     backends: Annotated[
-        str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]")
+        str | None,
+        typer.Option(
+            "--backend",
+            "--backends",
+            help="of them those for: torch, torchscript, onnx, trt, may be a list [default: all]",
+            metavar="LIST",
+        ),
     ] = None,
-    batch_sizes: Annotated[str, typer.Option(help="images at a time")] = "1,16,64,256",
-    seconds: Annotated[float, typer.Option(help="how long each is timed")] = 2.0,
+    batch_sizes: Annotated[
+        str, typer.Option("--batch-size", "--batch-sizes", help="images at a time, may be a list", metavar="LIST")
+    ] = "1,16,64,256",
+    seconds: Annotated[float, typer.Option(help="how long each is timed", metavar="S")] = 2.0,
     repeats: Annotated[
-        int, typer.Option(help="how often what was noisy or beside other work is measured again, at most")
+        int,
+        typer.Option(help="how often what was noisy or beside other work is measured again, at most", metavar="N"),
     ] = 2,
     at_least: Annotated[
-        float | None, typer.Option(help="exit code 1 unless each artifact makes so many images a second")
+        float | None,
+        typer.Option(help="exit code 1 unless each artifact makes so many images a second", metavar="RATE"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
+    out: Annotated[Path, typer.Option(help="the page to write", metavar="FILE")] = Path("bench.html"),
     device: DeviceOption = "auto",
     precision: Annotated[
-        list[str] | None, typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]")
+        list[str] | None,
+        typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]", metavar="LIST"),
     ] = None,
     provider: Annotated[
-        list[str] | None, typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]")
+        list[str] | None,
+        typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]", metavar="LIST"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,11 +100,18 @@ def bench(
     result = bench.to_dict() | {"out": str(out), "at_least": at_least, "passed": passed, "undecided": undecided}
     emit(result, f"{to_text(bench)}\n\n{out}", as_json)
     for line in filter(None, (gate.line() for gate in held)):
-        say(f"wgan: {line}")
+        fault(f"wgan: {line}")
     if undecided:
         say(f"measure again when the machine is quiet: {as_given(context)}")
     if passed is False:
         raise typer.Exit(1)
+    onward(as_json, *_quickest(rows))
+
+
+def _quickest(rows: list[dict[str, Any]]) -> list[str]:
+    """The command that samples from what was quickest."""
+    best = max((row for row in rows if "error" not in row), key=lambda row: float(row["images_per_second"]))
+    return [with_model(Path(best["path"]), best["backend"], "sample", "-n", 64)]
 
 
 def as_given(context: typer.Context) -> str:
@@ -91,7 +123,7 @@ def as_given(context: typer.Context) -> str:
         source, value = context.get_parameter_source(str(parameter.name)), context.params[str(parameter.name)]
         if source is None or source.name != "COMMANDLINE":
             continue
-        option = max(parameter.opts, key=len)
+        option = next((name for name in parameter.opts if name.startswith("--")), parameter.opts[0])
         for each in value if isinstance(value, list | tuple) else [value]:
             shown = f"{each:.15g}" if isinstance(each, float) else str(each)  # 400, as it was typed
             words += [option] if each is True else [option, shown]
@@ -113,7 +145,7 @@ def _check(seconds: float, repeats: int, at_least: float | None, out: Path) -> N
 def _sizes(text: str) -> list[int]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and 1 <= int(word) <= 65_536 for word in words):
-        raise ConfigError(f"--batch-sizes {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
+        raise ConfigError(f"--batch-size {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
     return sorted({int(word) for word in words})
 
 
@@ -125,7 +157,7 @@ def _files(models: list[Path] | None, run: Path | None, backends: str | None) ->
 
     wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
     for word in wanted:
-        check_backend(word, "--backends")
+        check_backend(word, "--backend")
     paths = models or [(run or newest_run()) / "export"]
     where = "what --model names" if models else str(paths[0])
     files: list[Path] = []

@@ -142,12 +142,12 @@ def test_the_share_is_flops_over_the_peak_and_unknown_where_either_is() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--batch-sizes", "1,x"], "--batch-sizes 1,x is not a list such as 1,16,64"),
-        (["--batch-sizes", "0"], "--batch-sizes 0 is not"),
+        (["--batch-sizes", "1,x"], "--batch-size 1,x is not a list such as 1,16,64"),
+        (["--batch-sizes", "0"], "--batch-size 0 is not"),
         (["--seconds", "0"], "--seconds 0 is outside its range"),
         (["--at-least", "-1"], "--at-least -1 is not more than 0"),
         (["--out", "page.pdf"], "--out page.pdf is not the name of an .html file"),
-        (["--backends", "onnx,cafe"], "--backends cafe is not one of"),
+        (["--backends", "onnx,cafe"], "--backend cafe is not one of"),
         (["--device", "tpu"], "--device tpu is not one of"),
         (["--backends", "torch"], "no artifact for torch in what --model names"),
         (["--precision", "fp32"], "--precision is for the torch backend, and nothing here is"),

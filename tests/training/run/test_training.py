@@ -299,7 +299,7 @@ def test_folders_that_cannot_be_a_new_run_are_refused(tmp_path: Path, cache: Pat
     with pytest.raises(ConfigError, match="is no run folder"):
         runs.reopen(tmp_path / "other", {})
     folder, config = runs.reopen(tmp_path / "run", {})
-    with pytest.raises(ConfigError, match="has done its 1 steps: add steps=N"):
+    with pytest.raises(ConfigError, match="has done its 1 step: add steps=N"):
         train(folder, config, device=CPU, cache=cache, resume=True)
 
 
