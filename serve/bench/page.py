@@ -4,24 +4,29 @@ from wgan.serve.base.privacy import without_paths
 from wgan.serve.bench.side_by_side import Bench, Row, named
 from wgan.serve.bench.speed import NOISY
 from wgan.serve.bench.text import of_another_precision, verdict
-from wgan.serve.page.curves import Line, chart
-from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
+from wgan.serve.page.curves import Across, Line, chart
+from wgan.serve.page.html import bars, download, figure, note, row, section, share, sheet, size, table, text
 from wgan.serve.page.style import page
 
-CHARTS = (  # title, unit, key of a row
-    ("Throughput", "images/s", "images_per_second"),
-    ("Latency of a batch, p50", "ms", "p50_ms"),
-    ("Latency of a batch, p95", "ms", "p95_ms"),
-    ("Share of the matrix product's peak", "1: all of it", "share_of_peak"),
+CHARTS = (  # title, unit, key of a row, whether the upright axis is logarithmic
+    ("Throughput", "images/s", "images_per_second", False),
+    ("Latency of a batch, p50", "ms, logarithmic", "p50_ms", True),
+    ("Latency of a batch, p95", "ms, logarithmic", "p95_ms", True),
+    ("Share of the matrix product's peak", "1: all of it", "share_of_peak", False),
 )
+ACROSS = Across("images in a batch", doubling=True)
+COLUMNS = (  # of the table to save
+    "file", "variant", "backend", "precision", "device", "batch", "p50_ms", "p95_ms", "images_per_second",
+    "uint8_images_per_second", "spread", "load_seconds", "first_image_seconds", "peak_memory", "device_memory",
+    "share_of_peak",
+)  # fmt: skip
 
 
 def render(bench: Bench) -> str:
     """The whole page."""
     files = bench.by_subject()
-    best = max((rate, path) for path, rate in bench.fastest().items())
     facts = [
-        ("Fastest", f"<b>{figure(best[0])}</b> images/s, {text(named(files[best[1]][0]))}"),
+        *_fastest(bench),
         *((f"Matrix product, {text(name)}", f"<b>{figure(peak / 1e9)}</b> GFLOP/s") for name, peak in _known(bench)),
     ]
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in facts)
@@ -38,6 +43,16 @@ def render(bench: Bench) -> str:
     return page("WGAN-GP benchmark", "".join(body))
 
 
+def _fastest(bench: Bench) -> list[tuple[str, str]]:
+    """The highest rate, and what was run at which batch; the machine is the page's title."""
+    measured = _measured(list(bench.rows))
+    if not measured:
+        return []
+    best = max(measured, key=lambda case: float(case["images_per_second"]))
+    where = f"{named(best)} · {best['backend']} · {best['precision']} · batch {best['batch']} · {best['device']}"
+    return [("Fastest", f"<b>{figure(best['images_per_second'])}</b> images/s<small>{text(where)}</small>")]
+
+
 def _known(bench: Bench) -> list[tuple[str, float]]:
     return [(name, peak) for name, peak in bench.peaks.items() if peak]
 
@@ -48,12 +63,12 @@ def _measured(rows: list[Row]) -> list[Row]:
 
 def _charts(files: dict[str, list[Row]]) -> str:
     charts = []
-    for title, unit, key in CHARTS:
+    for title, unit, key, logarithmic in CHARTS:
         lines = [
             Line(named(rows[0]), [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
             for rows in files.values()
         ]
-        charts.append(chart(title, unit, lines, across="images in a batch", doubling=True))
+        charts.append(chart(title, unit, lines, across=ACROSS, logarithmic=logarithmic))
     inside = "".join(charts)
     return section("Over the batch size", f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
@@ -129,7 +144,12 @@ def _cases(bench: Bench) -> str:
         "Runtime computes half precision in float32 on a CPU, and without torch there is no other product to measure. "
         "Memory on the GPU is by how much what is in use there grew, whoever uses it."
     )
-    return section("Every figure", note(explain), table(heads, lines))
+    save = download("bench.csv", "text/csv", _sheet(bench), "All of it as CSV")
+    return section("Every figure", note(f"{explain} {save}"), table(heads, lines))
+
+
+def _sheet(bench: Bench) -> bytes:
+    return sheet(COLUMNS, [[case.get(name) for name in COLUMNS] for case in _measured(list(bench.rows))])
 
 
 def _share(case: Row) -> str:
