@@ -21,6 +21,7 @@ from wgan.commands.demo import demo
 from wgan.commands.doctor import doctor
 from wgan.commands.eval import evaluate
 from wgan.commands.export import export
+from wgan.commands.report import report
 from wgan.commands.sample import sample
 from wgan.commands.train import train
 from wgan.commands.verify import verify
@@ -60,6 +61,7 @@ for command in (train, export, verify, sample):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command()(bench)
+app.command()(report)
 app.command()(doctor)
 app.command()(demo)
 
