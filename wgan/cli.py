@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wgan.commands import bench, demo, doctor, eval, export, sample, settings, train, verify
+from wgan.commands import bench, demo, doctor, eval, export, report, sample, settings, train, verify
 from wgan.commands.console import Quiet, StoppedAndSaved, Verbose, add
 from wgan.commands.help import show_help
 from wgan.commands.layout import Command, Group
@@ -76,6 +76,7 @@ add(app, verify.verify, panel=MAKE, examples=verify.EXAMPLES)
 add(app, sample.sample, panel=USE, examples=sample.EXAMPLES)
 add(app, eval.evaluate, panel=USE, name="eval", examples=eval.EXAMPLES)
 add(app, bench.bench, panel=USE, examples=bench.EXAMPLES)
+add(app, report.report, panel=KNOW, examples=report.EXAMPLES)
 add(app, doctor.doctor, panel=KNOW, examples=doctor.EXAMPLES)
 add(app, settings.settings, panel=KNOW, examples=settings.EXAMPLES)
 app.command("help", cls=Command, rich_help_panel=KNOW)(show_help)

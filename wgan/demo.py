@@ -23,6 +23,7 @@ from wgan.serve.base.errors import BackendUnavailable, ExportError, ParityError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.bench.speed import measure_speed
+from wgan.serve.machine.hardware import computes_on
 from wgan.serve.outputs.open import open_output
 from wgan.serve.sampling.sampler import BATCH, sample
 from wgan.training import config
@@ -177,7 +178,8 @@ class _Tour:
         with self._stage("measuring speed"):
             for file in files:
                 with open_backend(file, device=self._device) as backend:
-                    speeds.append(measure_speed(backend, BATCH))
+                    row = measure_speed(backend, BATCH)
+                    speeds.append({**row, "machine": computes_on(backend.device)})
         return speeds
 
     def sample(self) -> None:
