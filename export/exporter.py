@@ -162,6 +162,6 @@ def _measure(made: Artifact, recipe: Recipe, device: str) -> tuple[dict[str, Any
         if made.metadata.engine is None:
             raise
         # kept inside it, wherever it may be copied
-        return parity.not_measured(without_paths(str(error), made.path)), None
+        return parity.not_measured(without_paths(error.why, made.path)), None
     with backend:
         return parity.measure(backend, recipe.generator.module, recipe.max_batch), backend.notice

@@ -22,7 +22,7 @@ import numpy as np
 from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.backends.base import Backend, Batch, Options
 from wgan.serve.backends.cuda import Cuda
-from wgan.serve.backends.trt.api import naming_tensorrt
+from wgan.serve.backends.trt.api import MODULES, naming_tensorrt
 from wgan.serve.backends.trt.engine import TrtEngine
 from wgan.serve.backends.trt.fit import check_fits, runtime_of
 from wgan.serve.base.errors import BackendError, BackendUnavailable
@@ -55,7 +55,7 @@ class TrtBackend(Backend):
             check_fits(artifact, api, gpu, trusted=trusted)
         self._in_use = threading.Lock()
         self._engine: TrtEngine | None = None
-        self._cuda = Cuda()
+        self._cuda = Cuda(MODULES[api.__name__])
         try:
             self._compute, self._copies = self._cuda.stream(), self._cuda.stream()
             with naming_tensorrt(api, gpu):

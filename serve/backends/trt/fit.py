@@ -55,7 +55,9 @@ def runtime_of(opened: Artifact) -> Any:
             other = load_tensorrt()
         except BackendUnavailable:
             raise error from None
-        raise BackendUnavailable(f"{error}; or, with {other.__name__}, {remedy(opened.path)}") from None
+        anew = f"with {other.__name__}, {remedy(opened.path)}"
+        mend = anew if error.mend is None else f"{error.mend}; or, {anew}"
+        raise BackendUnavailable(error.why, error.extra, mend) from None
 
 
 def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
