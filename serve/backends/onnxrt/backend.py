@@ -17,6 +17,7 @@ from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
 from wgan.serve.backends.onnxrt.providers import load_libraries, tensorrt_version
+from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ConfigError
 from wgan.serve.machine.cores import physical_cores
 from wgan.serve.machine.gpu import first_gpu, gpu_count, query_driver
@@ -192,7 +193,7 @@ def _provider(ort: Any, device: str, asked: str | None) -> str:
     wanted, option = asked or device, _asked(device, asked)
     assert option is not None
     if wanted != "cpu" and not gpu_count():
-        instead = option.replace(wanted, "cpu")
+        instead = or_again(*option.replace(wanted, "cpu").split(), of=RUNNERS, without=("--device", "--provider"))
         raise BackendUnavailable(f"{option}: this machine shows no CUDA device; use {instead}")
     if PROVIDERS[wanted] not in available:
         name, gap = {"cuda": "CUDA", "tensorrt": "TensorRT"}[wanted], _gap("cuda")
