@@ -13,6 +13,7 @@ import torch
 from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
+from wgan.training.advice.remedies import lower
 from wgan.training.config import Config, check_parts
 from wgan.training.data.labels import shares_of
 from wgan.training.data.of_run import nothing_transparent, open_data
@@ -24,6 +25,7 @@ from wgan.training.measures.validation import Validation
 from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
+from wgan.training.records.ways_on import anew, going_on
 from wgan.training.run.best import SWD, Best
 from wgan.training.run.changed_data import DataChange, check_classes
 from wgan.training.run.periodic_features import PeriodicFeatureDistances
@@ -101,10 +103,10 @@ class Session:
         return [*newest.told("going on from", done="set aside, "), *filter(None, (other, idle))]
 
     def _take_up(self, state: dict[str, Any], accept: bool) -> None:
-        check_classes(state["classes"], self.classes, self.config.data)
+        check_classes(state["classes"], self.classes, self.config, self.run)
         self.data_change = change = DataChange.of(self.run, state, self.data)
         if change is not None and not accept:
-            raise change.refusal(self.config.data, self.run)
+            raise change.refusal(self.config, self.run)
         self.trainer.load_state_dict(state)
         self.best.restore(state["best"], state["data"])
         scoring = state.get("scoring", {})
@@ -206,10 +208,13 @@ class Session:
         if not self.world.any(not self.trainer.finite()):
             return
         good = checkpoint.list_steps(self.run.checkpoints)
-        rest = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+        rates = {name: f"{lower(getattr(self.config, name)):g}" for name in ("lr_g", "lr_d")}
+        if good:
+            rest, way = f"the last good checkpoint is {good[-1]}; go on from it", going_on(self.run, rates)
+        else:
+            rest, way = "there is no checkpoint yet; begin anew", anew(self.run, rates)
         raise TrainingError(
-            f"a loss or weight is not finite at step {self.step}: {rest}; "
-            "go on with --resume and half of lr_g and lr_d, or a larger n_critic"
+            f"a loss or weight is not finite at step {self.step}: {rest} with lower learning rates: `{way}`"
         )
 
     def describe(self) -> None:

@@ -12,6 +12,7 @@ import typer
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import models
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
 from wgan.serve.base.terminal import emit, fault, say, say_once
 
@@ -173,7 +174,8 @@ def _files(models: list[Path] | None, run: Path | None, backends: str | None) ->
         if (row := format_by_ending(path)) is not None:
             pairs += [(path, backend.name) for backend in backends_of(row.name) if backend.name in wanted]
     if not pairs:
-        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `wgan export --format all` first")
+        way = command("export", "--format", "all", *(() if models else ("--run", paths[0].parent)))
+        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `{way}` first")
     return sorted(pairs, key=lambda pair: wanted.index(pair[1]))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wgan.commands.console import JsonOption, RunOption
+from wgan.commands.onward import onward, with_run
 from wgan.commands.values import runs as known_runs
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
