@@ -72,18 +72,23 @@ class Demo:
     def to_text(self) -> str:
         """For people."""
         if not self.finished:
-            return f"stopped, saved; to go on: `{self.go_on}`"
+            return f"stopped, saved: {self.report.parent}"
         before, after = (fmean(swd.values()) for swd in (self.untrained_swd, self.trained_swd))
         lines = [
             parity_table(self.artifacts),
-            *(
-                f"{row['backend']:<12} {row['precision']} on {row['device']}: {row['images_per_second']:,.0f} images/s"
-                for row in self.speeds
-            ),
+            *map(_speed_line, self.speeds),
             f"sliced Wasserstein distance to held-out faces: {before:.1f} untrained, {after:.1f} trained",
             f"report: {self.report}",
         ]
         return "\n".join(lines)
+
+
+def _speed_line(row: dict[str, Any]) -> str:
+    """A speed with its conditions."""
+    others = row.get("load_others")
+    beside = "" if others is None or others <= row["load_limit"] else f", beside {others:.1f} cores of other work"
+    rate = f"{row['images_per_second']:,.0f} images/s in batches of {row['batch']}"
+    return f"{row['backend']:<12} {row['precision']}: {rate}, {row['machine']}{beside}"
 
 
 def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], None]) -> Demo:

@@ -102,7 +102,7 @@ def train(
             raise
 
         if stopped and session.step < config.steps:
-            journal.note(f"saved {session.save()}; to go on: `{same_again(run)}`")
+            journal.note(f"saved {session.save()}")
 
     trained = clock.seconds
     if world.first:
