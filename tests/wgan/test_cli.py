@@ -29,9 +29,10 @@ TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "b
 def test_sample_writes_a_folder_of_numbered_images_and_a_grid(run: Path, here: Path, backend: str) -> None:
     assert main(["sample", "--backend", backend, "-n", "5", "--seed", "3", "--out", "o"]) == 0
     assert sorted(p.name for p in (here / "o").iterdir()) == [
-        "grid.png",
         *(f"seed-{s:06d}.png" for s in range(3, 8)),
+        "wgan.json",
     ]
+    assert (here / "o-grid.png").is_file()
     with Image.open(here / "o" / "seed-000004.png") as picture:
         assert picture.size == (32, 32)
         assert picture.info["seed"] == "4"

@@ -9,12 +9,14 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.models import cautions, find_model, open_model
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.terminal import counted, emit, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.outputs.shards import ShardSet
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
+
+OUT = Path("samples")  # where nothing is named
 
 
 def sample(
@@ -47,8 +49,12 @@ def sample(
     steps: Annotated[int | None, typer.Option(metavar="K", help="images on that way [default: 32]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
     out: Annotated[
-        Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too")
-    ] = Path("samples"),
+        Path | None,
+        typer.Option(
+            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too "
+            "[default: samples, or samples-2, … where it holds other images]"
+        ),
+    ] = None,
     shard_size: Annotated[
         int | None,
         typer.Option(
@@ -87,36 +93,40 @@ def sample(
         source, shrink = asked.source(opened), say if batch_size is None else None
         job = Job(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
         made = _make(asked, job, out)
-        if opened.notice != before:
-            say_once([opened.notice])
+        say_once([opened.notice if opened.notice != before else None, made.no_grid])
     seconds = time.perf_counter() - loaded
     result = _result(asked, job, made) | {
-        "out": str(out),
+        "out": str(made.out),
         "backend": kind,
         "load_seconds": loaded - began,
         "seconds": seconds,
         "images_per_second": made.images / seconds,
     }
-    emit(result, _text(job, made, out, made.images / seconds), as_json)
+    emit(result, _text(job, made, made.images / seconds), as_json)
 
 
 @dataclass(frozen=True)
 class Made:
-    """How many images were made, and of a sharded set how many files, and how many of them were there already."""
+    """How many images were made and where; of a sharded set how many files, and how many of them were there already."""
 
     images: int
+    out: Path
     files: int | None = None
     there: int | None = None
     shards: "ShardSet | None" = None
+    grid: Path | None = None  # beside a folder
+    manifest: Path | None = None  # of a folder
+    no_grid: str | None = None
 
 
-def _make(asked: "Request", job: "Job", out: Path) -> Made:
-    """Writes the images, or the shards that are not there yet."""
-    shards = asked.shards(out, job.source)
+def _make(asked: "Request", job: "Job", out: Path | None) -> Made:
+    """Writes the images, or the shards that are not there yet. ``out`` is None where it was not given."""
+    shards = asked.shards(out or OUT, job.source)
     if shards is not None:
-        return Made(*job.shards(shards, asked.part, say), shards)
-    job.whole(out)
-    return Made(job.source.count)
+        made, files, there = job.shards(shards, asked.part, say)
+        return Made(made, shards.path, files, there, shards)
+    output = job.in_own_folder(OUT, say) if out is None else job.whole(out)
+    return Made(job.source.count, output.path, grid=output.grid, manifest=output.manifest, no_grid=output.no_grid)
 
 
 def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
@@ -136,19 +146,26 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "model_sha256": opened.digest,
         "assumes": opened.assumes,
     }
+    if made.manifest is not None:
+        result |= {"manifest": str(made.manifest), "grid": None if made.grid is None else str(made.grid)}
     if made.shards is not None:
         there = {"manifest": str(made.shards.manifest), "shards": len(made.shards)}
         result |= there | {"made": made.files, "skipped": made.there}
     return result
 
 
-def _text(job: "Job", made: Made, out: Path, speed: float) -> str:
+def _text(job: "Job", made: Made, speed: float) -> str:
     """The same for people, in a line."""
-    source, place = job.source, str(out)
+    from wgan.serve.artifacts.find import typed
+
+    source, place = job.source, str(made.out)
     last = source.first + source.count - 1
     which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
     if made.shards is not None:
         which += f": {made.files} of {len(made.shards)} shards, {made.there} were there"
-        place = str(out.with_name(made.shards.name(0))) + " …"
+        place = str(made.out.with_name(made.shards.name(0))) + " …"
+    if made.grid is not None:
+        place += f", a grid of them: {made.grid}"
     where = f"{job.backend.name} on {job.backend.device}"
-    return f"{made.images} images ({which}) with {where}, {speed:,.0f} images/s: {place}"
+    images = counted(made.images, "image")
+    return f"{images} ({which}) of {typed(job.backend.path)} with {where}, {speed:,.0f} images/s: {place}"
