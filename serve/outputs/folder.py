@@ -183,14 +183,14 @@ def _compare(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
     key = difference(before, now)
     if key is None:
         return
-    whose = _called(there)
+    whose = called(there)
     if before.get("model_sha256") != now.get("model_sha256"):
-        raise FolderTaken(f"{folder} holds images of {whose}, not of {_called(wanted)}", folder)
+        raise FolderTaken(f"{folder} holds images of {whose}, not of {called(wanted)}", folder)
     values = [short(each.get(key)) for each in (before, now)]
     raise FolderTaken(f"{folder} holds images of {whose} with {key} {values[0]}, not {values[1]}", folder)
 
 
-def _called(facts: Mapping[str, Any]) -> str:
+def called(facts: Mapping[str, Any]) -> str:
     """`generator.onnx of the run photos (0123456789ab…)`, as far as it is known."""
     name = short(facts.get("model") or "a generator")
     run = "" if facts.get("run") is None else f" of the run {short(facts['run'])}"

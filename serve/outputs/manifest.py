@@ -32,14 +32,19 @@ class Manifest:
                     text = file.read(LONGEST)
             except FileNotFoundError:
                 return None
-        try:
-            manifest = parse_json(text)
-        except ValueError:
-            manifest = None
-        if not isinstance(manifest, dict) or self.kind not in manifest:
+        manifest = self.parse(text)
+        if manifest is None:
             what = self.kind.removeprefix("wgan_")
             raise OutputError(f"{self.path} is there and does not describe {what} of wgan: choose another --out")
         return manifest
+
+    def parse(self, text: bytes) -> dict[str, Any] | None:
+        """What a manifest of this kind says; None of any other text."""
+        try:
+            manifest = parse_json(text)
+        except ValueError:
+            return None
+        return manifest if isinstance(manifest, dict) and self.kind in manifest else None
 
     def create(self, facts: Mapping[str, Any]) -> bool:
         """Writes it where there is none; False where there is one. Raises OutputError."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from PIL import GifImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import GifImagePlugin, Image, PngImagePlugin, WebPImagePlugin
 
 UNITS = ("seed", "row", "frame")  # what images are numbered by
 MARKED = (".png", ".gif", ".webp")  # endings of the files that can carry the text
@@ -18,21 +18,19 @@ _FILM = re.compile(rb"\bmodel: [0-9a-f]{64}(?![0-9a-f])")
 _READERS = (PngImagePlugin.PngImageFile, GifImagePlugin.GifImageFile, WebPImagePlugin.WebPImageFile)
 
 
-def marked(info: Mapping[str | tuple[int, int], Any]) -> bool:
-    """Whether ``info``, Pillow's of an opened file, is that of a picture of `wgan sample` or of a run's sample grid.
+def marked(image: Image.Image) -> bool:
+    """Whether it is a picture of `wgan sample` or of a run's sample grid: its pixels need not be decoded.
 
     Of PNG files text chunks say so, of GIF the comment, of WebP the Exif description.
     """
-    if "model" in info:
-        digest = info["model"]
-        return isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None and _numbered(info)
-    if "step" in info:  # of a run's own grid, which is of no artifact
-        return _NUMBERS.fullmatch(str(info["step"])) is not None and _numbered(info)
-    return any(isinstance(info.get(key), bytes) and _FILM.search(info[key]) for key in ("comment", "exif"))
-
-
-def _numbered(info: Mapping[str | tuple[int, int], Any]) -> bool:
-    return any(_NUMBERS.fullmatch(str(info[key])) for unit in UNITS for key in (unit, f"{unit}s") if key in info)
+    info = image.info
+    if image.format == "PNG":
+        # a run's own grid is of no artifact, but of a step
+        known = _DIGEST.fullmatch(str(info.get("model"))) or _NUMBERS.fullmatch(str(info.get("step")))
+        keys = (key for unit in UNITS for key in (unit, f"{unit}s"))
+        return bool(known) and any(_NUMBERS.fullmatch(str(info.get(key))) for key in keys)
+    text = info.get({"GIF": "comment", "WEBP": "exif"}.get(image.format or "", ""))
+    return isinstance(text, bytes) and _FILM.search(text) is not None
 
 
 def read_marks(file: BinaryIO) -> Mapping[str | tuple[int, int], Any] | None:
@@ -40,8 +38,8 @@ def read_marks(file: BinaryIO) -> Mapping[str | tuple[int, int], Any] | None:
     for reader in _READERS:  # not Image.open, which refuses pages of many pixels
         file.seek(0)
         try:
-            info = reader(file).info
+            with reader(file) as image:
+                return image.info if marked(image) else None
         except Exception:  # another format, or broken: each fails in its own way
             continue
-        return info if marked(info) else None
     return None
