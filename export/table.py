@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wgan.export.verify import Refused, Row
+from wgan.serve.artifacts.origin import Origin
 
 COLUMNS = ("artifact", "on", "max", "mean", "p99.9", "PSNR", "8-bit", "parity")
 
@@ -43,7 +44,20 @@ def parity_table(artifacts: Sequence[Row]) -> str:
         )
         if not report["passed"]:
             notes.append(f"{artifact.path.name}: {'; '.join(artifact.failures)}")
+    notes += origin_lines(artifacts)
     text = io.StringIO()
     Console(file=text, width=100, color_system=None, markup=False, emoji=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join([*lines, *notes])
+
+
+def origin_lines(artifacts: Sequence[Row]) -> list[str]:
+    """Which generator they were made from, in a line; where there are several, whose each is."""
+    names: dict[str, list[str]] = {}
+    for artifact in artifacts:
+        origin = None if isinstance(artifact, Refused) else Origin.of(artifact.metadata.source)
+        if origin is not None:
+            names.setdefault(str(origin), []).append(artifact.path.name)
+    if len(names) == 1:
+        return [f"generator: {origin}" for origin in names]
+    return [f"{', '.join(files)}: {origin}" for origin, files in names.items()]

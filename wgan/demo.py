@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 from wgan.export import exporter
 from wgan.export.recipe import EXPORTERS, file_name
-from wgan.export.reference.generator import load_generator
+from wgan.export.reference.generator import find_generator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file
+from wgan.serve.artifacts.origin import BEST
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch.device import torch_device, why_cpu
 from wgan.serve.base.errors import BackendUnavailable, ExportError, ParityError
@@ -70,7 +72,7 @@ class Demo:
         """For people."""
         if not self.finished:
             return "stopped, saved: run the same command to go on"
-        before, after = (sum(swd.values()) / len(swd) for swd in (self.untrained_swd, self.trained_swd))
+        before, after = (fmean(swd.values()) for swd in (self.untrained_swd, self.trained_swd))
         lines = [
             parity_table(self.artifacts),
             *(
@@ -106,13 +108,14 @@ def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[st
             tour.sample()
             report = tour.write_report(speeds)
     validations = [entry for entry in read(tour.folder.metrics) if entry["kind"] == "validation"]
+    shipped = [entry for entry in validations if entry["step"] == tour.shipped] or validations
     return Demo(
         report=report,
         finished=True,
         artifacts=artifacts,
         speeds=speeds,
         untrained_swd=validations[0]["swd_levels"],
-        trained_swd=validations[-1]["swd_levels"],
+        trained_swd=shipped[-1]["swd_levels"],
         seconds=time.monotonic() - began,
     )
 
@@ -124,6 +127,7 @@ class _Tour:
         self.folder = runs.RunFolder(path)
         self.target = path / "export"
         self.timings: dict[str, float] = {}
+        self.shipped: int | None = None  # the step of the generator that was exported
         self._device, self._tell = device, tell
 
     @contextmanager
@@ -147,7 +151,8 @@ class _Tour:
 
     def export(self) -> list[Path]:
         """Every format that can be built here; others in the folder may be of an earlier generator."""
-        generator = load_generator(checkpoint.find(self.folder.path, "last", self._tell))
+        generator = find_generator(self.folder.path, BEST, self._tell)
+        self.shipped = generator.step
         made: list[Path] = []
         with self._stage("export, measured"):
             for kind in EXPORTERS:

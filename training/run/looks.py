@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from wgan.training.report import write_report
 from wgan.training.run.changed_data import POSITION, renew_best
 from wgan.training.run.clock import Clock
 from wgan.training.run.interrupt import StopRequest
@@ -59,6 +60,8 @@ class Looks:
             with self._clock.paused():
                 self._look(validate=True, floor=True)  # to compare with
                 session.save()
+                if session.world.first:
+                    write_report(session.run.path)
 
     def after_step(self) -> None:
         """Records, looks and saves, whatever is due at this step; all of it after the last one."""
@@ -75,6 +78,8 @@ class Looks:
                 self._look(validate, features)
             if last or step % config.checkpoint_every == 0 or session.world.agreed(session.is_best):
                 session.save()
+            if validate and session.world.first:
+                write_report(session.run.path)  # what is saved by now
 
     def _record(self) -> None:
         """The means of all that was watched since the last record, and the speed."""

@@ -14,6 +14,7 @@ from wgan.serve.base.files import atomic_write, writing
 from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
+from wgan.training.records.standing import Standing, standing
 from wgan.training.report import write_report
 from wgan.training.run.auto_precision import settle
 from wgan.training.run.clock import Clock
@@ -36,10 +37,16 @@ class Trained:
     images_per_second: float
     swd: float | None
     scores: dict[str, Any] | None  # FID and its like, where they were measured
+    standing: Standing
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**vars(self), "run": str(self.run)}
+        """For `--json`; ``best`` is what export takes."""
+        values = {name: value for name, value in vars(self).items() if name != "standing"}
+        return {**values, "run": str(self.run), **self.standing.to_dict()}
+
+    def to_text(self) -> str:
+        """For people: how it ended, and which generator `wgan export` takes."""
+        return f"{'trained' if self.finished else 'stopped, saved'}: {self.run}\n{self.standing}"
 
 
 def train(
@@ -103,6 +110,7 @@ def train(
         images_per_second=(session.step - first) * config.reals_per_step / (trained - clock.before),
         swd=session.swd,
         scores=session.feature_distances.last,
+        standing=standing(run.path),
     )
 
 

@@ -54,6 +54,7 @@ class Session:
         labels = reference.labels if config.conditional else None
         self.validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
+        self.swd_step: int | None = None  # that it was measured at
         self.best = Best(self.feature_distances.measure or SWD, self.data.digest)
         self.data_change: DataChange | None = None  # that this start has accepted
         self.is_best = False  # this step's generator is the best so far, and not saved yet
@@ -110,7 +111,7 @@ class Session:
         if change is None:
             self.reals.restore(state["stream"])
             # figures that are measured again anyway: where another version keeps none, the run begins without
-            self.swd = state.get("swd")
+            self.swd, self.swd_step = state.get("swd"), state.get("swd_step")
         else:
             scoring = {**scoring, "last": None}  # it was measured against the data before
         self.feature_distances.restore(scoring)
@@ -166,6 +167,7 @@ class Session:
                 "threads": self._threads(),
                 "stream": self.reals.state(),
                 "swd": self.swd,
+                "swd_step": self.swd_step,
                 "scoring": self.feature_distances.state(),
                 "best": self.best.state(),
             },
@@ -183,7 +185,7 @@ class Session:
     def validate(self, generator: Generator) -> dict[str, Any]:
         """The sliced Wasserstein distance, as a record; notes whether it is the smallest so far."""
         record = self.validation(generator)
-        self.swd = float(record["swd"])
+        self.swd, self.swd_step = float(record["swd"]), self.step
         self.offer(generator, SWD, self.swd)
         return record
 

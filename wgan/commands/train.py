@@ -46,9 +46,6 @@ def train(
         result = plan.train(world=world)
         if not world.first:
             return
-    state = "trained" if result.finished else "stopped, saved"
-    swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
-    fid = f", FID {result.scores['fid']:.1f}" if result.scores and "fid" in result.scores else ""
-    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}{fid}", as_json)
+    emit(result.to_dict(), result.to_text(), as_json)
     if not result.finished:
         raise StoppedAndSaved

@@ -392,3 +392,20 @@ def test_a_dataset_that_vanishes_stops_no_run_and_loses_none(
     for path in photos.iterdir():  # the same files: their times tell them apart from others
         os.utime(path, (1, 1))
     assert train(folder, longer, device=CPU, cache=cache, resume=True).step == 4
+
+
+def test_the_report_is_there_before_the_first_step_and_new_at_every_validation(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: dict[int, str] = {}  # step that is done → the page then
+    iterate = Session.iterate
+
+    def looking(session: Session) -> None:
+        pages[session.step] = (session.run.path / "report.html").read_text()
+        iterate(session)
+
+    monkeypatch.setattr(Session, "iterate", looking)
+    train(runs.begin(tmp_path / "run"), TINY, device=CPU, cache=cache)
+    assert pages[0] == pages[2]  # nothing was measured in between
+    assert pages[3] != pages[2]
+    assert "step 3" in pages[3]
