@@ -20,7 +20,7 @@ from wgan.serve.outputs.marks import IMAGES, UNITS, read_marks
 
 FILE = "wgan.json"
 KIND, SCHEMA = "wgan_samples", 1
-NAMES = ("model", "run")  # what the artifact is called: said, but another name makes no other images
+NAMES = ("model", "run", "origin")  # what the artifact is called: said, but another name makes no other images
 _OURS = re.compile(rf"(?:(?:{'|'.join(UNITS)})-\d{{6,}}|grid)\.png")
 
 
@@ -63,7 +63,7 @@ def claim(folder: Path, facts: Mapping[str, Any]) -> bool:
 
     Args:
         folder: is made if it is missing.
-        facts: the artifact's digest (``model_sha256``), its names (``model``, ``run``), and all on which an image of
+        facts: the artifact's digest (``model_sha256``), what it is called (`NAMES`), and all else on which an image of
             a number depends.
 
     Raises:
@@ -124,8 +124,9 @@ def emptied(folder: Path) -> None:
             path = folder / name
             if _OURS.fullmatch(name) and path.is_file() and _marks(path) is not None:
                 path.unlink()
-        if manifest_of(folder).read() is not None:
-            (folder / FILE).unlink()
+        with suppress(FolderTaken):  # a file of that name that is not wgan's
+            if _read(folder) is not None:
+                (folder / FILE).unlink()
 
 
 def page_beside(folder: Path) -> tuple[Path | None, str | None]:
@@ -191,10 +192,11 @@ def _compare(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 
 def called(facts: Mapping[str, Any]) -> str:
-    """`generator.onnx of the run photos (0123456789ab…)`, as far as it is known."""
+    """`generator.onnx of the run photos (best, step 1,130; 0123456789ab…)`, as far as it is known."""
     name = short(facts.get("model") or "a generator")
     run = "" if facts.get("run") is None else f" of the run {short(facts['run'])}"
-    return f"{name}{run} ({short(facts.get('model_sha256'))})"
+    origin = "" if facts.get("origin") is None else f"{short(facts['origin'])}; "
+    return f"{name}{run} ({origin}{short(facts.get('model_sha256'))})"
 
 
 def _first_image(folder: Path) -> str | None:

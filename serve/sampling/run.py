@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.artifacts.find import run_name, typed
+from wgan.serve.artifacts.origin import Origin
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.progress import counter
 from wgan.serve.latents.sources import Source
@@ -49,8 +50,14 @@ class Job:
             facts["frames"] = source.count  # the images between depend on how many there are
         if classes is not None:
             facts["classes"] = list(classes)
-        path = self.backend.path
-        return facts | {"model": Path(typed(path)).name, "run": run_name(path)}  # names alone, for who gets the folder
+        path = self.backend.path  # of which the manifest has names alone: the folder may be passed on
+        origin = {} if self.origin is None else {"origin": str(self.origin)}
+        return facts | {"model": Path(typed(path)).name, "run": run_name(path), **origin}
+
+    @property
+    def origin(self) -> Origin | None:
+        """Which of its run's generators it is, where the artifact says so."""
+        return Origin.of(self.backend.metadata.source)
 
     @property
     def _label(self) -> str | None:

@@ -44,7 +44,7 @@ def test_the_last_line_names_the_artifact_the_folder_and_the_grid(
 ) -> None:
     assert main(["sample", "-n", "1"]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("1 image (seed 0) of runs/one/export/generator.onnx")
+    assert line.startswith("1 image (seed 0) of runs/one/export/generator.onnx (step 7) with onnx on cpu, ")
     assert line.endswith(" images/s: samples, a grid of them: samples-grid.png")
 
 

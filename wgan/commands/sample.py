@@ -144,6 +144,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,
+        "origin": None if job.origin is None else str(job.origin),
         "assumes": opened.assumes,
     }
     if made.manifest is not None:
@@ -168,4 +169,5 @@ def _text(job: "Job", made: Made, speed: float) -> str:
         place += f", a grid of them: {made.grid}"
     where = f"{job.backend.name} on {job.backend.device}"
     images = counted(made.images, "image")
-    return f"{images} ({which}) of {typed(job.backend.path)} with {where}, {speed:,.0f} images/s: {place}"
+    origin = "" if job.origin is None else f" ({job.origin})"
+    return f"{images} ({which}) of {typed(job.backend.path)}{origin} with {where}, {speed:,.0f} images/s: {place}"

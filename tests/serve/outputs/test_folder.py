@@ -425,6 +425,10 @@ def test_an_owner_empties_its_folder_of_what_wgan_made_and_of_nothing_else(tmp_p
     (out / "notes.txt").write_text("mine")
     emptied(out)
     assert names(out) == ["notes.txt", "seed-000009.png"]
+    (out / "wgan.json").write_text("mine")
+    emptied(out)
+    assert (out / "wgan.json").read_text() == "mine"
+    (out / "wgan.json").unlink()
     (out / "seed-000009.png").unlink()
     assert job(B).in_own_folder(out, never).path == out
 
