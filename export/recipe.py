@@ -82,7 +82,7 @@ class Recipe:
         if self.kind not in EXPORTERS:
             raise ConfigError(f"--format {self.kind} is not one of {', '.join(EXPORTERS)}, all, triton")
         if self.output not in OUTPUTS:
-            raise ConfigError(f"--output {self.output} is not one of {', '.join(OUTPUTS)}")
+            raise ConfigError(f"--pixels {self.output} is not one of {', '.join(OUTPUTS)}")
         if not 1 <= self.max_batch <= 65_536:
             raise ConfigError(f"--max-batch {self.max_batch} is outside its range, 1 to 65,536")
 

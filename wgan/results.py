@@ -94,8 +94,10 @@ class Verification:
 
     def __str__(self) -> str:
         from wgan.export.table import parity_table
+        from wgan.serve.base.paint import unpainted
+        from wgan.serve.base.tables import USUAL
 
-        return parity_table(self.artifacts)
+        return unpainted(parity_table(self.artifacts, USUAL))
 
     def _repr_html_(self) -> str:
         from wgan.training.report.parity import artifacts

@@ -19,16 +19,17 @@ _READERS = (PngImagePlugin.PngImageFile, GifImagePlugin.GifImageFile, WebPImageP
 
 
 def marked(image: Image.Image) -> bool:
-    """Whether it is a picture of `wgan sample` or of a run's sample grid: its pixels need not be decoded.
+    """Whether it is a picture of `wgan sample` or one that a run wrote: its pixels need not be decoded.
 
     Of PNG files text chunks say so, of GIF the comment, of WebP the Exif description.
     """
     info = image.info
     if image.format == "PNG":
-        # a run's own grid is of no artifact, but of a step
-        known = _DIGEST.fullmatch(str(info.get("model"))) or _NUMBERS.fullmatch(str(info.get("step")))
+        step = _NUMBERS.fullmatch(str(info.get("step")))  # a run's own pictures are of no artifact, but of a step
+        known = step or _DIGEST.fullmatch(str(info.get("model")))
         keys = (key for unit in UNITS for key in (unit, f"{unit}s"))
-        return bool(known) and any(_NUMBERS.fullmatch(str(info.get(key))) for key in keys)
+        numbered = any(_NUMBERS.fullmatch(str(info.get(key))) for key in keys)
+        return bool(known and numbered) or bool(step and "shows" in info)
     text = info.get({"GIF": "comment", "WEBP": "exif"}.get(image.format or "", ""))
     return isinstance(text, bytes) and _FILM.search(text) is not None
 

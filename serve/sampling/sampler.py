@@ -8,7 +8,9 @@ import numpy as np
 
 from wgan.serve.backends.base import Backend, Batch
 from wgan.serve.backends.memory import runtime_failure
+from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendOutOfMemory, ConfigError
+from wgan.serve.base.terminal import counted
 from wgan.serve.latents.table import Rows, latents
 from wgan.serve.outputs.pixels import as_pixels
 
@@ -28,7 +30,8 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
     if asked < 1:
         raise ConfigError(f"--batch-size {asked} is not at least 1")
     if most is not None and asked > most:
-        raise ConfigError(f"--batch-size {asked}: {backend.path} takes at most {most}")
+        instead = or_again("--batch-size", most, of=RUNNERS)
+        raise ConfigError(f"--batch-size {asked}: {backend.path} takes at most {most}: use {instead}")
     return asked
 
 
@@ -135,7 +138,7 @@ class Sampling:
             raise runtime_failure(self.backend.name, error, failed) from None
         self.batch_size = size
         where = f"{self.backend.name} on {self.backend.device}"
-        self.shrink(f"{where} ran out of memory for {failed} images at a time: now {size}")
+        self.shrink(f"{where} ran out of memory for {counted(failed, 'image')} at a time: now {size}")
 
 
 def sample(

@@ -20,6 +20,7 @@ from wgan.cli import main
 from wgan.serve.artifacts import artifact
 from wgan.serve.base import terminal
 from wgan.serve.base.progress import counter
+from wgan.serve.outputs.marks import read_marks
 
 TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
         "validate_images=32"]  # fmt: skip
@@ -91,6 +92,9 @@ def test_training_says_once_what_it_passes_over(run: Path, here: Path, capsys: p
     said = "skipped what wgan made, as it is no data: 1 folder (samples) and 1 image (such as samples-grid.png)"
     assert sum(said in line for line in lines) == 1
     assert json.loads((here / "runs/new/run.json").read_text())["images"] == 8
+    for picture in (here / "runs/new/samples").glob("*.png"):  # each kind that a run writes
+        with picture.open("rb") as file:
+            assert read_marks(file) is not None, picture
     for place in ("photos/samples", "runs/new", "runs/new/samples"):
         assert main(["train", "--data", place, "--run", "runs/no"]) == 2
         assert capsys.readouterr().err.splitlines()[-1].endswith(": name the folder of the photos")

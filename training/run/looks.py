@@ -108,7 +108,7 @@ class Looks:
         if not session.world.first:
             return
         generator = session.trainer.deployable()
-        self._journal.image("samples", session.sample_grid(generator), session.step)
+        self._journal.image("samples", session.pictures.grid(generator, session.step), session.step)
         if validate:
             record = session.validate(generator)
             if floor:
@@ -116,6 +116,8 @@ class Looks:
             self._journal.keep({"kind": "validation", "step": session.step, **record})
         if features and (distances := session.measure_features(generator, self._measuring)):
             self._journal.keep({"kind": "inception", "step": session.step, **distances})
+        if validate and (near := session.pictures.of_validation(generator, session.step, session.best.step)):
+            self._journal.keep({"kind": "nearest", "step": session.step, **near})
 
     def _measuring(self, done: int, total: int, what: str) -> None:
         if self._stop.requested:

@@ -124,8 +124,9 @@ def test_a_run_among_the_photos_is_passed_over(packed: Callable[[dict[str, bytes
     assert "2 folders (" in images.skipped
 
 
-def test_a_moved_grid_of_a_run_is_known(opened: Opener, tmp_path: Path) -> None:
-    grid = encode_png(np.zeros((20, 20, 3), np.uint8), {"seeds": "0..63", "step": "500"})
+@pytest.mark.parametrize("text", [{"seeds": "0..63"}, {"shows": "8 ways of 10 images"}])
+def test_a_moved_picture_of_a_run_is_known(opened: Opener, tmp_path: Path, text: dict[str, str]) -> None:
+    grid = encode_png(np.zeros((20, 20, 3), np.uint8), {**text, "step": "500"})
     images = opened(write(tmp_path / "mine", PLAIN | {"step-00000500.png": grid}))
     assert images.skipped == "skipped what wgan made, as it is no data: 1 image (such as step-00000500.png)"
     assert len(images) == 20

@@ -94,7 +94,9 @@ def test_the_records_are_what_was_asked_for(finished: runs.RunFolder) -> None:
     records = read(finished.metrics)
     assert [r["step"] for r in records if r["kind"] == "train"] == [2, 4, 6]
     assert [r["step"] for r in records if r["kind"] == "validation"] == [0, 3, 6]
-    last = records[-2] if records[-2]["kind"] == "train" else records[-1]
+    last = [record for record in records if record["kind"] == "train"][-1]
+    near = [record for record in records if record["kind"] == "nearest"]
+    assert [(record["step"], record["images"]) for record in near] == [(3, 64), (6, 64)]
     assert last["images"] == 6 * 2 * 8
     for name in ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss", "images_per_second"):
         assert np.isfinite(last[name]), name
@@ -299,7 +301,7 @@ def test_folders_that_cannot_be_a_new_run_are_refused(tmp_path: Path, cache: Pat
     with pytest.raises(ConfigError, match="is no run folder"):
         runs.reopen(tmp_path / "other", {})
     folder, config = runs.reopen(tmp_path / "run", {})
-    with pytest.raises(ConfigError, match="has done its 1 steps: add steps=N"):
+    with pytest.raises(ConfigError, match="has done its 1 step: add steps=N"):
         train(folder, config, device=CPU, cache=cache, resume=True)
 
 
