@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from wgan.serve.base.command import command
 from wgan.training.config import OFTEN, Config, from_dict, load
 from wgan.training.recipes.look import Look, look_at
 from wgan.training.run.minutes import at_usual_times
@@ -109,9 +108,8 @@ def line_of(look: Look, device: str, cores: int, preset: str, config: Config) ->
     time = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} step{'s' * (config.steps > 1)}"
     where = f"{cores} core{'s' * (cores > 1)}" if device == "cpu" else device
     shown = ("image_size", "channels", "conditional", "n_critic", "base_channels", "batch_size")
-    published = command("train", "--data", config.data, "--config", "wgan-gp-64")
     settings = " ".join(f"{name}={str(getattr(config, name)).lower()}" for name in shown)
     return (
         f"recipe: {look.images:,} {kind} images of {look.side} px, {folders}, {time} on {where}: the preset {preset} "
-        f"with {settings}; set others by key=value, or take those that WGAN-GP was published with: `{published}`"
+        f"with {settings}; set others by key=value; --config wgan-gp-64 takes those that WGAN-GP was published with"
     )
