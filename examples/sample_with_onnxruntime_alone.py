@@ -27,7 +27,7 @@ def main(model: str, count: int = 8) -> None:
         inputs["label"] = np.arange(count, dtype=np.int64) % len(metadata["classes"])
 
     image = session.run(["image"], inputs)[0]  # float32 (N, C, H, W) in [-1, 1]
-    if image.dtype == np.uint8:  # exported with --output uint8: pixels already
+    if image.dtype == np.uint8:  # exported with --pixels uint8: pixels already
         pixels = image
     else:
         pixels = np.rint((image + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 from wgan.export import exporter
 from wgan.export.exporter import Exported
-from wgan.export.reference.generator import load_generator
+from wgan.export.reference.generator import find_generator
 from wgan.serve.artifacts.find import newest_run
 from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.backends.base import check_device
@@ -16,7 +16,6 @@ from wgan.serve.backends.trt.build import BuildOptions
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.base.terminal import say
-from wgan.training.records.checkpoint import find
 from wgan.training.report import write_report
 
 
@@ -127,10 +126,7 @@ def export_source(
     Raises:
         WganError: as `export`.
     """
-    path = Path(source.checkpoint) if source.run is None else find(source.run, source.checkpoint, say)
-    generator = load_generator(path).with_data_name(data_name)
-    if generator.step == 0:
-        say(f"{path} is of a generator that was not trained")
+    generator = find_generator(source.run, source.checkpoint, say).with_data_name(data_name)
     for artifact in exporter.export(generator, source.target, kinds, **choices):
         if artifact.chosen is not None:
             say(artifact.chosen)

@@ -21,8 +21,6 @@ from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import OUTPUTS, ImageSpec, Latent, Metadata
 from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.privacy import public_settings
-from wgan.training.step.flops import generator_flops
 
 MAX_BATCH = 256  # that parity tries, and an engine takes
 
@@ -84,7 +82,7 @@ class Recipe:
         if self.kind not in EXPORTERS:
             raise ConfigError(f"--format {self.kind} is not one of {', '.join(EXPORTERS)}, all, triton")
         if self.output not in OUTPUTS:
-            raise ConfigError(f"--output {self.output} is not one of {', '.join(OUTPUTS)}")
+            raise ConfigError(f"--pixels {self.output} is not one of {', '.join(OUTPUTS)}")
         if not 1 <= self.max_batch <= 65_536:
             raise ConfigError(f"--max-batch {self.max_batch} is outside its range, 1 to 65,536")
 
@@ -109,14 +107,7 @@ class Recipe:
             image=self.image,
             payload_sha256=artifact.payload_digest(kind, payload),
             classes=generator.classes,
-            source={
-                "step": generator.step,
-                "checkpoint_sha256": generator.checkpoint_sha256,
-                "weights_sha256": generator.weights_sha256,
-                "ema": config.ema_decay > 0,
-                "config": public_settings(config.to_dict()),
-                "flops": generator_flops(config),  # an image
-            },
+            source=generator.source,
             created_with=_versions(),
             **described,
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from bench_shared import (
+    TOO_NOISY,
     Figure,
     Row,
     cell,
@@ -39,7 +40,8 @@ from wgan.serve.backends.base import Backend, check_device
 from wgan.serve.base.errors import ConfigError, WganError
 from wgan.serve.base.progress import counter
 from wgan.serve.bench.peak import Peaks
-from wgan.serve.bench.side_by_side import Subject, describe, measure, share_of_peak
+from wgan.serve.bench.quality import PLAIN, doubtful, quality
+from wgan.serve.bench.side_by_side import Plan, Subject, describe, measure, share_of_peak
 from wgan.serve.bench.speed import measure_speed
 from wgan.serve.machine.cores import usable_cores
 from wgan.serve.outputs.open import open_output
@@ -47,6 +49,7 @@ from wgan.serve.outputs.pixels import Pixels, encode_png, to_uint8
 from wgan.serve.sampling.sampler import batch_size_for, sample
 
 MODULE = "wgan.commands.bench"
+REPEATS = 2  # at most, of a row that could not be measured well
 OUTPUTS = {"PNG folder": "images", "npy": "images.npy", "tar": "images.tar"}
 
 
@@ -81,15 +84,18 @@ def generation(
     files: list[tuple[Path, str]], batches: list[int], device: str, seconds: float
 ) -> tuple[list[Row], dict[str, float | None]]:
     """Rows of `wgan bench`, and the peaks that their shares are of."""
-    peaks, subjects = Peaks(MODULE), [Subject(*file) for file in files]
+    peaks, plan = Peaks(MODULE), Plan([Subject(*file) for file in files], batches, device, seconds, REPEATS)
     with counter(quiet=0.0) as progress:
-        rows = list(measure(MODULE, subjects, batches, device=device, seconds=seconds, peak=peaks, progress=progress))
+        rows = measure(MODULE, plan, peak=peaks, progress=progress)
     return [without_noise(row) for row in rows], peaks.rates
 
 
 def without_noise(row: Row) -> Row:
     """A row of `wgan bench`, without its speeds where they are too noisy to be shown."""
     reason = None if "error" in row else too_noisy(row["spread"])
+    if reason is None and doubtful(row):
+        others = (row.get("load_others") or 0.0) + (row.get("steal") or 0.0)
+        reason = f"{TOO_NOISY} ({PLAIN[quality(row)]}; others had {others:.1f} cores)"
     return row | {"p50_ms_reason": reason} | (dict.fromkeys(SPEEDS) if reason else {})
 
 

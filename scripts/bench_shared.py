@@ -16,7 +16,9 @@ from typing import Any
 
 from wgan.serve.base.errors import WganError
 from wgan.serve.bench.peak import torch_peak
+from wgan.serve.bench.quality import loaded
 from wgan.serve.bench.speed import NOISY, middle_half
+from wgan.serve.machine.load import Load, Watch, load_average, own_and_ended_children
 
 Row = dict[str, Any]
 TOO_NOISY = "too noisy to measure"
@@ -205,16 +207,41 @@ def reasons(rows: Iterable[Row], names: Iterable[str], called: Callable[[Row], s
     ]
 
 
+def conditions(load: Load, before: float | None) -> Row:
+    """What others did to the machine meanwhile, for JSON."""
+    row = load.to_dict() | {"load_average_before": before}
+    return row | {"loaded": None if load.others is None else loaded(row)}
+
+
+def conditions_line(row: Row) -> str:
+    """The same for people, within 80 columns."""
+    before = shown(row["load_average_before"])
+    if row["loaded"] is None:
+        return f"other work: load average {before} before, not known while measuring"
+    line = f"other work: load average {before} before, {row['load_others'] + row['steal']:.1f} cores while measuring"
+    return (
+        f"{line}\n! over {row['load_limit']:.1f} cores: the figures are too low, run it again"
+        if row["loaded"]
+        else line
+    )
+
+
 def run(name: str, measure: Callable[[], Row], show: Callable[[Row], str]) -> int:
-    """Measures, prints the tables and, as the last line, everything as one JSON object; the script's exit code."""
+    """Measures, prints the tables and, as the last line, everything as one JSON object; the script's exit code.
+
+    With the conditions: what was busy meanwhile but this script and the processes that it started.
+    """
     try:
+        before, watch = load_average(), Watch(own_and_ended_children)
         result = measure()
+        result["conditions"] = conditions(watch.load(), before)
     except WganError as error:
         say(f"{name}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     print(show(result))
+    print(conditions_line(result["conditions"]))
     print(json.dumps(result), flush=True)
     return 0
 

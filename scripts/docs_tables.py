@@ -17,6 +17,7 @@ import compare_options
 import rooms
 
 from wgan.training.config import FIELDS
+from wgan.training.config.groups import GROUPS, bounds_of, default_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -33,14 +34,17 @@ FOLDERS = {
 
 
 def settings_table() -> str:
-    """One row a setting: name, default, range, meaning."""
-    rows = ["| setting | default | range | meaning |", "|---|---|---|---|"]
-    for name, field in FIELDS.items():
-        low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
-        bounds = ", ".join(map(str, choices)) or ("" if low is None else f"{low:,} to {high:,}")
-        default = str(field.default).lower() if field.type is bool else field.default
-        rows.append(f"| `{name}` | {default} | {bounds} | {field.metadata['help']} |")
-    return "\n".join(rows)
+    """A table a group, one row a setting: name, default, range, meaning."""
+    parts = []
+    for group, names in GROUPS.items():
+        rows = [f"### {group[0].upper()}{group[1:]}", ""]
+        rows += ["| setting | default | range | meaning |", "|---|---|---|---|"]
+        for name in names:
+            field = FIELDS[name]
+            bounds = "" if field.type is bool else bounds_of(field)
+            rows.append(f"| `{name}` | {default_of(field)} | {bounds} | {field.metadata['help']} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
 
 
 def files_table() -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wgan.export.reference.generator import TrainedGenerator
+from wgan.serve.artifacts.origin import Origin
 from wgan.training.config import Config
 from wgan.training.networks import Generator, calibrate
 from wgan.training.step.losses import CriticFn, CriticLoss, critic_loss, gradient_penalty, score_pair
@@ -25,7 +26,7 @@ def make_generator(seed: int = 0, classes: tuple[str, ...] | None = None, **chan
     module.iterate_spectral_norms(20)
     module.settle_spectral_norms()
     calibrate(module, [(torch.randn(256, config.latent_dim), labels)])
-    return TrainedGenerator(module.requires_grad_(False), config, step=7, checkpoint_sha256="0" * 64, classes=classes)
+    return TrainedGenerator(module.requires_grad_(False), config, Origin(7), "0" * 64, classes)
 
 
 def make_run(folder: Path, export: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The command line: `wgan train | export | verify | sample | eval | bench | doctor | demo`.
+"""The command line: `wgan train | export | verify | sample | eval | bench | doctor | settings | help | demo`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
 2 something the user can mend (one line), 130 interrupted.
@@ -11,29 +11,38 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from wgan.commands.bench import bench
-from wgan.commands.console import StoppedAndSaved
-from wgan.commands.demo import demo
-from wgan.commands.doctor import doctor
-from wgan.commands.eval import evaluate
-from wgan.commands.export import export
-from wgan.commands.sample import sample
-from wgan.commands.train import train
-from wgan.commands.verify import verify
+from wgan.commands import bench, demo, doctor, eval, export, report, sample, settings, train, verify
+from wgan.commands.console import Quiet, StoppedAndSaved, Verbose, add
+from wgan.commands.help import show_help
+from wgan.commands.layout import Command, Group
+from wgan.commands.mistaken import meant
 from wgan.serve.base.command import again, called
 from wgan.serve.base.errors import WganError
-from wgan.serve.base.terminal import say
+from wgan.serve.base.terminal import fault
 from wgan.serve.machine.cores import spin_briefly
 
 INTERRUPTED = 130
 LONGEST = 2000  # characters of the line that says what is wrong
 
+
+class Program(Group):
+    """The program, with the three commands of its whole road as examples."""
+
+    examples = (
+        ("train on a folder of images for ten minutes", "wgan train --data photos minutes=10"),
+        ("write the generator as ONNX, measured against PyTorch", "wgan export --format onnx"),
+        ("make 64 images", "wgan sample -n 64"),
+    )
+
+
 app = typer.Typer(
     help="Train a WGAN-GP on a folder of images and deploy its generator anywhere, proven equal to PyTorch.",
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -51,18 +60,27 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and exit")
+        bool,
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="print the version and exit"),
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     pass
 
 
-for command in (train, export, verify, sample):
-    app.command()(command)
-app.command("eval")(evaluate)
-app.command()(bench)
-app.command()(doctor)
-app.command()(demo)
+MAKE, USE, KNOW = "make a generator", "use and measure it", "know more"
+add(app, demo.demo, panel=MAKE, examples=demo.EXAMPLES)
+add(app, train.train, panel=MAKE, examples=train.EXAMPLES, more=settings.listed)
+add(app, export.export, panel=MAKE, examples=export.EXAMPLES)
+add(app, verify.verify, panel=MAKE, examples=verify.EXAMPLES)
+add(app, sample.sample, panel=USE, examples=sample.EXAMPLES)
+add(app, eval.evaluate, panel=USE, name="eval", examples=eval.EXAMPLES)
+add(app, bench.bench, panel=USE, examples=bench.EXAMPLES)
+add(app, report.report, panel=KNOW, examples=report.EXAMPLES)
+add(app, doctor.doctor, panel=KNOW, examples=doctor.EXAMPLES)
+add(app, settings.settings, panel=KNOW, examples=settings.EXAMPLES)
+app.command("help", cls=Command, rich_help_panel=KNOW)(show_help)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,15 +117,26 @@ def _run(words: list[str]) -> int:
     except Exception as error:
         # usage errors come from typer or, before 0.26, from click: known by their shape
         if hasattr(error, "format_message"):
-            return _fail(f"{error.format_message()} See `wgan --help`.", 2, words)
+            return _fail(_usage(error, words), 2, words)
         if type(error).__name__ == "Abort":
             return _fail("interrupted", INTERRUPTED, words)
         raise
 
 
+def _usage(error: Any, words: list[str]) -> str:
+    """What is wrong with the words of a command, and where it is explained."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "wgan"
+    if context is not None and context.parent is not None:
+        own = [name for param in context.command.get_params(context) for name in param.opts]
+        if (said := meant(words, own)) is not None:
+            return said
+    return f"{error.format_message()} See `{path} --help`."
+
+
 def _fail(message: str, code: int, words: list[str]) -> int:
     line = " ".join(message.split())
-    say(f"wgan: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}")
+    fault(f"wgan: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}")
     if "--json" in words:
         print(json.dumps({"error": message, "exit_code": code}), flush=True)
     return code

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 from wgan.export import exporter
 from wgan.export.recipe import EXPORTERS, file_name
-from wgan.export.reference.generator import load_generator
+from wgan.export.reference.generator import find_generator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file
+from wgan.serve.artifacts.origin import BEST
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch.device import torch_device, why_cpu
 from wgan.serve.base.command import command
@@ -22,6 +24,7 @@ from wgan.serve.base.errors import BackendUnavailable, ExportError, ParityError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.bench.speed import measure_speed
+from wgan.serve.machine.hardware import computes_on
 from wgan.serve.outputs.open import open_output
 from wgan.serve.sampling.sampler import BATCH, sample
 from wgan.training import config
@@ -69,18 +72,23 @@ class Demo:
     def to_text(self) -> str:
         """For people."""
         if not self.finished:
-            return f"stopped, saved; to go on: `{self.go_on}`"
-        before, after = (sum(swd.values()) / len(swd) for swd in (self.untrained_swd, self.trained_swd))
+            return f"stopped, saved: {self.report.parent}"
+        before, after = (fmean(swd.values()) for swd in (self.untrained_swd, self.trained_swd))
         lines = [
             parity_table(self.artifacts),
-            *(
-                f"{row['backend']:<12} {row['precision']} on {row['device']}: {row['images_per_second']:,.0f} images/s"
-                for row in self.speeds
-            ),
+            *map(_speed_line, self.speeds),
             f"sliced Wasserstein distance to held-out faces: {before:.1f} untrained, {after:.1f} trained",
             f"report: {self.report}",
         ]
         return "\n".join(lines)
+
+
+def _speed_line(row: dict[str, Any]) -> str:
+    """A speed with its conditions."""
+    others = row.get("load_others")
+    beside = "" if others is None or others <= row["load_limit"] else f", beside {others:.1f} cores of other work"
+    rate = f"{row['images_per_second']:,.0f} images/s in batches of {row['batch']}"
+    return f"{row['backend']:<12} {row['precision']}: {rate}, {row['machine']}{beside}"
 
 
 def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], None]) -> Demo:
@@ -107,13 +115,14 @@ def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[st
             tour.sample()
             report = tour.write_report(speeds)
     validations = [entry for entry in read(tour.folder.metrics) if entry["kind"] == "validation"]
+    shipped = [entry for entry in validations if entry["step"] == tour.shipped] or validations
     return Demo(
         report=report,
         finished=True,
         artifacts=artifacts,
         speeds=speeds,
         untrained_swd=validations[0]["swd_levels"],
-        trained_swd=validations[-1]["swd_levels"],
+        trained_swd=shipped[-1]["swd_levels"],
         seconds=time.monotonic() - began,
         go_on=same,
     )
@@ -126,6 +135,7 @@ class _Tour:
         self.folder = runs.RunFolder(path)
         self.target = path / "export"
         self.timings: dict[str, float] = {}
+        self.shipped: int | None = None  # the step of the generator that was exported
         self._device, self._tell = device, tell
 
     @contextmanager
@@ -149,7 +159,8 @@ class _Tour:
 
     def export(self) -> list[Path]:
         """Every format that can be built here; others in the folder may be of an earlier generator."""
-        generator = load_generator(checkpoint.find(self.folder.path, "last", self._tell))
+        generator = find_generator(self.folder.path, BEST, self._tell)
+        self.shipped = generator.step
         made: list[Path] = []
         with self._stage("export, measured"):
             for kind in EXPORTERS:
@@ -176,7 +187,8 @@ class _Tour:
         with self._stage("measuring speed"):
             for file in files:
                 with open_backend(file, device=self._device) as backend:
-                    speeds.append(measure_speed(backend, BATCH))
+                    row = measure_speed(backend, BATCH)
+                    speeds.append({**row, "machine": computes_on(backend.device)})
         return speeds
 
     def sample(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import BackendError
+from wgan.serve.base.terminal import counted
 from wgan.serve.outputs.pixels import checkered, encode_png, grid
 from wgan.serve.sampling.request import Request
 from wgan.serve.sampling.sampler import Sampling, batch_size_for
@@ -115,7 +116,7 @@ class Generator:
         if self._backend is None:
             return "<wgan generator, closed>"
         (height, width), backend = self.image_size, self._backend
-        classes = "" if self.classes is None else f", {len(self.classes)} classes"
+        classes = "" if self.classes is None else f", {counted(len(self.classes), 'class', 'classes')}"
         return f"<wgan generator {backend.path}: {width}×{height} px{classes}, {backend.name} on {backend.device}>"
 
 

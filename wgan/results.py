@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wgan.export.verify import Row
+    from wgan.serve.artifacts.origin import Origin
     from wgan.training.run.loop import Trained
 
 
@@ -23,6 +24,7 @@ class Run:
         images_per_second: real images that the critic saw a second.
         swd: sliced Wasserstein distance to held-out images, smaller is better; None if it was not measured.
         scores: FID and its like, where they were measured.
+        best: what `wgan.export` takes: its ``step`` and the distances measured of it; None where there is no best yet.
     """
 
     path: Path
@@ -32,12 +34,13 @@ class Run:
     images_per_second: float
     swd: float | None
     scores: dict[str, Any] | None
+    best: "Origin | None"
 
     @classmethod
     def of(cls, trained: "Trained") -> "Run":
         """From what the training loop returns."""
         values = dict(vars(trained))
-        return cls(path=values.pop("run"), **values)
+        return cls(path=values.pop("run"), best=values.pop("standing").best, **values)
 
     @property
     def report(self) -> Path:
@@ -52,6 +55,7 @@ class Run:
             "run": str(self.path),
             "step": f"{self.step:,}" if self.finished else f"{self.step:,} (stopped, saved)",
             "SWD": "–" if self.swd is None else f"{self.swd:.1f}",
+            "best, which export takes": "–" if self.best is None else self.best.measured,
             **{str(name): f"{value:.4g}" for name, value in (self.scores or {}).items() if isinstance(value, float)},
             "real images a second": f"{self.images_per_second:,.0f}",
             "report": str(self.report),
@@ -90,8 +94,10 @@ class Verification:
 
     def __str__(self) -> str:
         from wgan.export.table import parity_table
+        from wgan.serve.base.paint import unpainted
+        from wgan.serve.base.tables import USUAL
 
-        return parity_table(self.artifacts)
+        return unpainted(parity_table(self.artifacts, USUAL))
 
     def _repr_html_(self) -> str:
         from wgan.training.report.parity import artifacts

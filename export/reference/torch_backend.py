@@ -15,7 +15,6 @@ from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.backends.pytorch.device import exact_float32, torch_device, why_cpu
 from wgan.serve.backends.pytorch.pieces import PIECE, Pieces
-from wgan.training.step.flops import generator_flops
 
 
 class TorchBackend(Backend):
@@ -38,7 +37,7 @@ class TorchBackend(Backend):
             image=ImageSpec(config.image_size, config.image_size, config.channels),
             payload_sha256=digest,
             classes=generator.classes,
-            source={"config": config.to_dict(), "flops": generator_flops(config)},
+            source=generator.source | {"config": config.to_dict()},  # as it is: nothing of it is written
         )
         super().__init__(metadata, digest, path)
         self.device = torch_device(device)

@@ -8,6 +8,7 @@ from typing import Any
 from wgan.serve.artifacts.containers import Damaged
 from wgan.serve.artifacts.formats import FORMATS, Format, export_command, format_by_ending
 from wgan.serve.artifacts.metadata import Metadata, parse
+from wgan.serve.artifacts.origin import Origin
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.files import atomic_write
 
@@ -113,6 +114,7 @@ def list_folder(folder: Path) -> list[Path]:
 
 def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
     """An artifact in a few words: for `--json` and the report page."""
+    origin = Origin.of(metadata.source)
     return {
         "file": path.name,
         "path": str(path),
@@ -122,6 +124,7 @@ def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
         "output": metadata.image.dtype,
         "bytes": path.stat().st_size,
         "parity": metadata.parity,
+        "origin": None if origin is None else origin.to_source(),
     }
 
 

@@ -1,13 +1,19 @@
 """`wgan bench`: artifacts side by side, each batch size of each in a process of its own."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wgan.serve.artifacts import artifact
 from wgan.serve.base.errors import ArtifactError, BackendError
+from wgan.serve.base.progress import duration
+from wgan.serve.base.terminal import counted
+from wgan.serve.bench.conditions import conditions
+from wgan.serve.bench.gate import best_row
 from wgan.serve.bench.process import run_apart
+from wgan.serve.bench.quality import PLAIN, doubtful, judge, quality
 from wgan.serve.machine.gpu import memory_in_use
 
 Row = dict[str, Any]
@@ -30,16 +36,34 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What is measured, and how."""
+
+    subjects: Sequence[Subject]
+    batches: Sequence[int]  # images at a time, ascending
+    device: str  # auto, cpu or cuda
+    seconds: float  # how long each is timed
+    repeats: int  # how often a case that could not be measured well is measured again
+
+
+@dataclass(frozen=True)
 class Bench:
     """What was measured: one row a subject and batch size, and the peaks that rows are compared with."""
 
     machine: Row  # processor, threads, GPU
     peaks: Row  # FLOP/s of a matrix product by precision; None where it was not measured
     rows: Sequence[Row]
+    before: float | None = None  # the load average before the first
+    doubtful_peaks: Sequence[str] = ()  # measured beside other work only
 
     def to_dict(self) -> Row:
         """For `--json`."""
-        return {"machine": self.machine, "peaks": self.peaks, "rows": list(self.rows)}
+        shown = {"machine": self.machine, "conditions": self.conditions(), "peaks": self.peaks}
+        return shown | {"doubtful_peaks": list(self.doubtful_peaks), "rows": list(self.rows)}
+
+    def conditions(self) -> Row:
+        """What else the machine did meanwhile, and how many cases were measured again."""
+        return conditions(self.rows, self.before)
 
     def by_subject(self) -> dict[str, list[Row]]:
         """The rows of each file, run in one way, in the order in which they were measured."""
@@ -48,54 +72,75 @@ class Bench:
             by_name.setdefault(named(row, "path"), []).append(row)
         return by_name
 
+    def best(self) -> dict[str, Row | None]:
+        """The row of each of them at its best batch that could be measured well; None where none was measured."""
+        return {path: best_row(rows) for path, rows in self.by_subject().items()}
+
     def fastest(self) -> dict[str, float]:
-        """Images a second of each of them at its best batch; 0 where it could not be measured."""
-        return {
-            path: max((row["images_per_second"] for row in rows if "error" not in row), default=0.0)
-            for path, rows in self.by_subject().items()
-        }
+        """Images a second of those rows; 0 where there is none."""
+        return {path: row["images_per_second"] if row else 0.0 for path, row in self.best().items()}
 
 
 def measure(
     module: str,
-    subjects: Sequence[Subject],
-    batches: Sequence[int],
+    plan: Plan,
     *,
-    device: str,
-    seconds: float,
     peak: Callable[[Row], tuple[str, float | None]],
     progress: Callable[[int, int, str], None],
-) -> Iterator[Row]:
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Row]:
     """One row a subject and batch size; what could not be measured has an ``error`` in place of figures.
+
+    What was noisy, beside other work or out of line is measured again after all the rest, when a passing load may be
+    over: `Plan.repeats` times at most, and together no longer than all took at first.
 
     Args:
         module: what is run in each process, with file, backend, device, batch, seconds, precision, provider, and
             the bytes in use on the GPU before, the last two empty where there is none.
-        subjects: what is measured.
-        batches: images at a time.
-        device: auto, cpu or cuda.
-        seconds: how long each is timed.
+        plan: what is measured.
         peak: the matrix product that a measured row is held against, and its FLOP/s if they are known.
         progress: told how many of how many are done, and which is next.
+        clock: seconds.
     """
-    total = len(subjects) * len(batches)
-    for i, subject in enumerate(subjects):
-        known = describe(subject)
-        for j, batch in enumerate(batches):
-            progress(i * len(batches) + j, total, f"{named(known)}, batch {batch}")
-            row = {**known, "batch": batch}
-            try:
-                if "error" in known:
-                    raise BackendError(known["error"])
-                used = memory_in_use()
-                words = [str(subject.path), subject.backend, device, str(batch), repr(seconds), subject.precision]
-                row |= run_apart(module, [*words, subject.provider or "", "" if used is None else str(used)])
-                row["peak"], rate = peak(row)
-                row["share_of_peak"] = share_of_peak(row, rate)
-            except BackendError as error:
-                row["error"] = str(error)
-            yield row
-    progress(total, total, "done")
+    cases = [(subject, describe(subject), batch) for subject in plan.subjects for batch in plan.batches]
+    attempts: list[list[Row]] = []
+    began, count = clock(), len(cases)
+    for subject, known, batch in cases:
+        progress(len(attempts), count, f"{named(known)}, batch {batch}")
+        attempts.append([_attempt(module, subject, known, batch, plan)])
+    budget, done = clock() - began, count
+    for _ in range(plan.repeats):
+        judged = judge(attempts)
+        doubts = [i for i, row in enumerate(judged) if doubtful(row)]
+        if doubts and done == count:
+            progress(count, count, f"{counted(len(doubts), 'case')} again, for {duration(budget)} at most")
+        for place, i in enumerate(doubts):
+            if clock() - began > 2 * budget:
+                break
+            subject, known, batch = cases[i]
+            why = PLAIN[quality(judged[i])]
+            progress(done, done + len(doubts) - place, f"again, as {why}: {named(known)}, batch {batch}")
+            attempts[i].append(_attempt(module, subject, known, batch, plan))
+            done += 1
+    rows = judge(attempts)
+    for row in rows:
+        if "error" not in row:
+            row["peak"], rate = peak(row)
+            row["share_of_peak"] = share_of_peak(row, rate)
+    progress(done, done, "done")
+    return rows
+
+
+def _attempt(module: str, subject: Subject, known: Row, batch: int, plan: Plan) -> Row:
+    row = {**known, "batch": batch}
+    try:
+        if "error" in known:
+            raise BackendError(known["error"])
+        used = memory_in_use()
+        words = [str(subject.path), subject.backend, plan.device, str(batch), repr(plan.seconds), subject.precision]
+        return row | run_apart(module, [*words, subject.provider or "", "" if used is None else str(used)])
+    except BackendError as error:
+        return row | {"error": str(error)}
 
 
 def named(row: Row, key: str = "file") -> str:

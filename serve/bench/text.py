@@ -1,7 +1,12 @@
-"""A benchmark as text for a terminal of 80 columns."""
+"""A benchmark as text for a terminal."""
 
+import textwrap
+
+from wgan.serve.base.tables import table, terminal_width
+from wgan.serve.base.terminal import counted
+from wgan.serve.bench.conditions import lines as conditions_told
+from wgan.serve.bench.quality import MARKS, legend, mark
 from wgan.serve.bench.side_by_side import Bench, Row, named
-from wgan.serve.bench.speed import NOISY
 
 MISSING = "-"
 
@@ -10,42 +15,62 @@ def to_text(bench: Bench) -> str:
     """The machine, a row an artifact, a row a batch size, and the reasons of what could not be measured."""
     files = bench.by_subject()
     names = _names(list(files))
-    width = max(map(len, names.values()))
-    peaks = ", ".join(f"{name} {peak / 1e9:,.0f}" for name, peak in bench.peaks.items() if peak) or "not measured"
-    lines = [
-        f"{bench.machine['name']}, {bench.machine['threads']} threads; matrix product, GFLOP/s: {peaks}",
-        "",
-        f"{'artifact':{width}}  {'MiB':>7}  {'load s':>7}  {'first image s':>13}  parity",
-    ]
-    for path, rows in files.items():
-        measured = [row for row in rows if "error" not in row]
-        load, first = (_least(measured, key) for key in ("load_seconds", "first_image_seconds"))
-        size = f"{rows[0]['bytes'] / 2**20:.1f}" if "bytes" in rows[0] else MISSING
-        lines.append(f"{names[path]:{width}}  {size:>7}  {load:>7}  {first:>13}  {verdict((measured or rows)[0])}")
-    # the GPU's memory has a column where there is a GPU
-    on_gpu = any(row.get("device_memory") is not None for row in bench.rows)
-    heads = f"{'batch':>5}  {'p50 ms':>8}  {'p95 ms':>8}  {'images/s':>9}  {'MiB':>6}  {'of peak':>7}"
-    heads += f"  {'GPU MiB':>7}" if on_gpu else ""
-    lines += ["", f"{'artifact':{width}}  {heads}"]
-    starred: set[str] = set()
+    slowed = dict.fromkeys(bench.doubtful_peaks, MARKS["loaded"][0])
+    known = (f"{name} {slowed.get(name, '')}{peak / 1e9:,.0f}" for name, peak in bench.peaks.items() if peak)
+    threads = counted(bench.machine["threads"], "thread")
+    machine = f"{bench.machine['name']}, {threads}; matrix product, GFLOP/s: {', '.join(known) or 'not measured'}"
+    head = [machine, *conditions_told(bench.conditions(), bench.machine["threads"])]
+    notes, starred = [], set()
     for row in bench.rows:
-        begin = f"{names[named(row, 'path')]:{width}}  {row['batch']:>5}"
         if "error" in row:
-            lines.append(f"{begin}  {row['error']}")
+            notes.append(f"{names[named(row, 'path')]}, batch {row['batch']}: {row['error']}")
+        elif row["share_of_peak"] is not None and of_another_precision(row):
+            starred.add(row["peak"])
+    notes += legend(bench.rows, slowed_peak=bool(slowed))
+    notes += [f"* of {name}'s matrix product" for name in sorted(starred)]
+    width = terminal_width()
+    begin = "\n".join(textwrap.fill(line, width) for line in head)
+    return "\n\n".join([begin, _of_artifacts(files, names), _of_batches(bench, names)]) + "".join(
+        f"\n{note}" for note in notes
+    )
+
+
+def _of_artifacts(files: dict[str, list[Row]], names: dict[str, str]) -> str:
+    """Size, seconds to load and to the first image, and parity."""
+    rows = []
+    for path, own in files.items():
+        measured = [row for row in own if "error" not in row]
+        load, first = (_least(measured, key) for key in ("load_seconds", "first_image_seconds"))
+        size = f"{own[0]['bytes'] / 2**20:.1f}" if "bytes" in own[0] else MISSING
+        rows.append((names[path], size, load, first, verdict((measured or own)[0])))
+    head = ("artifact", "MiB", "load s", "first image s", "parity")
+    return table(head, rows, right=head[1:4], verdict="parity")
+
+
+def _of_batches(bench: Bench, names: dict[str, str]) -> str:
+    """Latency and speed at each batch size; the GPU's memory has a column where there is a GPU."""
+    on_gpu = any(row.get("device_memory") is not None for row in bench.rows)
+    head = ("artifact", "batch", "p50 ms", "p95 ms", "images/s", "MiB", "of peak", *(["GPU MiB"] if on_gpu else []))
+    rows = []
+    for row in bench.rows:
+        begin = (names[named(row, "path")], str(row["batch"]))
+        if "error" in row:
+            rows.append((*begin, *[MISSING] * (len(head) - 2)))
             continue
-        rate = "~" * (row["spread"] > NOISY) + f"{row['images_per_second']:,.0f}"
         share = MISSING if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"
         other = row["share_of_peak"] is not None and of_another_precision(row)
-        starred |= {row["peak"]} if other else set()
-        lines.append(
-            f"{begin}  {row['p50_ms']:>8.2f}  {row['p95_ms']:>8.2f}  {rate:>9}  "
-            f"{_mib(row['peak_memory']):>6}  {share + '*' * other:>7}"
-            + (f"  {_mib(row.get('device_memory')):>7}" if on_gpu else "")
+        rows.append(
+            (
+                *begin,
+                f"{row['p50_ms']:.2f}",
+                f"{row['p95_ms']:.2f}",
+                f"{mark(row)}{row['images_per_second']:,.0f}",
+                _mib(row["peak_memory"]),
+                share + "*" * other,
+                *([_mib(row.get("device_memory"))] if on_gpu else []),
+            )
         )
-    if any(row.get("spread", 0) > NOISY for row in bench.rows):
-        lines.append(f"~ too noisy to trust: the middle half of the batches spans over {NOISY:.0%} of p50")
-    lines += [f"* of {name}'s matrix product" for name in sorted(starred)]
-    return "\n".join(lines)
+    return table(head, rows, right=head[1:])
 
 
 def verdict(row: Row) -> str:

@@ -1,25 +1,21 @@
-"""A diagnosis as text for a terminal of 80 columns."""
+"""A diagnosis as text for a terminal."""
 
-import io
 import textwrap
-from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
+from wgan.serve.base.tables import table, terminal_width
+from wgan.serve.base.terminal import counted
 from wgan.serve.doctor.diagnosis import Diagnosis
 
-WIDTH = 80
 RUNS = {True: "yes", False: "no", None: "try"}
 
 
 def as_text(diagnosis: Diagnosis) -> str:
     """The machine, the backends, the packages, and what is to be mended."""
     rows = [(row.what, row.device, RUNS[row.runs], row.why) for row in diagnosis.backends]
-    parts = [_machine(diagnosis), _table(("backend", "on", "runs", ""), rows)]
+    parts = [_machine(diagnosis), table(("backend", "on", "runs", ""), rows, verdict="runs", free="")]
     listed = [(entry.name, entry.installed or "-", entry.wanted, entry.extra or "base") for entry in diagnosis.packages]
     if listed:
-        parts.append(_table(("package", "installed", "tested with", "extra"), listed))
+        parts.append(table(("package", "installed", "tested with", "extra"), listed, free="tested with"))
     if diagnosis.troubles:
         parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in diagnosis.troubles)]))
     said = {gap.fix for gap in diagnosis.troubles}
@@ -37,7 +33,7 @@ def _machine(diagnosis: Diagnosis) -> str:
     cpu, disk, driver = diagnosis.cpu, diagnosis.disk, diagnosis.driver
     lines = [
         ("wgan", f"{diagnosis.wgan or '(not installed)'}, Python {diagnosis.python}, {diagnosis.platform}"),
-        ("CPU", f"{cpu.name}, {cpu.threads} threads"),
+        ("CPU", f"{cpu.name}, {counted(cpu.threads, 'thread')}"),
         ("disk", f"{disk.folder}/: {disk.free / 1e9:,.0f} GB free{'' if disk.writable else ', not writable'}"),
     ]
     if driver is None:
@@ -55,21 +51,10 @@ def _machine(diagnosis: Diagnosis) -> str:
     for row in speeds if isinstance(speeds, list) else []:
         where = f"{row.device.upper()}: " if len(speeds or []) > 1 else ""
         lines.append(("speed", where + row.products()))
-    wrapped = [textwrap.fill(f"{name:<8}{text}", WIDTH, subsequent_indent=" " * 8) for name, text in lines]
+    wrapped = [textwrap.fill(f"{name:<8}{text}", terminal_width(), subsequent_indent=" " * 8) for name, text in lines]
     return "\n".join(wrapped)
 
 
 def _gap(why: str, fix: str) -> str:
     # a command stays on one line, however long, so that it can be copied
-    return f"{textwrap.fill(why, WIDTH, initial_indent='  ', subsequent_indent='  ')}\n      {fix}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    table = Table(box=None, pad_edge=False, header_style="")
-    for name in head:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    text = io.StringIO()
-    Console(file=text, width=WIDTH, color_system=None, highlight=False, markup=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    return f"{textwrap.fill(why, terminal_width(), initial_indent='  ', subsequent_indent='  ')}\n      {fix}"

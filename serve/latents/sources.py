@@ -11,6 +11,7 @@ import numpy as np
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.foreign_array import reading_array
+from wgan.serve.base.terminal import counted
 from wgan.serve.latents.table import Float, Rows, latents
 from wgan.serve.latents.truncation import Truncation
 
@@ -42,10 +43,11 @@ def from_file(path: Path, dim: int, count: int | None) -> Source:
     """
     table = open_file(path)
     if table.shape[1] != dim:
-        raise ConfigError(f"--latents {path}: its rows have {table.shape[1]} values, this generator takes {dim}")
+        values = counted(table.shape[1], "value")
+        raise ConfigError(f"--latents {path}: its rows have {values}, this generator takes {dim}")
     count = len(table) if count is None else count
     if count > len(table):
-        raise ConfigError(f"-n {count} is more than the {len(table)} rows of --latents {path}")
+        raise ConfigError(f"-n {count} is more than the {counted(len(table), 'row')} of --latents {path}")
 
     def rows(first: int, wanted: int) -> Float:
         with np.errstate(over="ignore"):  # becomes infinite, and is refused

@@ -49,7 +49,7 @@ def spin_briefly(environment: MutableMapping[str, str] | None = None) -> None:
 def _quota(root: Path) -> float | None:
     """The smallest quota of this process's control group and those around it, in cores; None without any."""
     quotas = []
-    for group in _groups(root):
+    for group in control_groups(root):
         try:
             if (group / "cpu.max").exists():  # version 2: "QUOTA PERIOD", microseconds, or "max PERIOD"
                 quota, period = (group / "cpu.max").read_text().split()
@@ -62,7 +62,7 @@ def _quota(root: Path) -> float | None:
     return min(quotas, default=None)
 
 
-def _groups(root: Path) -> list[Path]:
+def control_groups(root: Path) -> list[Path]:
     """The control group's folder and those above it, of both versions. A container sees its own as the topmost."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

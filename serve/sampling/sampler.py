@@ -10,6 +10,7 @@ from wgan.serve.backends.base import Backend, Batch
 from wgan.serve.backends.memory import runtime_failure
 from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendOutOfMemory, ConfigError
+from wgan.serve.base.terminal import counted
 from wgan.serve.latents.table import Rows, latents
 from wgan.serve.outputs.pixels import as_pixels
 
@@ -137,7 +138,7 @@ class Sampling:
             raise runtime_failure(self.backend.name, error, failed) from None
         self.batch_size = size
         where = f"{self.backend.name} on {self.backend.device}"
-        self.shrink(f"{where} ran out of memory for {failed} images at a time: now {size}")
+        self.shrink(f"{where} ran out of memory for {counted(failed, 'image')} at a time: now {size}")
 
 
 def sample(

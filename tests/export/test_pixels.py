@@ -1,4 +1,4 @@
-"""`wgan export --output uint8`: the graph makes the pixels that `to_uint8` makes, and they are taken as they are."""
+"""`wgan export --pixels uint8`: the graph makes the pixels that `to_uint8` makes, and they are taken as they are."""
 
 import json
 import threading
@@ -210,7 +210,7 @@ def test_triton_is_told_of_the_pixels(folder: Path, tmp_path: Path) -> None:
 def test_pixels_on_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     export = ["export", "--format", "onnx", "--checkpoint", str(folder / "generator.pt"), "--out", str(out)]
-    assert main([*export, "--output", "uint8", "--max-batch", "4"]) == 0
+    assert main([*export, "--pixels", "uint8", "--max-batch", "4"]) == 0
     assert "generator.uint8.onnx" in capsys.readouterr().out
     assert main(["verify", "--model", str(out / "generator.uint8.onnx"), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["artifacts"]
@@ -221,12 +221,12 @@ def test_pixels_on_the_command_line(folder: Path, tmp_path: Path, capsys: pytest
         assert main(["sample", "-n", "20", "--model", str(model), "--out", str(npy), "--device", "cpu"]) == 0
         images.append(np.load(npy))
     assert np.array_equal(*images)
-    assert main([*export, "--output", "uint16"]) == 2
-    assert "--output uint16 is not one of float32, uint8" in capsys.readouterr().err
+    assert main([*export, "--pixels", "uint16"]) == 2
+    assert "--pixels uint16 is not one of float32, uint8" in capsys.readouterr().err
 
 
 def test_only_the_known_outputs_are_exported(generator: TrainedGenerator, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--output png is not one of float32, uint8"):
+    with pytest.raises(ConfigError, match="--pixels png is not one of float32, uint8"):
         list(exporter.export(generator, tmp_path, ["onnx"], output="png"))
     assert not list(tmp_path.iterdir())
 

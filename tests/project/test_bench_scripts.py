@@ -403,6 +403,10 @@ def test_what_is_too_noisy_to_sample_is_shown_without_numbers(scripts: None, tmp
     row = {"file": "generator.onnx", "backend": "onnx", "batch": 1, "first_image_seconds": 1.0, "spread": 0.4}
     noisy = bench_sampling.without_noise(row | dict.fromkeys(bench_sampling.SPEEDS, 2.0))
     assert [noisy[key] for key in bench_sampling.SPEEDS] == [None] * 5
+    loaded = {"spread": 0.1, "load_others": 1.2, "load_limit": 0.2, "steal": 0.1}
+    busy = bench_sampling.without_noise(row | dict.fromkeys(bench_sampling.SPEEDS, 2.0) | loaded)
+    assert busy["images_per_second"] is None
+    assert busy["p50_ms_reason"] == "too noisy to measure (measured beside other work; others had 1.3 cores)"
     part = {f"{name}{end}": None for name in bench_sampling.PARTS for end in ("", "_spread", "_reason")}
     part |= {"count": 5, "generation_reason": "too noisy to measure (spread 40%)", "encoding, one thread": 2.0}
     command = {"file": "generator.onnx", "out": "tar", "wall": None, "wall_spread": 0.5, "cpu": 1.0}
@@ -437,10 +441,26 @@ def test_the_latents_benchmark_has_a_row_a_width(
     monkeypatch.setattr(bench_latents, "VALUES", 2048)
     assert bench_latents.main() == 0
     *shown, last = capsys.readouterr().out.splitlines()
+    told = json.loads(last)["conditions"]
+    assert told["loaded"] is None or told["loaded"] == (told["load_others"] + told["steal"] > told["load_limit"])
+    assert shown[-1 - bool(told["loaded"])].startswith("other work: load average ")
     found = json.loads(last)["rows"]
     assert [row["latent_dim"] for row in found] == [64, 128, 512]
     assert all((row["rows_per_second"] is None) == (row["rows_per_second_reason"] is not None) for row in found)
     assert shown[0].split() == ["latent_dim", "rows/s", "spread"]
+
+
+def test_a_benchmark_says_what_others_did_meanwhile(scripts: None) -> None:
+    from bench_shared import conditions, conditions_line
+
+    from wgan.serve.machine.load import Load
+
+    quiet = conditions(Load(others=0.1, limit=0.2, steal=0.0), 0.25)
+    assert conditions_line(quiet) == "other work: load average 0.2 before, 0.1 cores while measuring"
+    busy = conditions(Load(others=1.1, limit=0.2, steal=0.1), 2.0)
+    assert (quiet["loaded"], busy["loaded"], conditions(Load(), None)["loaded"]) == (False, True, None)
+    assert conditions_line(busy).splitlines()[1] == "! over 0.2 cores: the figures are too low, run it again"
+    assert conditions_line(conditions(Load(), None)) == "other work: load average - before, not known while measuring"
 
 
 def test_growth_as_the_size_is_an_exponent_of_one(scripts: None) -> None:

@@ -387,7 +387,7 @@ def test_train_without_options_takes_a_recipe_and_keeps_its_line(here: Path, cap
     assert "data: faces" in found
     assert "critic_head: flatten" in found
     said = capfd.readouterr()
-    assert f"trained: runs/{run.name}, step 1, SWD" in said.out
+    assert said.out.startswith(f"trained: runs/{run.name}\nlast and best: step 1, SWD ")
     (line,) = (line for line in said.err.splitlines() if line.startswith("recipe: "))
     assert "8 class folders, 1 step on" in line
     assert line.replace("'", "&#x27;") in (run / "report.html").read_text()

@@ -2,6 +2,8 @@
 
 import ast
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,60 @@ def test_the_shell_completes_commands_and_options(typed: str, words: list[str]) 
     place = str(len(typed.split()) - 1)
     done = wgan(_WGAN_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=place)
     assert done.stdout.split()[: len(words)] == words, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["sample", "--backend", "to"], ["torchscript", "torch"]),
+        (["eval", "--device", "cu"], ["cuda"]),
+        (["export", "--format", "to"], ["torchscript"]),
+        (["export", "--pixels", ""], ["float32", "uint8"]),
+        (["train", "--config", ""], ["demo", "faces-64", "wgan-gp-64"]),
+        (["train", "image_"], ["image_size="]),
+        (["train", "--resume", "precision=f"], ["precision=fp32", "precision=fp16"]),
+        (["train", "precision", "="], ["fp32", "bf16", "fp16", "auto"]),  # as bash cuts it
+        (["train", "precision", "=", "a"], ["auto"]),
+        (["train", "tf32", "=", "t"], ["true"]),
+        (["settings", "lambda"], ["lambda_gp"]),
+        (["help", "sa"], ["sample"]),
+        (["sample", "--run", "runs/o"], ["runs/one"]),
+        (["sample", "--model", "runs/one/export/generator.o"], ["runs/one/export/generator.onnx"]),
+    ],
+)
+def test_the_shell_completes_what_belongs_behind_an_option(run: Path, words: list[str], found: list[str]) -> None:
+    typed = shlex.join(["wgan", *words]).replace("''", "")
+    done = wgan(_WGAN_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(words)))
+    assert done.stdout.split() == found, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_complete_too(run: Path, shell: str) -> None:
+    more = {"_TYPER_COMPLETE_ARGS": "wgan train precision=f", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = wgan(_WGAN_COMPLETE=f"complete_{shell}", **more)
+    assert "precision=fp32" in done.stdout, done.stderr
+
+
+def test_the_version_has_a_short_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-V"]) == 0
+    assert main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith("wgan ")
+
+
+def test_no_sentence_of_the_tool_cites_what_its_user_has_not_read() -> None:
+    """Docstrings may name papers; texts that are shown do not cite sections, equations or authors."""
+    cited = re.compile(r"§|\b([Ss]ection|[Ee]quation|[Aa]lgorithm) \d|et al\.|the (founding )?document\b")
+    found = []
+    for folder in ("wgan", "serve", "training", "export"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text("utf-8"))
+            bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+                    found += [f"{path.name}: {node.value}"] if cited.search(node.value) else []
+    assert found == []
 
 
 def test_the_line_for_the_shell_can_be_shown_for_each_shell() -> None:

@@ -54,7 +54,7 @@ def test_from_sprites_to_files_with_alpha(here: Path, capsys: pytest.CaptureFixt
     assert "premultiplied by their alpha" in (run / "report.html").read_text()
 
     for output in ("float32", "uint8"):
-        assert main(["export", "--format", "onnx", "--output", output]) == 0
+        assert main(["export", "--format", "onnx", "--pixels", output]) == 0
     assert main(["verify"]) == 0
     for name in ("generator.onnx", "generator.uint8.onnx"):
         image = artifact.read(run / "export" / name).metadata.image

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.serve.base.errors import DatasetError
+from wgan.serve.base.terminal import counted
 from wgan.training.data import faces
 from wgan.training.data.cache import ProgressFn, load_or_build
 from wgan.training.data.decode import Shape
@@ -83,8 +84,9 @@ def _open(
     total, bad = len(source.names), len(cached.broken)
     if bad > max_broken_share * total or bad == total:
         raise DatasetError(
-            f"{bad} of {total} images in {source.name} cannot be read, the first is {cached.broken[0]}; all are in"
-            f" {printable(str(cached.report))}: mend or remove them, or raise max_broken ({max_broken_share:g})"
+            f"{bad:,} of {counted(total, 'image')} in {source.name} cannot be read, the first is {cached.broken[0]}; "
+            f"all are in {printable(str(cached.report))}: mend or remove them, "
+            f"or raise max_broken ({max_broken_share:g})"
         )
     labels = None if cached.labels is None else np.array(cached.labels, np.int64)
     return ImageSet(cached.images, labels, source.classes, source.name, cached.digest, cached.broken, cached.contents)

@@ -7,6 +7,7 @@ import numpy as np
 
 from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.progress import counter
+from wgan.serve.base.terminal import counted
 from wgan.training.config import Config
 from wgan.training.config.colour import rgb
 from wgan.training.data import ImageSet, held_out, open_images
@@ -31,7 +32,8 @@ def nothing_transparent(images: ImageSet) -> str | None:
     looked_at = pick(len(images), LOOKED_AT, seed=0)
     if any((images.images[index, ..., 3] < 255).any() for index in looked_at):
         return None
-    return f"channels=4: none of {len(looked_at):,} images that were looked at is transparent; channels=3 is enough"
+    seen = counted(len(looked_at), "image")
+    return f"channels=4: none of {seen} that were looked at is transparent; channels=3 is enough"
 
 
 def open_data(config: Config, cache: Path) -> tuple[ImageSet, Reference]:

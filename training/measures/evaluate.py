@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.privacy import last_name
+from wgan.serve.base.terminal import counted
 from wgan.serve.sampling.sampler import sample
 from wgan.training.config.colour import WHITE, not_a_colour, rgb
 from wgan.training.data import ImageSet, held_out, open_images
@@ -72,7 +73,8 @@ class Evaluation:
             "",
         ]
         levels = ", ".join(f"{size} px {value:.1f}" for size, value in self.swd.items())
-        rows = [("SWD × 10³", f"{fmean(self.swd.values()):.1f}", f"{levels}; {self.swd_images:,} images a side")]
+        images = counted(self.swd_images, "image")
+        rows = [("SWD × 10³", f"{fmean(self.swd.values()):.1f}", f"{levels}; {images} a side")]
         if features is not None:
             sides = f"{features['images']:,} generated, {features['real_images']:,} real images"
             scored = [

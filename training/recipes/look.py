@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wgan.serve.base.errors import DatasetError
+from wgan.serve.base.terminal import counted
 from wgan.training.data.decode import Shape, Unreadable
 from wgan.training.data.pick import pick
 from wgan.training.data.sources import open_source
@@ -60,7 +61,7 @@ def look_at(data: str, *, count_faces: int) -> Look:
         transparent.append(bool((pixels[..., 3] < HIDDEN).any()))
     if not sides:
         tried = min(LOOKED_AT, len(source.names))
-        raise DatasetError(f"none of {tried} images in {source.name} can be read, the first is {wrong}")
+        raise DatasetError(f"none of {counted(tried, 'image')} in {source.name} can be read, the first is {wrong}")
     return Look(
         images=len(source.names),
         side=int(np.median(sides)),

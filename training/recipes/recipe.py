@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from wgan.serve.base.terminal import counted
 from wgan.training.config import OFTEN, Config, from_dict, load
 from wgan.training.recipes.look import Look, look_at
 from wgan.training.run.minutes import at_usual_times
@@ -104,12 +105,14 @@ def largest_power(most: int) -> int:
 def line_of(look: Look, device: str, cores: int, preset: str, config: Config) -> str:
     """What was found and what was made of it."""
     kind = {1: "grey", 3: "colour", 4: "transparent"}[channels_of(look)]
-    folders = "no class folders" if look.classes is None else f"{look.classes} class folders"
-    time = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} step{'s' * (config.steps > 1)}"
-    where = f"{cores} core{'s' * (cores > 1)}" if device == "cpu" else device
+    folders = "no class folders" if look.classes is None else counted(look.classes, "class folder")
+    minutes = "1 minute" if config.minutes == 1 else f"{config.minutes:g} minutes"
+    time = minutes if config.minutes else counted(config.steps, "step")
+    where = counted(cores, "core") if device == "cpu" else device
     shown = ("image_size", "channels", "conditional", "n_critic", "base_channels", "batch_size")
     settings = " ".join(f"{name}={str(getattr(config, name)).lower()}" for name in shown)
     return (
-        f"recipe: {look.images:,} {kind} images of {look.side} px, {folders}, {time} on {where}: the preset {preset} "
-        f"with {settings}; set others by key=value; --config wgan-gp-64 takes those that WGAN-GP was published with"
+        f"recipe: {counted(look.images, kind + ' image')} of {look.side} px, {folders}, {time} on {where}: the preset "
+        f"{preset} with {settings}; set others by key=value; --config wgan-gp-64 takes those that WGAN-GP was "
+        "published with"
     )

@@ -77,6 +77,15 @@ def load(path: Path) -> dict[str, Any]:
     return _load(path, lambda file: None)[0]
 
 
+def peek(path: Path) -> dict[str, Any] | None:
+    """The state in a file, its tensors left on disk and unchecked: for the numbers beside them. None: unreadable."""
+    try:
+        state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # foreign bytes lead the reader into whatever error they like
+        return None
+    return state if isinstance(state, dict) and isinstance(state.get("step"), int) else None
+
+
 def load_with_sha256(path: Path) -> tuple[dict[str, Any], str]:
     """`load`, and the digest of the bytes that were loaded: a run may replace the file meanwhile."""
     return _load(path, lambda file: hashlib.file_digest(file, "sha256").hexdigest())

@@ -4,7 +4,7 @@ config.yaml      the resolved configuration       metrics.jsonl   what was measu
 run.json         data, device, versions           tensorboard/    the same for TensorBoard
 data.json.gz     names of the images
 checkpoints/     step-*.pt and best.pt            export/         artifacts (wgan export)
-samples/         step-*.png and real.png          report.html     the page to look at
+samples/         grids: see `run/pictures.py`     report.html     the page to look at
 """
 
 import re

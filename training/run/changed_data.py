@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wgan.serve.base.errors import CheckpointError
+from wgan.serve.base.terminal import counted
 from wgan.training.config import ACCEPT, Config
 from wgan.training.data import ImageSet, contents
 from wgan.training.data.changes import Changes, compare, some
@@ -44,7 +45,7 @@ class DataChange:
     def counts(self) -> str:
         """`had 100 images, has 124 now`."""
         before, now = self.images
-        return f"had {before:,} images, has {now:,} now"
+        return f"had {counted(before, 'image')}, has {now:,} now"
 
     def told(self) -> str:
         """What a person is to know, with the first names."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from wgan.serve.base.progress import duration
+from wgan.serve.base.terminal import counted
 from wgan.serve.bench.peak import torch_peak
 from wgan.training.config import AUTO, Config
 from wgan.training.distributed import World
@@ -48,18 +49,18 @@ class Estimate:
 
     def to_text(self) -> str:
         """For people, 80 columns wide."""
-        critics = self.config.n_critic
+        critics, steps = self.config.n_critic, counted(self.config.steps, "step")
         gen, critic, mega = self.generator_flops / 1e6, self.critic_flops / 1e6, "MFLOP an image"
         rows = [
             ("generator", f"{self.generator_parameters:,} parameters, {gen:,.1f} {mega}"),
             ("critic", f"{self.critic_parameters:,} parameters, {critic:,.1f} {mega}"),
             (
                 "one step",
-                f"{self.step_flops / 1e9:,.1f} GFLOP: {critics} critic step{'s' * (critics > 1)} and the generator's",
+                f"{self.step_flops / 1e9:,.1f} GFLOP: {counted(critics, 'critic step')} and the generator's",
             ),
             (f"this {self.device}", f"{self.peak_flops / 1e9:,.0f} GFLOP/s in a float32 matrix product"),
             *([("precision", self.precision_line)] if self.precision_line else []),
-            ("estimate", f"{duration(self.seconds)} for {self.config.steps:,} steps, {self.memory / 2**20:,.0f} MiB"),
+            ("estimate", f"{duration(self.seconds)} for {steps}, {self.memory / 2**20:,.0f} MiB"),
         ]
         return "\n".join([self.config.to_yaml(), *(f"{name:<10} {text}" for name, text in rows)])
 

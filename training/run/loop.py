@@ -16,6 +16,7 @@ from wgan.serve.base.terminal import counted
 from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
+from wgan.training.records.standing import Standing, standing
 from wgan.training.records.ways_on import going_on, same_again
 from wgan.training.report import write_report
 from wgan.training.run.auto_precision import settle
@@ -39,10 +40,16 @@ class Trained:
     images_per_second: float
     swd: float | None
     scores: dict[str, Any] | None  # FID and its like, where they were measured
+    standing: Standing
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**vars(self), "run": str(self.run)}
+        """For `--json`; ``best`` is what export takes."""
+        values = {name: value for name, value in vars(self).items() if name != "standing"}
+        return {**values, "run": str(self.run), **self.standing.to_dict()}
+
+    def to_text(self) -> str:
+        """For people: how it ended, and which generator `wgan export` takes."""
+        return f"{'trained' if self.finished else 'stopped, saved'}: {self.run}\n{self.standing}"
 
 
 def train(
@@ -95,7 +102,7 @@ def train(
             raise
 
         if stopped and session.step < config.steps:
-            journal.note(f"saved {session.save()}; to go on: `{same_again(run)}`")
+            journal.note(f"saved {session.save()}")
 
     trained = clock.seconds
     if world.first:
@@ -110,6 +117,7 @@ def train(
         images_per_second=(session.step - first) * config.reals_per_step / (trained - clock.before),
         swd=session.swd,
         scores=session.feature_distances.last,
+        standing=standing(run.path),
     )
 
 
@@ -150,5 +158,5 @@ def _check_growth(config: Config) -> None:
         longer = or_again(f"steps={-(-needed // config.reals_per_step) + 1}", of=("train", "demo"))
         raise ConfigError(
             f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
-            f"{config.steps:,} steps begins after {seen:,}: lower phase_images or raise steps: {longer}"
+            f"{counted(config.steps, 'step')} begins after {seen:,}: lower phase_images or raise steps: {longer}"
         )

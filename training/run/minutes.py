@@ -5,6 +5,7 @@ import time
 import torch
 
 from wgan.serve.base.progress import duration
+from wgan.serve.base.terminal import counted
 from wgan.training.config import OFTEN, Config, check_parts
 from wgan.training.distributed import World
 from wgan.training.networks import Stage
@@ -32,8 +33,8 @@ def settle_minutes(config: Config, device: torch.device, world: World) -> tuple[
     steps = world.same(lambda: steps_within(config, seconds * TRAINING, seconds_of(config, device, world.size)))
     usual = at_usual_times(config.replace(steps=steps))
     unset = {name: getattr(usual, name) for name in OFTEN if is_default(config, name)}
-    line = f"minutes={config.minutes:g}: {steps:,} steps, timed here ({duration(seconds)} with all that is looked at)"
-    return config.replace(steps=steps, **unset), [line]
+    what = f"{counted(steps, 'step')}, timed here ({duration(seconds)} with all that is looked at)"
+    return config.replace(steps=steps, **unset), [f"minutes={config.minutes:g}: {what}"]
 
 
 def at_usual_times(config: Config) -> Config:

@@ -8,19 +8,27 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from wgan.serve.base.progress import INTERVAL, Rate, console_on, duration, is_live
-from wgan.serve.base.terminal import plain
+from wgan.serve.base.tables import terminal_width
+from wgan.serve.base.terminal import plain, written_on
+
+NARROW = 60  # columns, below which the bar is short
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-# key of a record → what it is called here, and how it is written
-_SHOWN: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("wasserstein", "W", lambda value: f"{value:.3g}"),
-    ("penalty", "penalty", lambda value: f"{value:.3g}"),
-    ("grad_norm", "grad norm", lambda value: f"{value:.2f}"),
-    ("swd", "SWD", lambda value: f"{value:.1f}"),
-    ("fid", "FID", lambda value: f"{value:.1f}"),
-)
+# key of a record → what it is called here, how it is written, what it means and which direction is good
+_SHOWN: tuple[tuple[str, str, Callable[[float], str], str], ...] = (
+    ("wasserstein", "W", lambda value: f"{value:.3g}",
+     "the critic's estimate of the distance to the real images; falling is good"),
+    ("penalty", "penalty", lambda value: f"{value:.3g}",
+     "how far the critic's slope is from 1; small and steady is good"),
+    ("grad_norm", "grad norm", lambda value: f"{value:.2f}",
+     "the critic's slope between real and generated images; near 1 is good"),
+    ("swd", "SWD", lambda value: f"{value:.1f}",
+     "sliced Wasserstein distance to images held out; lower is better"),
+    ("fid", "FID", lambda value: f"{value:.1f}",
+     "Inception distance to the real images; lower is better"),
+)  # fmt: skip
 
 
 class Progress:
@@ -28,7 +36,7 @@ class Progress:
 
     Args:
         total_steps: where the run ends.
-        first_step: where it starts: above zero when resumed.
+        first_step: where it starts: above zero when resumed, where the figures are known already.
         stream: stderr if not given; stdout belongs to results.
     """
 
@@ -39,7 +47,9 @@ class Progress:
         self._doing = ""
         self._rate = Rate(first_step)
         self._live: Live | None = None
-        self._printed_at, self._printed_step = -math.inf, -1
+        self._printed_at = -math.inf
+        self._printed: list[str] = []
+        self._explained = {key for key, *_ in _SHOWN} if first_step else set()
 
     def __enter__(self) -> Self:
         if is_live(self._stream):
@@ -61,7 +71,7 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif self._step != self._printed_step:
+        elif self._now() != self._printed:  # a last validation may have come after the last step's line
             self._print_line()
 
     def update(self, step: int, values: Mapping[str, Any]) -> None:
@@ -69,6 +79,7 @@ class Progress:
         self._step = step
         self._values.update(values)
         self._rate.update(step)
+        self._explain()
         if self._live is None and time.monotonic() - self._printed_at >= INTERVAL:
             self._print_line()
 
@@ -79,18 +90,29 @@ class Progress:
             self._printed_at = time.monotonic()
             print(self._doing, file=self._stream, flush=True)
 
+    def _explain(self) -> None:
+        """Says of each figure once, before it is first seen, what it means."""
+        for key, name, _, meaning in _SHOWN:
+            if key in self._values and key not in self._explained:
+                self._explained.add(key)
+                self.note(f"{name}: {meaning}")
+
     def note(self, text: str) -> None:
         """Prints ``text`` above the bar."""
-        text = plain(text)
+        text = written_on(self._stream, plain(text))
         if self._live is not None:
             self._live.console.print(text, markup=False)
         else:
             print(text, file=self._stream, flush=True)
 
     def _print_line(self) -> None:
-        self._printed_at, self._printed_step = time.monotonic(), self._step
-        words = [f"step {self._step:,} of {self._total:,}", *self._pace(), *self._figures()]
+        self._printed_at, self._printed = time.monotonic(), self._now()
+        step, *figures = self._printed
+        words = [step, *self._pace(), *figures]
         print("  ".join(words), file=self._stream, flush=True)
+
+    def _now(self) -> list[str]:
+        return [f"step {self._step:,} of {self._total:,}", *self._figures()]
 
     def _pace(self) -> list[str]:
         left = self._rate.left(self._total - self._step)
@@ -99,7 +121,7 @@ class Progress:
         return words + ([f"{speed:,.0f} images/s"] if speed else [])
 
     def _figures(self) -> list[str]:
-        return [f"{name} {write(self._values[key])}" for key, name, write in _SHOWN if key in self._values]
+        return [f"{name} {write(self._values[key])}" for key, name, write, _ in _SHOWN if key in self._values]
 
     def _panel(self) -> Any:
         from rich.console import Group
@@ -110,9 +132,8 @@ class Progress:
         first = Table.grid(padding=(0, 2))
         first.add_row(
             Text(f"step {self._step:,}/{self._total:,}"),
-            ProgressBar(total=self._total, completed=self._step, width=20),
+            ProgressBar(total=self._total, completed=self._step, width=20 if terminal_width() >= NARROW else 6),
             Text(" · ".join(self._pace()), style="dim", overflow="ellipsis", no_wrap=True),
         )
         words = self._doing or " · ".join(self._figures()) or "waiting for the first step"
-        figures = Text(words, overflow="ellipsis", no_wrap=True)
-        return Group(first, figures)
+        return Group(first, Text(words))

@@ -1,5 +1,6 @@
 """Whether a run that goes on stays the same to the bit."""
 
+from wgan.serve.base.terminal import counted
 from wgan.serve.machine.cores import restricted
 
 
@@ -11,8 +12,8 @@ def rounds_otherwise(saved: dict[str, int] | None, now: dict[str, int] | None) -
     if saved is None or now is None or saved["processes"] != now["processes"] or saved["threads"] == now["threads"]:
         return None
     wanted, cores = int(saved["threads"]), restricted()
-    way = f"OMP_NUM_THREADS={wanted}" if cores is None or wanted <= cores else f"{wanted} cores"
+    way = f"OMP_NUM_THREADS={wanted}" if cores is None or wanted <= cores else counted(wanted, "core")
     return (
-        f"goes on with {now['threads']} threads, was saved with {wanted}: the same up to rounding, but not to the bit; "
-        f"for that start it with {way}"
+        f"goes on with {counted(now['threads'], 'thread')}, was saved with {wanted}: the same up to rounding, "
+        f"but not to the bit; for that start it with {way}"
     )

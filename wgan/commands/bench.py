@@ -10,35 +10,64 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import models
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.terminal import emit, fault, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.bench.side_by_side import Subject
 
 
+EXAMPLES = (
+    ("every artifact of the newest run, and a page", "wgan bench"),
+    ("one file, two batch sizes", "wgan bench --model generator.onnx --batch-size 1,64"),
+    ("for scripts: exit code 1 below 500 images a second", "wgan bench --model generator.onnx --at-least 500"),
+)
+
+
 def bench(
+    context: typer.Context,
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="artifact or folder of them, may be repeated [default: the run's export/]"),
+        typer.Option(
+            help="artifact or folder of them, may be repeated [default: the run's export/]",
+            metavar="FILE|DIR",
+            autocompletion=models,
+        ),
     ] = None,
     run: RunOption = None,
     backends: Annotated[
-        str | None, typer.Option(help="of them those for: torch, torchscript, onnx, trt [default: all]")
+        str | None,
+        typer.Option(
+            "--backend",
+            "--backends",
+            help="of them those for: torch, torchscript, onnx, trt, may be a list [default: all]",
+            metavar="LIST",
+        ),
     ] = None,
-    batch_sizes: Annotated[str, typer.Option(help="images at a time")] = "1,16,64,256",
-    seconds: Annotated[float, typer.Option(help="how long each is timed")] = 2.0,
+    batch_sizes: Annotated[
+        str, typer.Option("--batch-size", "--batch-sizes", help="images at a time, may be a list", metavar="LIST")
+    ] = "1,16,64,256",
+    seconds: Annotated[float, typer.Option(help="how long each is timed", metavar="S")] = 2.0,
+    repeats: Annotated[
+        int,
+        typer.Option(help="how often what was noisy or beside other work is measured again, at most", metavar="N"),
+    ] = 2,
     at_least: Annotated[
-        float | None, typer.Option(help="exit code 1 unless each artifact makes so many images a second")
+        float | None,
+        typer.Option(help="exit code 1 unless each artifact makes so many images a second", metavar="RATE"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the page to write")] = Path("bench.html"),
+    out: Annotated[Path, typer.Option(help="the page to write", metavar="FILE")] = Path("bench.html"),
     device: DeviceOption = "auto",
     precision: Annotated[
-        list[str] | None, typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]")
+        list[str] | None,
+        typer.Option(help="checkpoints: fp32, fp16, bf16, may be a list [default: fp32]", metavar="LIST"),
     ] = None,
     provider: Annotated[
-        list[str] | None, typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]")
+        list[str] | None,
+        typer.Option(help="onnx: cpu, cuda, tensorrt, may be a list [default: by --device]", metavar="LIST"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,35 +75,68 @@ def bench(
     from wgan.serve.backends.base import check_device
     from wgan.serve.base.files import atomic_write
     from wgan.serve.base.progress import counter
+    from wgan.serve.bench.gate import gates
     from wgan.serve.bench.page import render
     from wgan.serve.bench.peak import Peaks
-    from wgan.serve.bench.side_by_side import Bench, measure
+    from wgan.serve.bench.side_by_side import Bench, Plan, measure
     from wgan.serve.bench.text import to_text
+    from wgan.serve.machine.load import load_average
 
     check_device(device)
-    _check(seconds, at_least, out)
-    sizes, subjects = _sizes(batch_sizes), _subjects(_files(model, run, backends), precision, provider)
-    peaks = Peaks(__name__)
+    _check(seconds, repeats, at_least, out)
+    plan = Plan(
+        _subjects(_files(model, run, backends), precision, provider), _sizes(batch_sizes), device, seconds, repeats
+    )
+    peaks, before = Peaks(__name__), load_average()
     with counter(quiet=0.0) as progress:
-        rows = list(measure(__name__, subjects, sizes, device=device, seconds=seconds, peak=peaks, progress=progress))
+        rows = measure(__name__, plan, peak=peaks, progress=progress)
     say_once(row.get("notice") for row in rows)
     if all("error" in row for row in rows):
         raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
-    bench = Bench(_machine(rows), peaks.rates, rows)
+    bench = Bench(_machine(rows), peaks.rates, rows, before, peaks.doubtful)
     atomic_write(out, render(bench).encode())
-    slow = {path: rate for path, rate in bench.fastest().items() if at_least is not None and rate < at_least}
-    result = bench.to_dict() | {"out": str(out), "at_least": at_least, "passed": None if at_least is None else not slow}
+    held = gates(bench.by_subject(), at_least)
+    passed = None if at_least is None else all(gate.passed for gate in held)
+    undecided = [gate.name for gate in held if gate.undecided]
+    result = bench.to_dict() | {"out": str(out), "at_least": at_least, "passed": passed, "undecided": undecided}
     emit(result, f"{to_text(bench)}\n\n{out}", as_json)
-    if slow:
-        for path, rate in slow.items():
-            say(f"wgan: {path} makes {rate:,.0f} images/s at its best batch, fewer than {at_least:,.0f}")
+    for line in filter(None, (gate.line() for gate in held)):
+        fault(f"wgan: {line}")
+    if undecided:
+        say(f"measure again when the machine is quiet: {as_given(context)}")
+    if passed is False:
         raise typer.Exit(1)
+    onward(as_json, *_quickest(rows))
 
 
-def _check(seconds: float, at_least: float | None, out: Path) -> None:
+def _quickest(rows: list[dict[str, Any]]) -> list[str]:
+    """The command that samples from what was quickest."""
+    best = max((row for row in rows if "error" not in row), key=lambda row: float(row["images_per_second"]))
+    return [with_model(Path(best["path"]), best["backend"], "sample", "-n", 64)]
+
+
+def as_given(context: typer.Context) -> str:
+    """The command with the options that were given, whole, so that it can be pasted."""
+    from wgan.serve.base.command import command
+
+    words: list[str] = [str(context.info_name)]
+    for parameter in context.command.params:
+        source, value = context.get_parameter_source(str(parameter.name)), context.params[str(parameter.name)]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        option = next((name for name in parameter.opts if name.startswith("--")), parameter.opts[0])
+        for each in value if isinstance(value, list | tuple) else [value]:
+            shown = f"{each:.15g}" if isinstance(each, float) else str(each)  # 400, as it was typed
+            words += [option] if each is True else [option, shown]
+    return command(*words)
+
+
+def _check(seconds: float, repeats: int, at_least: float | None, out: Path) -> None:
     """Refuses options out of their range. Raises ConfigError."""
     if not 0 < seconds <= 3600:
         raise ConfigError(f"--seconds {seconds:g} is outside its range, up to 3600")
+    if not 0 <= repeats <= 100:
+        raise ConfigError(f"--repeats {repeats} is outside its range, 0 to 100")
     if at_least is not None and not at_least > 0:
         raise ConfigError(f"--at-least {at_least:g} is not more than 0")
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
@@ -84,7 +146,7 @@ def _check(seconds: float, at_least: float | None, out: Path) -> None:
 def _sizes(text: str) -> list[int]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and 1 <= int(word) <= 65_536 for word in words):
-        raise ConfigError(f"--batch-sizes {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
+        raise ConfigError(f"--batch-size {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
     return sorted({int(word) for word in words})
 
 
@@ -96,7 +158,7 @@ def _files(models: list[Path] | None, run: Path | None, backends: str | None) ->
 
     wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
     for word in wanted:
-        check_backend(word, "--backends")
+        check_backend(word, "--backend")
     paths = models or [(run or newest_run()) / "export"]
     where = "what --model names" if models else str(paths[0])
     files: list[Path] = []
@@ -170,6 +232,7 @@ def case(
     from wgan.serve.bench.process import device_memory, peak_memory
     from wgan.serve.bench.side_by_side import facts
     from wgan.serve.bench.speed import measure_speed
+    from wgan.serve.machine.load import Watch, worst
     from wgan.serve.sampling.sampler import batch_size_for, sample
 
     began = time.time()
@@ -180,11 +243,12 @@ def case(
         first = time.time()
         size = batch_size_for(backend, int(batch))
         speed = measure_speed(backend, size, float(seconds))
-        count, made = size * speed["batches"], time.perf_counter()
+        count, watch, made = size * speed["batches"], Watch(), time.perf_counter()
         for _ in sample(backend, 0, count, size):
             pass
-        return speed | {
-            "uint8_images_per_second": count / (time.perf_counter() - made),
+        rate = count / (time.perf_counter() - made)
+        return worst(speed, watch.load()) | {
+            "uint8_images_per_second": rate,
             "load_seconds": loaded - began,
             "first_image_seconds": first - float(started),
             "peak_memory": peak_memory(),
@@ -201,8 +265,10 @@ def _apart(words: Sequence[str]) -> dict[str, Any]:
     if words[0] != "peak":
         return case(*words)
     from wgan.serve.bench.peak import measure_peak
+    from wgan.serve.machine.load import Watch
 
-    return {"peak": measure_peak(words[1], words[2])}
+    watch = Watch()
+    return {"peak": measure_peak(words[1], words[2]), **watch.load().to_dict()}
 
 
 if __name__ == "__main__":

@@ -1,17 +1,33 @@
 """`wgan doctor`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wgan.commands.console import DeviceOption, JsonOption
+from wgan.commands.onward import onward
+from wgan.commands.values import backends
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paint import as_verdict
 from wgan.serve.base.terminal import emit
+
+if TYPE_CHECKING:
+    from wgan.serve.doctor.diagnosis import Diagnosis
+
+EXAMPLES = (
+    ("what is installed, what clashes, what mends it", "wgan doctor"),
+    ("for scripts: exit code 1 where ONNX Runtime cannot use the GPU", "wgan doctor --backend onnx --device cuda"),
+)
 
 
 def doctor(
     backend: Annotated[
-        str | None, typer.Option(help="torch, torchscript, onnx or trt: exit code 1 if it cannot run")
+        str | None,
+        typer.Option(
+            help="torch, torchscript, onnx or trt: exit code 1 if it cannot run",
+            metavar="NAME",
+            autocompletion=backends,
+        ),
     ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -36,7 +52,19 @@ def doctor(
         result |= {"asked": {"backend": backend, "device": device, "runs": runs}}
         where = "here" if device == "auto" else f"here on {device}"
         verdict = {True: "runs", False: "does not run", None: "is not known to run"}[runs]
-        text += f"\n\n{backend} {verdict} {where}"
+        text += f"\n\n{backend} {as_verdict(verdict)} {where}"
     emit(result, text, as_json)
     if backend is not None and not runs:
         raise typer.Exit(1)
+    onward(as_json, *_next(backend, diagnosis))
+
+
+def _next(backend: str | None, diagnosis: "Diagnosis") -> list[str]:
+    """What can be done with what runs here."""
+    from wgan.serve.artifacts.find import DEFAULT, newest_run, runs_under
+    from wgan.serve.base.command import command
+
+    runs = [row.what for row in diagnosis.backends if row.runs and backend in (None, row.what)]
+    if DEFAULT in runs and (not runs_under() or (newest_run() / "export" / "generator.onnx").is_file()):
+        return [command("sample", "-n", 64)]
+    return [command("export", "--format", DEFAULT)] if "torch" in runs and runs_under() else []

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.console import BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import one_of
 from wgan.models import find_model, need_training, open_model, unproven
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.terminal import detail, emit, say, say_once
 
 if TYPE_CHECKING:
     import torch
@@ -19,21 +21,29 @@ if TYPE_CHECKING:
     from wgan.training.measures.inception import Inception
 
 
+EXAMPLES = (
+    ("FID, KID, IS and SWD of the exported generator of the newest run", "wgan eval -n 10000"),
+    ("SWD alone, which needs no weights of an Inception network", "wgan eval -n 2000 --inception-weights none"),
+)
+
+
 def evaluate(
-    n: Annotated[int, typer.Option("-n", help="how many images")] = 10_000,
+    n: Annotated[int, typer.Option("-n", help="how many images", metavar="N")] = 10_000,
     data: Annotated[
-        str | None, typer.Option(help="real images: faces, a folder or a .zip [default: as trained on]")
+        str | None,
+        typer.Option(help="real images: faces, a folder or a .zip [default: as trained on]", metavar="WHERE"),
     ] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="artifact, or faces: the built-in [default: in the run's export/]")
-    ] = None,
+    backend: BackendOption = None,
+    model: ModelOption = None,
     run: RunOption = None,
-    inception_weights: Annotated[str, typer.Option(help="a file, auto, or none for SWD alone")] = "auto",
-    seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up")] = 0,
-    batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
+    inception_weights: Annotated[
+        str,
+        typer.Option(
+            help="a file, auto, or none for SWD alone", metavar="NAME|FILE", autocompletion=one_of("auto", "none")
+        ),
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="seed of the first image; the next ones count up", metavar="SEED")] = 0,
+    batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]", metavar="N")] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -44,6 +54,7 @@ def evaluate(
 
     _check_range(n, seed)
     path, kind = find_model(model, run, backend, device=device)
+    detail(f"{path}, by the backend {kind}")
     need_training()
     import torch
 
@@ -65,6 +76,7 @@ def evaluate(
             progress=progress,
         )
     emit(measured.to_dict(), measured.to_text(), as_json)
+    onward(as_json, with_model(path, kind, "bench"))
 
 
 def _check_range(n: int, seed: int) -> None:

@@ -1,11 +1,13 @@
 """`wgan export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import JsonOption, RunOption
+from wgan.commands.console import WHICH, JsonOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
 from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
@@ -17,33 +19,112 @@ if TYPE_CHECKING:
     from wgan.serve.backends.trt.build import BuildOptions
 
 
+EXAMPLES = (
+    ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
+    ("TorchScript, ONNX and a TensorRT engine", "wgan export --format all"),
+    ("half the size, in float16", "wgan export --format onnx --precision fp16"),
+    ("a model repository for NVIDIA Triton", "wgan export --format triton"),
+)  # fmt: skip
+MAKE, FROM, MEASURED = "what to write", WHICH, "how it is measured"
+ENGINE, TRITON = "TensorRT", "Triton"
+
+
 def export(
-    format: Annotated[str, typer.Option("--format", help="torchscript, onnx, trt, all or triton")],
-    run: RunOption = None,
-    checkpoint: Annotated[str, typer.Option(help="best, last or a file")] = "best",
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="torchscript, onnx, trt, all or triton",
+            metavar="NAME",
+            autocompletion=export_formats,
+            rich_help_panel=MAKE,
+        ),
+    ],
     precision: Annotated[
-        str, typer.Option(help="fp32, fp16, for torchscript bf16, or auto: what is faster here")
+        str,
+        typer.Option(
+            help="fp32, fp16, for torchscript bf16, or auto: what is faster here",
+            metavar="NAME",
+            autocompletion=one_of("fp32", "fp16", "bf16", "auto"),
+            rich_help_panel=MAKE,
+        ),
     ] = "fp32",
-    output: Annotated[str, typer.Option(help="float32, or uint8: 8-bit pixels, NHWC")] = "float32",
-    opset: Annotated[int, typer.Option(help="ONNX operator set")] = 11,
-    max_batch: Annotated[int, typer.Option(help="largest batch that an engine takes and parity tries")] = 256,
-    version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="trt: an engine for later TensorRT versions too")
-    ] = False,
-    hardware_compatible: Annotated[
-        bool, typer.Option("--hardware-compatible", help="trt: an engine for every GPU from 8.0 on")
-    ] = False,
-    compute_capability: Annotated[
-        str | None, typer.Option(help="trt-rtx: the GPUs it is for, as in 8.6,12.0; none need be here")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="folder [default: export/ in the run]")] = None,
-    triton_backend: Annotated[str, typer.Option(help="with triton: onnxruntime or tensorrt")] = "onnxruntime",
-    triton_device: Annotated[str, typer.Option(help="with triton: auto, cpu or cuda")] = "auto",
+    pixels: Annotated[
+        str,
+        typer.Option(
+            help="float32, or uint8: 8-bit pixels, NHWC",
+            metavar="NAME",
+            autocompletion=one_of("float32", "uint8"),
+            rich_help_panel=MAKE,
+        ),
+    ] = "float32",
+    output: Annotated[str | None, typer.Option(help="what --pixels was called", hidden=True)] = None,
+    opset: Annotated[int, typer.Option(help="ONNX operator set", metavar="N", rich_help_panel=MAKE)] = 11,
     data_name: Annotated[
-        str | None, typer.Option(help="what the artifacts call the data [default: as in training]", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="what the artifacts call the data [default: as in training]", metavar="NAME", rich_help_panel=MAKE
+        ),
+    ] = None,
+    run: RunOption = None,
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            help="best, last or a file",
+            metavar="NAME|FILE",
+            autocompletion=one_of("best", "last"),
+            rich_help_panel=FROM,
+        ),
+    ] = "best",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder [default: export/ in the run]", metavar="DIR", rich_help_panel=MAKE),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="what artifacts are measured on: auto, cpu or cuda", metavar="NAME")
+        str,
+        typer.Option(
+            help="what artifacts are measured on: auto, cpu or cuda",
+            metavar="NAME",
+            autocompletion=devices,
+            rich_help_panel=MEASURED,
+        ),
+    ] = "auto",
+    max_batch: Annotated[
+        int,
+        typer.Option(help="largest batch that an engine takes and parity tries", metavar="N", rich_help_panel=MEASURED),
+    ] = 256,
+    version_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--version-compatible", help="trt: an engine for later TensorRT versions too", rich_help_panel=ENGINE
+        ),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option("--hardware-compatible", help="trt: an engine for every GPU from 8.0 on", rich_help_panel=ENGINE),
+    ] = False,
+    compute_capability: Annotated[
+        str | None,
+        typer.Option(
+            help="trt-rtx: the GPUs it is for, as in 8.6,12.0; none need be here",
+            metavar="LIST",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    triton_backend: Annotated[
+        str,
+        typer.Option(
+            help="with triton: onnxruntime or tensorrt",
+            metavar="NAME",
+            autocompletion=one_of("onnxruntime", "tensorrt"),
+            rich_help_panel=TRITON,
+        ),
+    ] = "onnxruntime",
+    triton_device: Annotated[
+        str,
+        typer.Option(
+            help="with triton: auto, cpu or cuda", metavar="NAME", autocompletion=devices, rich_help_panel=TRITON
+        ),
     ] = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -60,12 +141,11 @@ def export(
     serving.check()
     check_device(device)
     source = from_run.Source.of(run, checkpoint, out)
-    choices = {"precision": precision, "output": output, "opset": opset, "max_batch": max_batch, "device": device}
+    choices: dict[str, Any] = {"precision": precision, "output": output or pixels, "opset": opset}
+    choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engine_options}
     with own(source.target, say, patience=FOREVER):
         done = []
-        for artifact in from_run.export_source(
-            source, _kinds(format, serving), say=say, data_name=data_name, engine_options=engine_options, **choices
-        ):
+        for artifact in from_run.export_source(source, _kinds(format, serving), say=say, **choices):
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
@@ -88,6 +168,7 @@ def _kinds(format: str, serving: "Settings") -> list[str]:
 def _show(done: "list[Exported]", model: Path | None, as_json: bool) -> None:
     """The result, with the folder of a model in a Triton repository if there is one."""
     from wgan.export.table import parity_table
+    from wgan.serve.artifacts.formats import backends_of
 
     result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
     text = parity_table(done)
@@ -95,6 +176,9 @@ def _show(done: "list[Exported]", model: Path | None, as_json: bool) -> None:
         result["triton"] = {"repository": str(model.parent), "model": model.name}
         text += f"\nmodel repository: {model.parent} (model {model.name})"
     emit(result, text, as_json)
+    if done:
+        path = done[0].path
+        onward(as_json, with_model(path, backends_of(done[0].metadata.format)[0].name, "sample", "-n", 64))
 
 
 def _engine_options(

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import one_of
 from wgan.models import cautions, find_model, open_model
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.progress import duration
+from wgan.serve.base.terminal import counted, detail, emit, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.outputs.shards import ShardSet
@@ -17,56 +20,121 @@ if TYPE_CHECKING:
     from wgan.serve.sampling.run import Job
 
 
+EXAMPLES = (
+    ("64 images and a picture of them all, into samples/", "wgan sample -n 64"),
+    ("nine with blue hair by the built-in generator", "wgan sample -n 9 --model faces --label blue --out blue.png"),
+    ("a thousand more as an array, (N, H, W, C) of 8 bits", "wgan sample -n 1000 --seed 5000 --out images.npy"),
+    ("a film on the way from seed 3 to seed 14", "wgan sample --interpolate 3 14 --out way.gif"),
+)  # fmt: skip
+MAKE, WHERE, ADVANCED = "what to make", "where to", "advanced"
+
+
 def sample(
-    n: Annotated[int | None, typer.Option("-n", help="how many images")] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="torch, torchscript, onnx or trt [default: by --model, else onnx]")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="artifact, or faces: the built-in [default: in the run's export/]")
-    ] = None,
-    run: RunOption = None,
+    n: Annotated[int | None, typer.Option("-n", help="how many images", metavar="N", rich_help_panel=MAKE)] = None,
     seed: Annotated[
-        int | None, typer.Option(help="seed of the first image; the next ones count up [default: 0]")
+        int | None,
+        typer.Option(
+            help="seed of the first image; the next ones count up [default: 0]", metavar="SEED", rich_help_panel=MAKE
+        ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="class of every image [default: seed s, class s mod their number]")
+        str | None,
+        typer.Option(
+            help="class of every image [default: seed s, class s mod their number]",
+            metavar="CLASS",
+            rich_help_panel=MAKE,
+        ),
     ] = None,
     truncation: Annotated[
-        float | None, typer.Option(metavar="T", help="less variety: 0.7, say [default: the latents as they are]")
+        float | None,
+        typer.Option(
+            metavar="T", help="less variety: 0.7, say [default: the latents as they are]", rich_help_panel=MAKE
+        ),
     ] = None,
-    truncation_kind: Annotated[
-        str | None,
-        typer.Option(help="truncated (normals cut off at ±T) or scaled (z times T) [default: truncated]"),
-    ] = None,
-    latents: Annotated[Path | None, typer.Option(metavar="FILE", help="latents of your own: .npy (N, Z)")] = None,
     interpolate: Annotated[
         tuple[int, int] | None,
-        typer.Option(metavar="A B", help="the way from seed A to seed B; --out .png (a strip), .gif, .webp, folder"),
+        typer.Option(
+            metavar="A B",
+            help="the way from seed A to seed B; --out .png (a strip), .gif, .webp, folder",
+            rich_help_panel=MAKE,
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="K", help="images on that way [default: 32]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="images at a time [default: 64]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="K", help="images on that way [default: 32]", rich_help_panel=MAKE)
+    ] = None,
+    model: ModelOption = None,
+    run: RunOption = None,
     out: Annotated[
-        Path, typer.Option(help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too")
+        Path,
+        typer.Option(
+            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too",
+            metavar="PLACE",
+            rich_help_panel=WHERE,
+        ),
     ] = Path("samples"),
+    backend: BackendOption = None,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="images at a time [default: 64]", metavar="N", rich_help_panel=HOW)
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="torch: fp32, fp16, bf16, or auto: what is faster here [others: as exported]",
+            metavar="NAME",
+            autocompletion=one_of("fp32", "fp16", "bf16", "auto"),
+            rich_help_panel=HOW,
+        ),
+    ] = "fp32",
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx: cpu, cuda or tensorrt [default: by --device]",
+            metavar="NAME",
+            autocompletion=one_of("cpu", "cuda", "tensorrt"),
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="onnx: on the CPU [default: one a core]", metavar="N", rich_help_panel=HOW)
+    ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="trt: where the engine does not fit, build it from the .onnx beside it",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
+    truncation_kind: Annotated[
+        str | None,
+        typer.Option(
+            help="truncated (normals cut off at ±T) or scaled (z times T) [default: truncated]",
+            metavar="NAME",
+            autocompletion=one_of("truncated", "scaled"),
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    latents: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="latents of your own: .npy (N, Z)", rich_help_panel=ADVANCED),
+    ] = None,
     shard_size: Annotated[
         int | None,
         typer.Option(
-            metavar="S", help="a file for every S images: NAME.tar becomes NAME-000000.tar, … (or .npy, .npz)"
+            metavar="S",
+            help="a file for every S images: NAME.tar becomes NAME-000000.tar, … (or .npy, .npz)",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="i/k", help="with --shard-size: machine i of k makes its part, i from 1")
+        str | None,
+        typer.Option(
+            metavar="i/k",
+            help="with --shard-size: machine i of k makes its part, i from 1",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
-    device: DeviceOption = "auto",
-    precision: Annotated[
-        str, typer.Option(help="torch: fp32, fp16, bf16, or auto: what is faster here [others: as exported]")
-    ] = "fp32",
-    provider: Annotated[str | None, typer.Option(help="onnx: cpu, cuda or tensorrt [default: by --device]")] = None,
-    threads: Annotated[int | None, typer.Option(help="onnx: on the CPU [default: one a core]")] = None,
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="trt: where the engine does not fit, build it from the .onnx beside it")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Generate images on any backend, by seed."""
@@ -79,16 +147,17 @@ def sample(
         n, seed, label, truncation, truncation_kind, latents, interpolate, steps, shard_size=shard_size, shard=shard
     )
     path, kind = find_model(model, run, backend, device=device, rebuild=rebuild)
+    detail(f"{path}, by the backend {kind}")
     began = time.perf_counter()
     with open_model(path, kind, device, precision, Options(provider, threads)) as opened:
         loaded = time.perf_counter()
+        detail(f"opened in {duration(loaded - began)}")
         before = opened.notice
         say_once(cautions(opened))
-        source, shrink = asked.source(opened), say if batch_size is None else None
-        job = Job(opened, source, asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
+        shrink = say if batch_size is None else None
+        job = Job(opened, asked.source(opened), asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
         made = _make(asked, job, out)
-        if opened.notice != before:
-            say_once([opened.notice])
+        say_once([opened.notice if opened.notice != before else None])
     seconds = time.perf_counter() - loaded
     result = _result(asked, job, made) | {
         "out": str(out),
@@ -98,6 +167,7 @@ def sample(
         "images_per_second": made.images / seconds,
     }
     emit(result, _text(job, made, out, made.images / seconds), as_json)
+    onward(as_json, with_model(path, kind, "bench"))
 
 
 @dataclass(frozen=True)
@@ -148,7 +218,8 @@ def _text(job: "Job", made: Made, out: Path, speed: float) -> str:
     last = source.first + source.count - 1
     which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
     if made.shards is not None:
-        which += f": {made.files} of {len(made.shards)} shards, {made.there} were there"
+        there = "1 was" if made.there == 1 else f"{made.there:,} were"
+        which += f": {made.files} of {counted(len(made.shards), 'shard')}, {there} there"
         place = str(out.with_name(made.shards.name(0))) + " …"
     where = f"{job.backend.name} on {job.backend.device}"
-    return f"{made.images} images ({which}) with {where}, {speed:,.0f} images/s: {place}"
+    return f"{counted(made.images, 'image')} ({which}) with {where}, {speed:,.0f} images/s: {place}"

@@ -1,28 +1,69 @@
 """`wgan train`."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import DeviceOption, JsonOption, Overrides, StoppedAndSaved
+from wgan.commands.console import HOW, DeviceOption, JsonOption, Overrides, StoppedAndSaved
+from wgan.commands.onward import onward, tensorboard, with_run
+from wgan.commands.values import presets, runs
 from wgan.models import need_training
-from wgan.serve.base.terminal import emit, say_once
+from wgan.serve.base.command import Word, command
+from wgan.serve.base.terminal import detail, emit, say, say_once
+
+if TYPE_CHECKING:
+    from wgan.plan import Plan
+    from wgan.training.run.loop import Trained
+
+WHAT = "what to train"
+SHORT = 30  # minutes of what is proposed where a run takes long
+EXAMPLES = (
+    ("30 minutes on the built-in faces", "wgan train"),
+    ("ten minutes on your own images, the settings by what they are", "wgan train --data photos minutes=10"),
+    ("what a preset would cost here, without training", "wgan train --config wgan-gp-64 --dry-run"),
+    ("the newest run goes on, with a lower learning rate", "wgan train --resume lr_g=5e-5 lr_d=5e-5"),
+)
 
 
 def train(
     overrides: Overrides = None,
-    data: Annotated[str | None, typer.Option(help="faces, a folder, or a .zip of images")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="faces, a folder, or a .zip of images", metavar="WHERE", rich_help_panel=WHAT),
+    ] = None,
     config: Annotated[
-        str | None, typer.Option(help="preset or YAML file [default: by what the images are]", metavar="NAME|FILE")
+        str | None,
+        typer.Option(
+            help="preset or YAML file [default: by what the images are]",
+            metavar="NAME|FILE",
+            autocompletion=presets,
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="run folder [default: a new one under runs/]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the run (the newest, without --run)")] = False,
     inception_weights: Annotated[
-        str | None, typer.Option(help="file for FID, measured every inception_every steps", metavar="FILE")
+        str | None,
+        typer.Option(help="file for FID, measured every inception_every steps", metavar="FILE", rich_help_panel=WHAT),
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="run folder [default: a new one under runs/]",
+            metavar="DIR",
+            autocompletion=runs,
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="go on with the run (the newest, without --run)", rich_help_panel=HOW),
+    ] = False,
     device: DeviceOption = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be trained, and its cost")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="show what would be trained, and its cost", rich_help_panel=HOW),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train on images, into a run folder."""
@@ -35,20 +76,88 @@ def train(
     changes |= {} if data is None else {"data": data}
     changes |= {} if inception_weights is None else {"inception_weights": inception_weights}
     plan = plan_run(changes, preset=config, run=run, resume=resume, device=device, dry=dry_run)
+    options = {"data": data, "config": config, "inception-weights": inception_weights, "run": run, "device": device}
+    asked = _Asked(options, resume, overrides or [])
     if dry_run:
-        say_once(plan.notes)
-        from wgan.training.run.estimate import estimate
-
-        cost = estimate(plan.config, plan.device)
-        emit(cost.to_dict(), cost.to_text(), as_json)
+        _show_cost(plan, asked, as_json)
         return
     with join(plan.device) as world:
+        if world.first:
+            _foretell(plan, asked, world.size)
         result = plan.train(world=world)
         if not world.first:
             return
-    state = "trained" if result.finished else "stopped, saved"
-    swd = "" if result.swd is None else f", SWD {result.swd:.1f}"
-    fid = f", FID {result.scores['fid']:.1f}" if result.scores and "fid" in result.scores else ""
-    emit(result.to_dict(), f"{state}: {result.run}, step {result.step}{swd}{fid}", as_json)
+    _show(result, asked, as_json)
     if not result.finished:
         raise StoppedAndSaved
+
+
+class _Asked:
+    """What was asked for, to be shown again with changes."""
+
+    def __init__(self, options: Mapping[str, Word | None], resume: bool, overrides: list[str]):
+        self.device = options["device"]
+        self._options = {
+            name: value for name, value in options.items() if value is not None and (name, value) != ("device", "auto")
+        }
+        self.resume, self._overrides = resume, overrides
+
+    def again(self, *more: str, without: tuple[str, ...] = ()) -> str:
+        """The command with further settings, and without some options and settings."""
+        words: list[Word] = ["train", *(["--resume"] if self.resume else [])]
+        for name, value in self._options.items():
+            words += [] if name in without else [f"--{name}", value]
+        kept = [word for word in self._overrides if word.partition("=")[0].strip() not in without]
+        return command(*words, *kept, *more)
+
+    def has(self, option: str) -> bool:
+        """Whether the option was given."""
+        return option in self._options
+
+
+def _foretell(plan: "Plan", asked: _Asked, processes: int) -> None:
+    """Says how long the run will take, and where that is long what would be shorter."""
+    from wgan.training.records.folder import RunFolder
+    from wgan.training.run.forecast import forecast
+
+    detail(f"settings from {'the run' if plan.old else 'a preset or file' if asked.has('config') else 'a recipe'}")
+    told = forecast(plan.config, plan.device, RunFolder(plan.old) if plan.old else None, processes)
+    say(told.line)
+    if told.long:
+        for line in _shorter(plan, asked, told.done + max(1, int(told.steps * SHORT * 60 / told.seconds))):
+            say(f"shorter: {line}")
+
+
+def _shorter(plan: "Plan", asked: _Asked, steps: int) -> Iterator[str]:
+    """Commands that take less time; ``steps``: what a run that goes on would have done after some minutes."""
+    length = ("steps", "minutes")
+    if plan.old is not None:
+        yield asked.again(f"steps={steps}", without=length)
+        return
+    yield asked.again(f"minutes={SHORT}", without=length)
+    if asked.has("config"):
+        data = () if plan.config.data == "faces" else ("--data", plan.config.data)
+        yield command("train", *data, f"minutes={SHORT}")
+        if not data:
+            yield command("train", "--config", "demo")
+
+
+def _show_cost(plan: "Plan", asked: _Asked, as_json: bool) -> None:
+    """The result of `--dry-run`."""
+    say_once(plan.notes)
+    from wgan.training.run.estimate import estimate
+
+    cost = estimate(plan.config, plan.device)
+    emit(cost.to_dict(), cost.to_text(), as_json)
+    onward(as_json, asked.again())
+
+
+def _show(result: "Trained", asked: _Asked, as_json: bool) -> None:
+    """How the run ended, and what comes next: its report and its curves, or going on with it."""
+    report = result.run / "report.html"
+    emit(result.to_dict(), f"{result.to_text()}\nreport: {report}", as_json)
+    if result.finished:
+        onward(as_json, tensorboard(result.run), with_run(result.run, "export", "--format", "onnx"))
+        return
+    device = () if asked.device in (None, "auto") else ("--device", asked.device)
+    onward(False, command("train", "--resume", "--run", result.run, *device))  # beside JSON too: nothing else says it

@@ -1,19 +1,34 @@
 """`wgan verify`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.onward import onward, with_model
+from wgan.commands.values import models
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.terminal import emit, say, say_once
+from wgan.serve.base.terminal import detail, emit, fault, say_once
+
+if TYPE_CHECKING:
+    from wgan.results import Verification
+
+EXAMPLES = (
+    ("all artifacts of the newest run", "wgan verify"),
+    ("one file, on the CPU", "wgan verify --model generator.onnx --device cpu"),
+)
 
 
 def verify(
     model: Annotated[
-        Path | None, typer.Option(help="one artifact, or a folder of them [default: the run's export/]")
+        Path | None,
+        typer.Option(
+            help="one artifact, or a folder of them [default: the run's export/]",
+            metavar="FILE|DIR",
+            autocompletion=models,
+        ),
     ] = None,
     run: RunOption = None,
     device: DeviceOption = "auto",
@@ -28,19 +43,33 @@ def verify(
             "the built-in generator comes without the checkpoint that it was measured against: "
             "`bash scripts/train_builtin.sh` makes both"
         )
+    from wgan.export.table import parity_table
     from wgan.export.verify import Refused, verify_place, why_not
     from wgan.results import Verification
 
     place = model or (run or newest_run()) / "export"
     alone = model is not None and not model.is_dir()
+    detail(f"artifacts of {place}")
     rows = Verification(tuple(verify_place(place, alone=alone, device=device)))
     say_once(row.notice for row in rows)
     say_once(row.leak for row in rows)
-    emit(rows.to_dict(), str(rows), as_json)
+    emit(rows.to_dict(), parity_table(rows.artifacts), as_json)
     if any(not isinstance(row, Refused) and row.passed is False for row in rows):
         raise typer.Exit(1)
     if all(isinstance(row, Refused) or row.passed is None for row in rows):
-        say(f"wgan: nothing could be measured here: {why_not(rows.artifacts[0])}")
+        fault(f"wgan: nothing could be measured here: {why_not(rows.artifacts[0])}")
         raise typer.Exit(2)
     if rows.passed is False:  # of what was refused
         raise typer.Exit(2)
+    _onward(rows, as_json)
+
+
+def _onward(rows: "Verification", as_json: bool) -> None:
+    """An artifact that holds can be sampled from."""
+    from wgan.export.verify import Refused
+    from wgan.serve.artifacts.formats import backends_of
+
+    held = [row for row in rows if not isinstance(row, Refused) and row.passed]
+    held.sort(key=lambda row: (row.metadata.format != "onnx", row.metadata.precision != "fp32"))
+    for row in held[:1]:
+        onward(as_json, with_model(row.path, backends_of(row.metadata.format)[0].name, "sample", "-n", 64))

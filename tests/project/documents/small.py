@@ -100,10 +100,10 @@ def _small_counts(words: Sequence[str]) -> list[str]:
     for place, word in enumerate(small[:-1]):
         if word in MOST and small[place + 1].replace(".", "").isdigit():
             small[place + 1] = str(min(MOST[word], type(MOST[word])(small[place + 1])))
-        if word == "--batch-sizes":
+        if word in ("--batch-size", "--batch-sizes"):
             small[place + 1] = "2"
     if small[:2] == ["wgan", "bench"]:
-        small += [] if "--batch-sizes" in small else ["--batch-sizes", "2"]
+        small += [] if {"--batch-size", "--batch-sizes"} & set(small) else ["--batch-size", "2"]
         small += [] if "--seconds" in small else ["--seconds", "0.05"]
     return small
 

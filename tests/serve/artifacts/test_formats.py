@@ -162,4 +162,4 @@ def test_bench_measures_an_added_backend(
     assert main(words) == 0  # without a choice, by everything that runs the file
     assert [row["backend"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["onnx", "fake"]
     assert main([*words, "--backends", "faked"]) == 2
-    assert "--backends faked is not one of onnx, torchscript, trt, torch, fake" in capsys.readouterr().err
+    assert "--backend faked is not one of onnx, torchscript, trt, torch, fake" in capsys.readouterr().err

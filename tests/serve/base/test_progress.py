@@ -50,7 +50,7 @@ def test_a_log_gets_the_first_line_then_one_every_ten_seconds_and_the_last(clock
         for step in range(1, 251):
             clock[0] += 0.1
             shown.update(step, VALUES)
-    lines = log.getvalue().splitlines()
+    lines = [line for line in log.getvalue().splitlines() if line.startswith("step ")]
     assert [int(re.match(r"step (\d+) of 1,000", line)[1]) for line in lines] == [1, 101, 201, 250]
     for word in (
         "23,457 images/s",
@@ -65,11 +65,50 @@ def test_a_log_gets_the_first_line_then_one_every_ten_seconds_and_the_last(clock
     assert "\r" not in log.getvalue()
 
 
+def test_each_figure_is_explained_once_before_it_is_first_seen(clock):
+    for stream in (io.StringIO(), Terminal()):
+        with Progress(1000, stream=stream) as shown:
+            for step in range(1, 40):
+                clock[0] += 5
+                shown.update(step, VALUES | ({"fid": 50.0} if step > 20 else {}))
+        lines = without_control(stream.getvalue()).splitlines()
+        legend = [line for line in lines if re.match("(W|penalty|grad norm|SWD|FID): ", line)]
+        assert [line.partition(":")[0] for line in legend] == ["W", "penalty", "grad norm", "SWD", "FID"]
+        assert all("good" in line or "better" in line for line in legend)
+        first = next(index for index, line in enumerate(lines) if "SWD 75.3" in line)
+        assert lines.index(legend[3]) < first
+
+
+def test_a_run_that_goes_on_is_not_explained_again(clock):
+    log = io.StringIO()
+    with Progress(1000, first_step=900, stream=log) as shown:
+        shown.update(910, VALUES)
+    assert "better" not in log.getvalue()
+
+
+def test_the_live_lines_lose_no_figure_on_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "44")
+    terminal = Terminal()
+    with Progress(40_000, first_step=12_345, stream=terminal) as shown:
+        shown.update(12_346, VALUES)
+    lines = re.split(r"[\r\n]+", without_control(terminal.getvalue()))
+    assert any("SWD 75.3" in line for line in lines)
+    assert max(map(len, lines)) <= 44
+
+
 def test_the_last_line_is_not_repeated(clock):
     log = io.StringIO()
     with Progress(10, stream=log) as shown:
         shown.update(1, {})
     assert len(log.getvalue().splitlines()) == 1
+
+
+def test_the_last_line_of_a_log_has_what_was_measured_after_the_last_step(clock):
+    stream = io.StringIO()
+    with Progress(6, stream=stream) as progress:
+        progress.update(6, {"swd": 80.0})
+        progress.update(6, {"swd": 35.04})
+    assert stream.getvalue().splitlines()[-1] == "step 6 of 6  SWD 35.0"
 
 
 def test_values_stay_until_they_are_replaced(clock):
@@ -114,8 +153,8 @@ def test_what_takes_long_between_two_steps_is_shown_while_it_lasts(clock):
         for done in range(0, 60, 3):
             clock[0] += 3
             shown.doing(done, 57, "Inception, generated images")
-    lines = log.getvalue().splitlines()
-    assert lines[1:] == [f"Inception, generated images: {done} of 57" for done in (9, 21, 33, 45)]
+    lines = [line for line in log.getvalue().splitlines() if "Inception" in line]
+    assert lines == [f"Inception, generated images: {done} of 57" for done in (9, 21, 33, 45)]
     terminal = Terminal()
     with Progress(10, stream=terminal) as shown:
         shown.doing(2048, 10_000, "Inception, generated images")

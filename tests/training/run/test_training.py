@@ -94,7 +94,9 @@ def test_the_records_are_what_was_asked_for(finished: runs.RunFolder) -> None:
     records = read(finished.metrics)
     assert [r["step"] for r in records if r["kind"] == "train"] == [2, 4, 6]
     assert [r["step"] for r in records if r["kind"] == "validation"] == [0, 3, 6]
-    last = records[-2] if records[-2]["kind"] == "train" else records[-1]
+    last = [record for record in records if record["kind"] == "train"][-1]
+    near = [record for record in records if record["kind"] == "nearest"]
+    assert [(record["step"], record["images"]) for record in near] == [(3, 64), (6, 64)]
     assert last["images"] == 6 * 2 * 8
     for name in ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss", "images_per_second"):
         assert np.isfinite(last[name]), name
@@ -392,3 +394,20 @@ def test_a_dataset_that_vanishes_stops_no_run_and_loses_none(
     for path in photos.iterdir():  # the same files: their times tell them apart from others
         os.utime(path, (1, 1))
     assert train(folder, longer, device=CPU, cache=cache, resume=True).step == 4
+
+
+def test_the_report_is_there_before_the_first_step_and_new_at_every_validation(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: dict[int, str] = {}  # step that is done → the page then
+    iterate = Session.iterate
+
+    def looking(session: Session) -> None:
+        pages[session.step] = (session.run.path / "report.html").read_text()
+        iterate(session)
+
+    monkeypatch.setattr(Session, "iterate", looking)
+    train(runs.begin(tmp_path / "run"), TINY, device=CPU, cache=cache)
+    assert pages[0] == pages[2]  # nothing was measured in between
+    assert pages[3] != pages[2]
+    assert "step 3" in pages[3]
