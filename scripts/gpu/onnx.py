@@ -10,8 +10,8 @@ from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.providers import cuda_gap, tensorrt_gap
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import BackendUnavailable, WganError
+from wgan.serve.base.install import install_command
 from wgan.serve.bench.speed import measure_speed
-from wgan.serve.machine.install import install_command
 
 FIGURES = ("device", "max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs")
 FILES = (("fp32", "float32"), ("fp16", "float32"), ("fp16", "uint8"))

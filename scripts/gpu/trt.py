@@ -18,9 +18,9 @@ from wgan.serve.artifacts import artifact
 from wgan.serve.backends.trt.api import MODULES, load_tensorrt, unlisted
 from wgan.serve.backends.trt.backend import TrtBackend
 from wgan.serve.base.errors import BackendUnavailable, WganError
+from wgan.serve.base.install import install_command
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.gpu import first_gpu
-from wgan.serve.machine.install import install_command
 
 SAME = 1e-5  # between runs of one engine, recorded or not
 KEPT = ("runtime", "version", "compute_capabilities", "types_from", "half_layers")

@@ -78,6 +78,8 @@ def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> 
             endings = ", ".join(row.ending for row in (*FORMATS.values(), CHECKPOINT))
             raise ConfigError(f"--model {model}: the endings are {endings}, or `{BUILT_IN}` for the built-in generator")
         return model, backend_for(row.name, backend, model).name
+    if run is not None and not run.is_dir():
+        raise ConfigError(f"no run {run}: name another one with --run")
     folder = (run or newest_run()) / "export"
     runtime = BACKENDS[backend or DEFAULT]
     paths = [folder / format_named(kind).file for kind in runtime.formats]

@@ -69,7 +69,7 @@ class BackendUnavailable(BackendError):
 
     def __init__(self, why: str, extra: str | None = None, mend: str | None = None):
         if extra is not None and mend is None:
-            from wgan.serve.machine.install import install_command
+            from wgan.serve.base.install import install_command
 
             mend = install_command(extra)
         super().__init__(why if mend is None else f"{why}: {mend}")

@@ -8,12 +8,12 @@ from typing import Any
 from wgan.serve.artifacts.formats import extras
 from wgan.serve.backends.gaps import gpu_gap
 from wgan.serve.base.errors import BackendError
+from wgan.serve.base.install import install_command
 from wgan.serve.bench.precision import Speeds, products_apart
 from wgan.serve.doctor import verdicts
 from wgan.serve.doctor.verdicts import Verdict
 from wgan.serve.machine import hardware
 from wgan.serve.machine.gpu import Driver, query_driver
-from wgan.serve.machine.install import install_command
 from wgan.serve.machine.installer import installer, uninstaller
 from wgan.serve.machine.requirements import Gap, Package, installed, packages, unmet
 

@@ -117,7 +117,8 @@ def test_bf16_on_the_command_line(checkpoint: Path, tmp_path: Path, capsys: pyte
     export = ["export", "--checkpoint", str(checkpoint), "--out", str(tmp_path), "--precision", "bf16"]
     assert main([*export, "--format", "torchscript", "--max-batch", "4"]) == 0
     assert main([*export, "--format", "onnx"]) == 2
-    assert "use --format torchscript" in capsys.readouterr().err
+    assert "use `wgan export " in (line := capsys.readouterr().err)
+    assert line.endswith("--format torchscript`\n")
     file, out = tmp_path / "generator.bf16.ts", tmp_path / "images.npy"
     for model, words in ((file, []), (checkpoint, ["--precision", "bf16"])):
         sampled = ["sample", "-n", "4", "--model", str(model), "--out", str(out), "--json", "--device", "cpu", *words]

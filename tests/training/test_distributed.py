@@ -238,7 +238,7 @@ def lose_the_second(world: World, folder: Path, cache: Path) -> None:
 def test_a_lost_process_ends_the_run_with_one_clear_line(tmp_path: Path, cache: Path) -> None:
     assert in_two_processes(lose_the_second, tmp_path / "run", cache) == [7, 9]
     said = (tmp_path / "run" / "error.txt").read_text()
-    assert said.startswith("another process of this run was lost: go on with --resume")
+    assert said.startswith("another process of this run was lost: start torchrun again with --resume")
     assert "\n" not in said
     assert checkpoint.load_last(tmp_path / "run" / "checkpoints").state["step"] == 3  # the first that was validated
 

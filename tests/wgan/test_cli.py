@@ -307,7 +307,7 @@ def test_verify_finishes_its_table_whatever_is_wrong_with_a_file(
         (["sample", "-n", "1", "--backend", "trt", "--model", "runs/one/export/generator.onnx"], "cannot run"),
         (["sample", "-n", "1", "--model", "no.onnx"], "no file no.onnx"),
         (["sample", "-n", "1", "--model", "no.txt"], "the endings are"),
-        (["sample", "-n", "1", "--run", "nowhere"], "run `wgan export --format onnx` first"),
+        (["sample", "-n", "1", "--run", "nowhere"], "no run nowhere"),
         (["sample", "-n", "1", "--device", "tpu"], "not one of auto, cpu, cuda"),
         (["sample", "-n", "1", "--out", "a.jpg"], ".png"),
         (["train", "batchsize=3"], "did you mean batch_size?"),

@@ -10,8 +10,8 @@ import wgan
 from wgan.cli import main
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.trt import build, fit
+from wgan.serve.base.install import install_command
 from wgan.serve.machine.gpu import Gpu
-from wgan.serve.machine.install import install_command
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the engine runs here")
 WORDS = ["sample", "--backend", "trt", "-n", "64"]
@@ -89,5 +89,5 @@ def test_without_an_onnx_file_there_is_nothing_to_build_from(
     (export / "generator.onnx").unlink()
     assert main(WORDS) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "run `wgan export --format trt` first" in line
+    assert "run `wgan export --format trt --run runs/one` first" in line
     assert main([*WORDS, "--device", "cpu"]) == 2

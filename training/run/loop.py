@@ -158,5 +158,5 @@ def _check_growth(config: Config) -> None:
         longer = or_again(f"steps={-(-needed // config.reals_per_step) + 1}", of=("train", "demo"))
         raise ConfigError(
             f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
-            f"{counted(config.steps, 'step')} begins after {seen:,}: lower phase_images, or raise steps: {longer}"
+            f"{counted(config.steps, 'step')} begins after {seen:,}: lower phase_images or raise steps: {longer}"
         )

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from wgan.serve.backends.gaps import cuda_fails, gpu_gap
 from wgan.serve.backends.onnxrt import runtime
 from wgan.serve.backends.onnxrt.providers import CUDA, cuda_gap, tensorrt_gap
+from wgan.serve.base.install import install_command
 from wgan.serve.base.terminal import short
 from wgan.serve.machine.gpu import Driver, query_driver
-from wgan.serve.machine.install import install_command
 from wgan.serve.machine.installer import installer, uninstaller
 from wgan.serve.machine.requirements import Gap
 

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from wgan.serve.backends.gaps import cuda_fails, gpu_gap
+from wgan.serve.base.install import install_command
 from wgan.serve.machine.gpu import Driver, query_driver
-from wgan.serve.machine.install import install_command
 from wgan.serve.machine.installer import installer
 from wgan.serve.machine.requirements import Gap, installed
 

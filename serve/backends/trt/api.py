@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ExportError
+from wgan.serve.base.install import install_command
 from wgan.serve.base.progress import Callback
 from wgan.serve.machine.gpu import Gpu, first_gpu
-from wgan.serve.machine.install import install_command
 from wgan.serve.machine.installer import installer
 
 MODULES = {"tensorrt": "trt", "tensorrt_rtx": "trt-rtx"}  # and the extra that installs each

@@ -101,7 +101,7 @@ def remedy(path: Path) -> str:
     """How to get an engine that fits, in words."""
     onnx = onnx_beside(path)
     if not onnx.is_file():
-        return f"run `{export_command(path)}` on this machine, or put {onnx.name} beside it and add --rebuild"
+        return f"put {onnx.name} beside it and add --rebuild, or run `{export_command(path)}` on this machine"
     rebuild = command("sample", "--model", path, "-n", 1, "--rebuild")
     return f"`{rebuild}` builds it anew from {onnx.name} beside it"
 

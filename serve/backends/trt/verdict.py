@@ -3,9 +3,9 @@
 from wgan.serve.backends.gaps import OLDEST_GPU, Untried, cuda_fails, gpu_gap
 from wgan.serve.backends.trt.api import MODULES, builds_for_absent_gpus, load_tensorrt, unlisted, wanted_extra
 from wgan.serve.base.errors import BackendUnavailable
+from wgan.serve.base.install import install_command
 from wgan.serve.base.terminal import short
 from wgan.serve.machine.gpu import Driver
-from wgan.serve.machine.install import install_command
 from wgan.serve.machine.requirements import Gap, installed
 
 

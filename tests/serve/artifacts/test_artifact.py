@@ -118,7 +118,10 @@ def peak_of_refusing(path: Path) -> int:
     """The bytes of memory that Python took at most until the file was refused as damaged."""
     tracemalloc.start()
     try:
-        with pytest.raises(ArtifactError, match="is damaged or no TorchScript file: copy or export it again"):
+        with pytest.raises(
+            ArtifactError,
+            match="is damaged or no TorchScript file: copy it again, or run `wgan export ",
+        ):
             artifact.read(path)
         return tracemalloc.get_traced_memory()[1]
     finally:

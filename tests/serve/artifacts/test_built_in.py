@@ -43,7 +43,7 @@ def test_sample_without_a_run_uses_it_and_says_so(here: Path, capfd: pytest.Capt
     assert main(["sample", "-n", "4", "--out", "faces.png"]) == 0
     said = capfd.readouterr()
     assert said.err.splitlines() == [
-        "no run here: this is the built-in generator, --model faces; `wgan train` makes one of your images"
+        "no run here: this is the built-in generator, --model faces; `wgan train` trains another"
     ]
     assert "4 images (seeds 0 to 3)" in said.out
     assert (here / "faces.png").is_file()

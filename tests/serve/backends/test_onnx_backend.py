@@ -27,6 +27,7 @@ from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
 from wgan.serve.backends.open import open_backend
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ConfigError
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.gpu import Driver, Gpu, gpu_count
@@ -390,7 +391,8 @@ def test_threads_and_providers_on_the_command_line(
     if not gpu_count():
         for provider in ("cuda", "tensorrt"):
             assert main([*words, "--provider", provider]) == 2
-            says = f"wgan: --provider {provider}: this machine shows no CUDA device; use --provider cpu\n"
+            again = command(*words, "--provider", "cpu")
+            says = f"wgan: --provider {provider}: this machine shows no CUDA device; use `{again}`\n"
             assert capsys.readouterr().err == says
 
 

@@ -152,7 +152,7 @@ def test_pixels_that_do_not_fit_on_the_host_count_too(tiny_export: Path, monkeyp
 def test_every_runtimes_words_for_it_are_known(error: Exception) -> None:
     found = runtime_failure("it", error, 2)
     assert isinstance(found, BackendOutOfMemory)
-    assert str(found) == "it ran out of memory for 2 images at a time: free some, or take a smaller --batch-size"
+    assert str(found) == "it ran out of memory for 2 images at a time: free some, or use --batch-size 1"
 
 
 def test_cuda_runs_out_of_memory_under_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from wgan.export.reference import generator as deploy
 from wgan.export.reference.generator import load_generator
 from wgan.export.verify import verify_file
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.formats import format_by_ending
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.privacy import last_name, without_paths
 from wgan.training.config import from_dict
@@ -143,7 +144,7 @@ def test_a_run_that_goes_on_can_name_the_data_anew(
     run = Path(shutil.copytree(private, tmp_path / "run"))
     words = ["train", "--run", str(run), "--device", "cpu", "--resume", "data_name=other"]
     assert main(words) == 2
-    assert "has done its 3 steps: add steps=N" in capsys.readouterr().err
+    assert "has done its 3 steps: to train longer: `wgan train --resume --run " in capsys.readouterr().err
     assert main([*words, "steps=4"]) == 0
     assert load_generator(run / "checkpoints" / "step-00000004.pt").config.data == "other"
     assert "<h1>other</h1>" in (run / "report.html").read_text()
@@ -170,7 +171,8 @@ def test_what_an_earlier_wgan_exported_is_named_in_a_line_each(
     assert main(["verify", "--model", str(tmp_path), "--device", "cpu"]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "folders" in line]
     assert said == [
-        f"{tmp_path / name} names folders of the machine that made it: export it again before you pass it on"
+        f"{tmp_path / name} names folders of the machine that made it: before you pass it on run "
+        f"`wgan export --format {format_by_ending(Path(name)).name} --out {tmp_path}`"
         for name in (["generator.ts"] if traced else ["generator.onnx", "generator.plan", "generator.ts"])
     ]
     assert {path: path.read_bytes() for path in before} == before

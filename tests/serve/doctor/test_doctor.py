@@ -23,12 +23,13 @@ from wgan.serve.backends.onnxrt import verdict as onnx_verdict
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch import verdict as torch_verdict
 from wgan.serve.backends.trt.api import load_tensorrt
+from wgan.serve.base import install
 from wgan.serve.base.errors import BackendError, BackendUnavailable
 from wgan.serve.bench.precision import Speeds
 from wgan.serve.doctor import diagnosis as doctor
 from wgan.serve.doctor import text as doctor_text
 from wgan.serve.doctor import verdicts
-from wgan.serve.machine import gpu, install, installer
+from wgan.serve.machine import gpu, installer
 from wgan.serve.machine import hardware as machine
 
 SLIM = {"wgan": "0.1.0", "numpy": "2.4.6", "packaging": "26.3", "pillow": "13.0.0", "rich": "15.0", "typer": "0.29.2"}

@@ -15,18 +15,22 @@ import torch
 import torch.nn.functional as F
 
 from tests import ROOT
+from tests.said import commands_in
+from wgan.serve.base.privacy import public_line
 from wgan.serve.base.progress import duration
 from wgan.training.advice import Adviser
-from wgan.training.advice.remedies import recommended
+from wgan.training.advice.remedies import ITSELF, recommended
 from wgan.training.advice.rules import RULES
 from wgan.training.config import FIELDS, Config, from_dict, parse_overrides
 from wgan.training.networks import Generator
 from wgan.training.records import folder as runs
+from wgan.training.records.folder import RunFolder
 from wgan.training.records.history import read
 from wgan.training.run.loop import train
 from wgan.training.step.trainer import Trainer
 
 CPU = torch.device("cpu")
+RUN = RunFolder(Path("runs/one"))
 
 HEALTHY = Config(
     image_size=8,
@@ -95,14 +99,17 @@ def test_without_a_penalty_worth_the_name_the_gradient_is_far_from_1(said: Any) 
     ((step, rule, message), *_) = said(SMALL.replace(n_critic=1, lambda_gp=0.01, lr_g=1e-3))
     assert (step, rule) == (300, "gradient")
     assert re.search(
-        r"norm at x̂ is [\d.]+ on average and [\d.]+ \(rms\) away from 1: try --resume lambda_gp=10", message
+        r"norm between real and generated images is [\d.]+ on average and [\d.]+ \(rms\) away from 1: "
+        r"stop it and try `wgan train --resume --run .* lambda_gp=10`",
+        message,
     )
 
 
 @pytest.mark.slow
 def test_an_absurd_learning_rate_makes_the_losses_swing(said: Any) -> None:
     found = {rule: message for _, rule, message in said(SMALL.replace(n_critic=1, lr_g=0.5, lr_d=0.5))}
-    assert "try --resume lr_g=0.001 lr_d=0.001 n_critic=2, or a new run with spectral_norm=critic" in found["unstable"]
+    assert "lr_g=0.001 lr_d=0.001 n_critic=2`, or try a new run" in found["unstable"]
+    assert found["unstable"].endswith("config.yaml spectral_norm=critic`")
     assert re.match(r"the losses swing by \d+% of their level", found["unstable"])
 
 
@@ -118,7 +125,8 @@ def test_a_generator_that_ignores_its_latent_has_collapsed(said: Any, monkeypatc
     ((step, rule, message),) = said(SMALL.replace(lr_g=1e-3, lr_d=3e-3))
     assert (step, rule) == (330, "collapse")
     assert re.search(r"vary 0\.0\d times as much as the data", message)
-    assert "--resume lambda_gp=20 augment_flip=0.5 augment_enlarge=1.125, or a new run with batch_size=16" in message
+    assert "lambda_gp=20 augment_flip=0.5 augment_enlarge=1.125`, or try a new run" in message
+    assert message.endswith("config.yaml batch_size=16`")
 
 
 @pytest.mark.slow
@@ -132,21 +140,23 @@ def test_a_generator_that_can_draw_no_edges_is_blurry(said: Any, monkeypatch: py
     still = {"steps": 400, "validate_every": 90, **STILL}
     found = {rule: message for _, rule, message in said(SMALL.replace(steps=150), still)}
     assert re.match(r"generated images have 0\.[0-4]\d times the data's sharpness", found["blurry"])
-    assert "--resume steps=800, or a new run with depth=2 base_channels=8" in found["blurry"]
+    assert "steps=800`, or try a new run" in found["blurry"]
+    assert "config.yaml depth=2 base_channels=8" in found["blurry"]
 
 
 @pytest.mark.slow
 def test_a_generator_that_hardly_learns_leaves_the_critic_far_ahead(said: Any) -> None:
     ((step, rule, message),) = said(SMALL.replace(lr_g=1e-7))
     assert (step, rule) == (330, "ahead")
-    assert "try --resume lr_g=0.0001" in message
+    assert message.endswith(" lr_g=0.0001`")
 
 
 @pytest.mark.slow
 def test_no_progress_from_near_the_start_is_slow(said: Any) -> None:
     ((_, rule, message),) = said(HEALTHY.replace(steps=70), {"steps": 420, "validate_every": 60, **STILL})
     assert rule == "slow"
-    assert "try --resume lr_g=0.0001 lr_d=0.0001, or a new run with init_critic=FILE" in message
+    assert "lr_g=0.0001 lr_d=0.0001`, or try a new run" in message
+    assert re.search(r"wgan train --config (.*)/config\.yaml init_critic=\1`$", message)
 
 
 @pytest.mark.slow
@@ -156,7 +166,8 @@ def test_no_progress_after_much_of_it_is_a_plateau(said: Any) -> None:
     )
     assert rule == "plateau"
     assert re.match(r"SWD has stayed at [\d.]+ since step 1\d0, real images are at [\d.]+", message)
-    assert "try --resume lr_schedule=linear, or a new run with batch_size=32" in message
+    assert "lr_schedule=linear`, or try a new run" in message
+    assert message.endswith("config.yaml batch_size=32`")
 
 
 # made-up records: thresholds, hysteresis, what is left out
@@ -172,7 +183,7 @@ def look(step: int, swd: float, diversity: float = 1.0, sharpness: float = 1.0, 
 
 
 def spoken(records: list[dict[str, Any]], config: Config = Config()) -> list[tuple[int, str]]:
-    adviser = Adviser(config)
+    adviser = Adviser(RUN, config)
     return [(event["step"], event["rule"]) for record in records for event in adviser.see(record)]
 
 
@@ -281,12 +292,12 @@ def test_records_without_numbers_and_of_other_kinds_are_passed_over() -> None:
 def remedies(config: Config) -> Iterator[tuple[str, str]]:
     """Each rule's recommendation after records in which anything might show, for gradients on both sides of 1."""
     for norm in (0.1, 3.0):
-        adviser = Adviser(config)
+        adviser = Adviser(RUN, config)
         looks = [look(0, 200.0), *(look(100 * i, 199.0) for i in range(2, 9))]
         for record in sorted([*(point(10 * i, grad_norm=norm) for i in range(1, 90)), *looks], key=lambda r: r["step"]):
             adviser.see(record)
         for rule in RULES:
-            yield rule.name, recommended(rule.remedy(adviser.signs), config)
+            yield rule.name, recommended(rule.remedy(adviser.signs), config, RUN)
 
 
 @pytest.mark.parametrize(
@@ -300,20 +311,33 @@ def remedies(config: Config) -> Iterator[tuple[str, str]]:
 )
 def test_only_settings_that_exist_are_named_with_values_they_can_take(config: Config) -> None:
     for rule, text in remedies(config):
-        words = re.findall(r"(\w+)=(\S+?)(?:,|$|\s)", text)
-        assert words or text == "no setting is left to change, look at the data", rule
-        for name, value in words:
-            changed = from_dict(parse_overrides([f"{name}={value}"]), base=config)
-            assert changed != config, (rule, name)
-            resumable = not FIELDS[name].metadata["fixed"]
-            assert resumable == (text.find(f"{name}=") < (text + " a new run").find("a new run")), (rule, name)
+        commands = commands_in(text)
+        assert commands or text == "no setting is left to change, look at the data", rule
+        for words in commands:
+            ways = {"--resume": ["--run", "runs/one"], "--config": ["runs/one/config.yaml"]}
+            before = ["train", words[1], *ways[words[1]]]
+            assert words[: len(before)] == before
+            for name, value in parse_overrides(words[len(before) :]).items():
+                assert from_dict({name: value}, base=config) != config, (rule, name)
+                assert ("--config" in words) == FIELDS[name].metadata["fixed"], (rule, name)
 
 
 def test_the_document_s_own_figures_come_out_for_the_document_s_settings() -> None:
     found = dict(remedies(Config()))
-    assert found["unstable"] == "try --resume lr_g=5e-05 lr_d=5e-05 n_critic=10, or a new run with spectral_norm=critic"
-    assert found["collapse"].startswith("try --resume lambda_gp=20 ")
-    assert found["blurry"].endswith("a new run with depth=2 base_channels=128 attention=32")
+    assert found["unstable"] == (
+        "stop it and try `wgan train --resume --run runs/one lr_g=5e-05 lr_d=5e-05 n_critic=10`, "
+        "or try a new run, `wgan train --config runs/one/config.yaml spectral_norm=critic`"
+    )
+    assert commands_in(found["collapse"])[0][4] == "lambda_gp=20"
+    assert commands_in(found["blurry"])[-1][3:] == ["depth=2", "base_channels=128", "attention=32"]
+
+
+def test_what_is_kept_of_advice_names_the_run_by_its_name_alone() -> None:
+    text = recommended({"lr_g": 5e-5, "init_critic": ITSELF}, Config(), RunFolder(Path("/home/ann/my runs/one")))
+    assert public_line(text, Path("/home/ann/my runs/one"), {}) == (
+        "stop it and try `wgan train --resume --run one lr_g=5e-05`, "
+        "or try a new run, `wgan train --config 'one/config.yaml' 'init_critic=one'`"
+    )
 
 
 def test_the_documents_table_has_every_rule_and_its_settings() -> None:

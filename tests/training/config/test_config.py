@@ -79,9 +79,9 @@ def test_a_background_is_a_name_or_six_digits(text: str, colour: tuple[int, int,
 def test_a_run_of_before_there_was_a_background_goes_on_and_not_on_another() -> None:
     saved = Config().to_dict()
     del saved["background"]
-    changed_on_resume(from_dict(saved), Config())
-    with pytest.raises(ConfigError, match="background was white in this run and cannot become black: start a new run"):
-        changed_on_resume(from_dict(saved), Config(background="black"))
+    changed_on_resume(from_dict(saved), Config(), "ANEW")
+    with pytest.raises(ConfigError, match="cannot become black: start a new run: `ANEW`"):
+        changed_on_resume(from_dict(saved), Config(background="black"), "ANEW")
 
 
 def test_a_path_as_the_datas_name_ends_a_command_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,9 +142,9 @@ def test_a_missing_file_names_the_presets() -> None:
 
 def test_a_resumed_run_keeps_its_networks_and_may_train_longer() -> None:
     saved = Config()
-    config.changed_on_resume(saved, saved.replace(steps=99, lr_g=5e-5))
+    config.changed_on_resume(saved, saved.replace(steps=99, lr_g=5e-5), "ANEW")
     with pytest.raises(ConfigError, match="base_channels was 64 in this run and cannot become 32"):
-        config.changed_on_resume(saved, saved.replace(base_channels=32))
+        config.changed_on_resume(saved, saved.replace(base_channels=32), "ANEW")
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -181,7 +181,7 @@ def test_an_artifact_that_does_not_say_its_data_needs_to_be_told(
         (["--inception-weights", "no.pth"], "no file of Inception weights 'no.pth': get https://"),
         (["--inception-weights", "runs/one/config.yaml"], "is damaged or no file of PyTorch weights"),
         (["--device", "tpu"], "not one of auto, cpu, cuda"),
-        (["--run", "nowhere"], "run `wgan export --format onnx` first"),
+        (["--run", "nowhere"], "no run nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

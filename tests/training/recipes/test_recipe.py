@@ -131,7 +131,7 @@ def test_the_line_says_what_was_found_and_what_was_made_of_it() -> None:
     assert recipe_for(Look(3786, 72, transparent=0.9), "cpu", 2, {"minutes": 10}).line == (
         "recipe: 3,786 transparent images of 72 px, no class folders, 10 minutes on 2 cores: the preset demo with "
         "image_size=64 channels=4 conditional=false n_critic=1 base_channels=16 batch_size=32; set others by "
-        "key=value, or take the papers' own: --config wgan-gp-64"
+        "key=value; --config wgan-gp-64 takes those that WGAN-GP was published with"
     )
 
 

@@ -140,7 +140,10 @@ def test_the_best_is_gone_on_from_where_nothing_else_is_whole(
     shutil.copyfile(run.checkpoints / "best.pt", run.path / "kept.pt")
     assert checkpoint.load_last(run.checkpoints).state["step"] == step
     (run.checkpoints / "best.pt").unlink()
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint in .* \(all 3 are damaged\): name another folder"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"\(all 3 are damaged\): `wgan train --config .*/config.yaml` is a new run",
+    ):
         go_on(run, cache)
     shutil.copyfile(run.path / "kept.pt", run.checkpoints / "best.pt")
     go_on(run, cache, steps=8)

@@ -135,9 +135,10 @@ def test_other_images_are_named_and_refused_and_nothing_changes(run: RunFolder, 
     make, says = CHANGES[change]
     make()
     assert refused(run, max_broken=0.1) == (
-        f"photos is not the data that runs/one was trained on, it {says}: add data_changed=accept to go on with it "
-        "(the position in the data starts anew, everything else goes on), or start a new run from these networks with "
-        "init_generator=runs/one init_critic=runs/one"
+        f"photos is not the data that runs/one was trained on, it {says}: to go on with it "
+        "(the position in the data starts anew, everything else goes on): `wgan train --resume --run runs/one "
+        "max_broken=0.1 steps=6 data_changed=accept`; to start a new run from these networks: `wgan train --config "
+        "runs/one/config.yaml max_broken=0.1 steps=6 init_generator=runs/one init_critic=runs/one`"
     )
 
 
@@ -421,7 +422,7 @@ def test_there_must_be_a_change_and_a_run_to_accept_it(run: RunFolder, capsys: p
     accept(run)
     assert "data_changed=accept: the data has not changed" in capsys.readouterr().err
     assert state(run)["stream"]["cursor"] == 6 * 4
-    with pytest.raises(ConfigError, match="data_changed=accept is for a run that goes on: add --resume"):
+    with pytest.raises(ConfigError, match="data_changed=accept is for a run that goes on: --resume; "):
         train(
             runs.begin(Path("runs/two")),
             TINY.replace(data="photos", data_changed=ACCEPT),

@@ -292,7 +292,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
 
 def test_folders_that_cannot_be_a_new_run_are_refused(tmp_path: Path, cache: Path) -> None:
     whole_run(tmp_path / "run", cache, TINY.replace(steps=1))
-    with pytest.raises(ConfigError, match="already holds a run: add --resume"):
+    with pytest.raises(ConfigError, match="already holds a run: to go on with it: `wgan train --resume --run "):
         runs.begin(tmp_path / "run")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.doc").touch()
@@ -301,7 +301,7 @@ def test_folders_that_cannot_be_a_new_run_are_refused(tmp_path: Path, cache: Pat
     with pytest.raises(ConfigError, match="is no run folder"):
         runs.reopen(tmp_path / "other", {})
     folder, config = runs.reopen(tmp_path / "run", {})
-    with pytest.raises(ConfigError, match="has done its 1 step: add steps=N"):
+    with pytest.raises(ConfigError, match="has done its 1 step: to train longer: `wgan train .* steps=2`"):
         train(folder, config, device=CPU, cache=cache, resume=True)
 
 

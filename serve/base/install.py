@@ -3,12 +3,12 @@
 Nobody has registered the name wgan. Whoever does would receive whoever installs it by that name: no command does.
 """
 
-import json
 import shlex
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.machine.installer import from_here, installer
 from wgan.serve.machine.requirements import requirements_of
 
@@ -57,8 +57,8 @@ def _from_record(extra: str | None) -> list[str]:
 def _record() -> dict[str, Any]:
     """What PEP 610's direct_url.json holds; nothing for a package of a registry, or of the system."""
     try:
-        record = json.loads(metadata.distribution(NAME).read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, OSError, RecursionError, ValueError):
+        record = parse_json(metadata.distribution(NAME).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
 

@@ -12,9 +12,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests import ROOT
+from wgan.serve.base import install
+from wgan.serve.base.install import install_command
 from wgan.serve.base.privacy import without_paths
-from wgan.serve.machine import install, installer, requirements
-from wgan.serve.machine.install import install_command
+from wgan.serve.machine import installer, requirements
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
