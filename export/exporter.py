@@ -16,6 +16,7 @@ from wgan.serve.artifacts.formats import CHECKPOINT, FORMATS
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.open import open_artifact
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.privacy import without_paths
 from wgan.serve.bench.precision import backend_speeds, hopeless, short_type
@@ -103,7 +104,7 @@ def _check_precision(precision: str, kind: str) -> None:
     if precision not in FORMATS[kind].precisions:
         raise ConfigError(
             f"--precision {precision} is not for {kind}: ONNX, which engines are built from too, has no such "
-            f"convolutions at its opsets up to {OPSETS[1]}; use --format torchscript"
+            f"convolutions at its opsets up to {OPSETS[1]}; use {or_again('--format', 'torchscript', of=('export',))}"
         )
 
 
@@ -162,6 +163,6 @@ def _measure(made: Artifact, recipe: Recipe, device: str) -> tuple[dict[str, Any
         if made.metadata.engine is None:
             raise
         # kept inside it, wherever it may be copied
-        return parity.not_measured(without_paths(str(error), made.path)), None
+        return parity.not_measured(without_paths(error.why, made.path)), None
     with backend:
         return parity.measure(backend, recipe.generator.module, recipe.max_batch), backend.notice

@@ -12,7 +12,7 @@ from wgan.export.recipe import MAX_BATCH
 from wgan.export.reference.generator import TrainedGenerator, load_generator
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact, list_folder
-from wgan.serve.artifacts.formats import FORMATS
+from wgan.serve.artifacts.formats import FORMATS, export_command
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.open import open_artifact
 from wgan.serve.base.errors import ArtifactError, BackendUnavailable, WganError
@@ -61,7 +61,7 @@ def verify_file(path: Path, reference: Path | None = None, *, device: str = "aut
     reference = reference or path.with_name(REFERENCE)
     generator = load_generator(reference)
     if metadata.source.get("weights_sha256") != generator.weights_sha256:
-        raise ArtifactError(f"{path} was not exported from {reference}: export it again")
+        raise ArtifactError(f"{path} was not exported from {reference}: run `{export_command(path)}`")
     _check_describes(path, metadata, generator)
     try:
         backend = open_artifact(exported, device=device)
@@ -87,7 +87,8 @@ def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
     """
     files = list_folder(folder)
     if not files:
-        raise ArtifactError(f"nothing exported in {folder}: run `wgan export --format onnx` first")
+        way = export_command(folder / FORMATS["onnx"].file)
+        raise ArtifactError(f"nothing exported in {folder}: run `{way}` first")
     rows: list[Row] = []
     for path in files:
         try:
@@ -122,7 +123,8 @@ def _leak(exported: Artifact) -> str | None:
     traced = exported.metadata.format == "torchscript" and names_folders(exported.data)
     if not traced and public_source(source) == source and without_paths(reason) == reason:
         return None
-    return f"{exported.path} names folders of the machine that made it: export it again before you pass it on"
+    way = f"before you pass it on run `{export_command(exported.path)}`"
+    return f"{exported.path} names folders of the machine that made it: {way}"
 
 
 def _check_describes(path: Path, metadata: Metadata, generator: TrainedGenerator) -> None:
@@ -134,4 +136,5 @@ def _check_describes(path: Path, metadata: Metadata, generator: TrainedGenerator
         ("classes", metadata.classes, generator.classes),
     ):
         if said != real:
-            raise ArtifactError(f"{path}: metadata field {name} is not the generator's: export it again")
+            way = export_command(path)
+            raise ArtifactError(f"{path}: metadata field {name} is not the generator's: run `{way}`")

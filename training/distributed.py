@@ -147,8 +147,8 @@ def _telling_of_losses() -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise TrainingError(
-            "another process of this run was lost: go on with --resume, or let torchrun do it (--max-restarts): "
-            f"{reason}"
+            "another process of this run was lost: start torchrun again with --resume, or let it do so by itself "
+            f"(--max-restarts): {reason}"
         ) from None
 
 

@@ -15,11 +15,12 @@ from typing import Annotated, Any
 
 import typer
 
-from wgan.commands import bench, demo, doctor, eval, export, sample, settings, train, verify
+from wgan.commands import bench, demo, doctor, eval, export, report, sample, settings, train, verify
 from wgan.commands.console import Quiet, StoppedAndSaved, Verbose, add
 from wgan.commands.help import show_help
 from wgan.commands.layout import Command, Group
 from wgan.commands.mistaken import meant
+from wgan.serve.base.command import again, called
 from wgan.serve.base.errors import WganError
 from wgan.serve.base.terminal import fault
 from wgan.serve.machine.cores import spin_briefly
@@ -76,6 +77,7 @@ add(app, verify.verify, panel=MAKE, examples=verify.EXAMPLES)
 add(app, sample.sample, panel=USE, examples=sample.EXAMPLES)
 add(app, eval.evaluate, panel=USE, name="eval", examples=eval.EXAMPLES)
 add(app, bench.bench, panel=USE, examples=bench.EXAMPLES)
+add(app, report.report, panel=KNOW, examples=report.EXAMPLES)
 add(app, doctor.doctor, panel=KNOW, examples=doctor.EXAMPLES)
 add(app, settings.settings, panel=KNOW, examples=settings.EXAMPLES)
 app.command("help", cls=Command, rich_help_panel=KNOW)(show_help)
@@ -85,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     spin_briefly()
+    with called(words):
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     try:
         code = app(args=words, prog_name="wgan", standalone_mode=False)
         sys.stdout.flush()
@@ -96,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WganError as error:
         return _fail(str(error), error.exit_code, words)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED, words)
+        same = again(of=("export", "verify", "sample", "eval", "bench"))
+        return _fail(f"interrupted; to do it again: `{same}`" if same else "interrupted", INTERRUPTED, words)
     except BrokenPipeError:
         # the reader has gone; keep Python from failing again on its last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

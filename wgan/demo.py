@@ -19,10 +19,12 @@ from wgan.export.verify import verify_file
 from wgan.serve.artifacts.origin import BEST
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch.device import torch_device, why_cpu
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ExportError, ParityError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.bench.speed import measure_speed
+from wgan.serve.machine.hardware import computes_on
 from wgan.serve.outputs.open import open_output
 from wgan.serve.sampling.sampler import BATCH, sample
 from wgan.training import config
@@ -47,6 +49,7 @@ class Demo:
     untrained_swd: dict[str, float]
     trained_swd: dict[str, float]
     seconds: float
+    go_on: str  # the command that does, where it was interrupted
 
     @property
     def passed(self) -> bool:
@@ -69,18 +72,23 @@ class Demo:
     def to_text(self) -> str:
         """For people."""
         if not self.finished:
-            return "stopped, saved: run the same command to go on"
+            return f"stopped, saved: {self.report.parent}"
         before, after = (fmean(swd.values()) for swd in (self.untrained_swd, self.trained_swd))
         lines = [
             parity_table(self.artifacts),
-            *(
-                f"{row['backend']:<12} {row['precision']} on {row['device']}: {row['images_per_second']:,.0f} images/s"
-                for row in self.speeds
-            ),
+            *map(_speed_line, self.speeds),
             f"sliced Wasserstein distance to held-out faces: {before:.1f} untrained, {after:.1f} trained",
             f"report: {self.report}",
         ]
         return "\n".join(lines)
+
+
+def _speed_line(row: dict[str, Any]) -> str:
+    """A speed with its conditions."""
+    others = row.get("load_others")
+    beside = "" if others is None or others <= row["load_limit"] else f", beside {others:.1f} cores of other work"
+    rate = f"{row['images_per_second']:,.0f} images/s in batches of {row['batch']}"
+    return f"{row['backend']:<12} {row['precision']}: {rate}, {row['machine']}{beside}"
 
 
 def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[str], None]) -> Demo:
@@ -96,10 +104,11 @@ def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[st
         WganError: as the steps raise it.
     """
     began = time.monotonic()
+    same = command("demo", "--run", path, "--device", device, **changes)
     with own(path, say):
         tour = _Tour(path, device, _once(say))
         if not tour.train(changes):
-            return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began)
+            return Demo(path / "report.html", False, [], [], {}, {}, time.monotonic() - began, same)
         with own(tour.target, say, patience=FOREVER):
             artifacts = tour.verify(tour.export())
             speeds = tour.measure_speeds(artifacts)
@@ -115,6 +124,7 @@ def run_demo(path: Path, changes: dict[str, Any], device: str, say: Callable[[st
         untrained_swd=validations[0]["swd_levels"],
         trained_swd=shipped[-1]["swd_levels"],
         seconds=time.monotonic() - began,
+        go_on=same,
     )
 
 
@@ -177,7 +187,8 @@ class _Tour:
         with self._stage("measuring speed"):
             for file in files:
                 with open_backend(file, device=self._device) as backend:
-                    speeds.append(measure_speed(backend, BATCH))
+                    row = measure_speed(backend, BATCH)
+                    speeds.append({**row, "machine": computes_on(backend.device)})
         return speeds
 
     def sample(self) -> None:

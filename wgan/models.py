@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.terminal import say
 
@@ -38,7 +39,7 @@ def find_model(
     from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, find_artifact, newest_run, runs_under
 
     if model is None and run is None and backend in (None, DEFAULT) and not runs_under():
-        say(f"no run here: this is the built-in generator, --model {BUILT_IN}; `wgan train` makes one of your images")
+        say(f"no run here: this is the built-in generator, --model {BUILT_IN}; `wgan train` trains another")
         model = Path(BUILT_IN)
     if backend == "trt" and model is None and device != "cpu":
         from wgan.serve.artifacts.formats import FORMATS
@@ -74,7 +75,7 @@ def open_model(
     Raises:
         WganError: as the backends raise it.
     """
-    from wgan.serve.artifacts.formats import BACKENDS
+    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending
     from wgan.serve.backends.open import open_any, refuse_options
 
     if backend == "torch":
@@ -88,9 +89,10 @@ def open_model(
                 say(in_words(live))
             return live
     elif precision != "fp32":
+        kind = getattr(format_by_ending(path), "name", "onnx")
         raise ConfigError(
             f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
-            "use --backend torch, or `wgan export --precision`"
+            f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
         )
     return open_any(path, backend=backend, device=device, options=options)
 
@@ -99,8 +101,9 @@ def unproven(path: Path, metadata: "Metadata") -> str | None:
     """What a user must know of an artifact's parity with PyTorch; None where it holds, or there is none to hold."""
     if metadata.proven or metadata.format == "torch":
         return None
+    measure = command("verify", "--model", path)
     if not metadata.disproven:
-        return f"{path} was not measured against PyTorch where it was made: run `wgan verify` here"
+        return f"{path} was not measured against PyTorch where it was made: run `{measure}` here"
     report = metadata.parity or {}
     figures = "" if report.get("max_abs") is None else f" (max error {report['max_abs']:.1e} on {report.get('device')})"
     return f"{path} does NOT match PyTorch{figures}"
@@ -117,5 +120,9 @@ def cautions(opened: "Backend") -> list[str]:
         return [*lines, opened.assumes]
     doubt = unproven(opened.path, opened.metadata)
     if doubt is not None and opened.metadata.disproven:
-        raise ParityError(f"{doubt}: no images are made of it; export it again, or measure again: `wgan verify`")
+        from wgan.serve.artifacts.formats import export_command
+
+        measure = command("verify", "--model", opened.path)
+        ways = f"export it again, `{export_command(opened.path)}`, or measure it again, `{measure}`"
+        raise ParityError(f"{doubt}: no images are made of it; {ways}")
     return lines if doubt is None else [*lines, doubt]

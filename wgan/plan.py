@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.owner import own
 from wgan.serve.base.terminal import say, say_once
@@ -138,7 +139,8 @@ def plan_run(
             check_faces(config.image_size, config.channels)
         return Plan(config, changes, run, None, chosen, (recipe.line,) if recipe else ())
     if preset is not None:
-        raise ConfigError("--resume goes on with the run's own configuration: change it by key=value, not --config")
+        way = or_again("--resume", of=("train",), without=("--config",))
+        raise ConfigError(f"--resume goes on with the run's own configuration: change it by key=value: {way}")
     old = run or newest_run()
     saved = RunFolder(old).read_config()
     config = settings.from_dict(changes, base=saved)

@@ -21,7 +21,7 @@ FORMATS_OF = {"onnxruntime": "onnx", "tensorrt": "trt"}  # Triton's backend → 
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 IMAGE_TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 ALONE = (
-    "and Triton loads TensorRT's engines alone: install wgan[trt] on the machine with the GPU and export there, "
+    "and Triton loads TensorRT's engines alone: install wgan's extra trt on the machine with the GPU and export there, "
     "or use --triton-backend onnxruntime"
 )
 QUEUE_DELAY = 1000  # microseconds that a request waits for others to fill a batch

@@ -11,7 +11,7 @@ from wgan.serve.backends.onnxrt.providers import cuda_gap, tensorrt_gap
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import BackendUnavailable, WganError
 from wgan.serve.bench.speed import measure_speed
-from wgan.serve.machine.requirements import installer
+from wgan.serve.machine.install import install_command
 
 FIGURES = ("device", "max_abs", "mean_abs", "worst_psnr_db", "chunks_max_abs")
 FILES = (("fp32", "float32"), ("fp16", "float32"), ("fp16", "uint8"))
@@ -24,7 +24,7 @@ def run(here: Here) -> None:
         ort = runtime.load()
     except ImportError:
         ort = None
-        here.not_run("ONNX Runtime", f"it is not installed: {installer()} 'wgan[onnx]'")
+        here.not_run("ONNX Runtime", f"it is not installed: {install_command('onnx')}")
     if here.cuda and ort is not None:
         for name, gap in (("CUDA", cuda_gap), ("TensorRT", tensorrt_gap)):
             lacks = gap(ort)

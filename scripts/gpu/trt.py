@@ -20,7 +20,7 @@ from wgan.serve.backends.trt.backend import TrtBackend
 from wgan.serve.base.errors import BackendUnavailable, WganError
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.gpu import first_gpu
-from wgan.serve.machine.requirements import installer
+from wgan.serve.machine.install import install_command
 
 SAME = 1e-5  # between runs of one engine, recorded or not
 KEPT = ("runtime", "version", "compute_capabilities", "types_from", "half_layers")
@@ -31,7 +31,7 @@ def run(here: Here) -> None:
     made = generator(here)
     for name, extra in MODULES.items():
         if importlib.util.find_spec(name) is None:
-            here.not_run(name, f"it is not installed: {installer()} 'wgan[{extra}]'")
+            here.not_run(name, f"it is not installed: {install_command(extra)}")
             continue
         try:
             api = load_tensorrt(name)

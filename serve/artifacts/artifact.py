@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.artifacts.containers import Damaged
-from wgan.serve.artifacts.formats import FORMATS, Format, format_by_ending
+from wgan.serve.artifacts.formats import FORMATS, Format, export_command, format_by_ending
 from wgan.serve.artifacts.metadata import Metadata, parse
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.base.errors import ArtifactError
@@ -60,7 +60,7 @@ def read(path: Path) -> Artifact:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(f"no file {path}: run `wgan export` or name another with --model") from None
+        raise ArtifactError(f"no file {path}: run `{export_command(path)}`, or name another with --model") from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
     except MemoryError:
@@ -84,7 +84,9 @@ def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
     try:
         text, digest = row.container.split(data)
     except Damaged as error:
-        raise ArtifactError(f"{path} is damaged or no {error} file: copy or export it again") from None
+        raise ArtifactError(
+            f"{path} is damaged or no {error} file: copy it again, or run `{export_command(path)}`"
+        ) from None
     except MemoryError:
         raise _too_large(path) from None
     if row.container.beside:
@@ -95,7 +97,8 @@ def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
     if metadata.format != row.name:
         raise ArtifactError(f"{path} holds {metadata.format}, its ending says {row.name}: rename it")
     if metadata.payload_sha256 != digest:
-        raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; copy or export it again")
+        again = f"copy it again, or run `{export_command(path)}`"
+        raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; {again}")
     return Artifact(path, metadata, data)
 
 

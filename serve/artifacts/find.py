@@ -11,6 +11,7 @@ from wgan.serve.artifacts.formats import (
     format_by_ending,
     format_named,
 )
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import ArtifactError, ConfigError
 
 ROOT = Path("runs")
@@ -73,5 +74,6 @@ def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> 
     if path is None:
         # the checkpoint comes with every export
         wanted = DEFAULT if runtime.formats[0] == CHECKPOINT.name else runtime.formats[0]
-        raise ArtifactError(f"no {paths[0]}: run `wgan export --format {wanted}` first, or name a file with --model")
+        way = command("export", "--format", wanted, "--run", folder.parent)
+        raise ArtifactError(f"no {paths[0]}: run `{way}` first, or name a file with --model")
     return path, runtime.name

@@ -11,6 +11,7 @@ from typing import Any
 
 from wgan.serve.artifacts import containers
 from wgan.serve.artifacts.containers import Container
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ConfigError
 
 
@@ -174,6 +175,16 @@ def backend_for(kind: str, asked: str | None, path: Path) -> BackendRow:
         names = " or ".join(row.name for row in rows)
         raise ConfigError(f"--backend {asked} cannot run {path}, which is for {names}")
     return BACKENDS[asked]
+
+
+def export_command(path: Path) -> str:
+    """The command that writes the artifact of this path: of the run that it lies in, or else of the newest."""
+    row, precision = format_by_ending(path), path.stem.rpartition(".")[2]
+    run = path.parent.parent if path.parent.name == "export" else None
+    where = ("--run", run) if run is not None and (run / "config.yaml").is_file() else ("--out", path.parent)
+    reduced = ("--precision", precision) if row is not None and precision in row.precisions[1:] else ()
+    kind = "onnx" if row is None or row == CHECKPOINT else row.name  # the checkpoint comes with every export
+    return command("export", "--format", kind, *reduced, *where)
 
 
 def extras() -> list[str]:

@@ -18,16 +18,19 @@ class Cuda:
     Device memory is an address, host memory a pinned uint8 array, streams and events are what cuda-bindings
     returns. `close` gives everything back, the newest first; nothing may be in flight then.
 
+    Args:
+        extra: that brings cuda-bindings, with the TensorRT that is here.
+
     Raises:
         BackendUnavailable: cuda-bindings is not installed.
         BackendError: from every method, where CUDA reports a failure.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, extra: str = "trt") -> None:
         try:
             from cuda.bindings import runtime
         except ImportError:
-            raise BackendUnavailable("the trt backend needs cuda-bindings", extra="trt") from None
+            raise BackendUnavailable("the trt backend needs cuda-bindings", extra=extra) from None
         self._api: Any = runtime
         self._taken: dict[int, tuple[str, Any]] = {}  # token → what gives it back
         self._tokens = itertools.count()

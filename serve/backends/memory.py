@@ -2,6 +2,7 @@
 
 import re
 
+from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendError, BackendOutOfMemory
 
 SIGNS = re.compile(
@@ -23,5 +24,7 @@ def runtime_failure(runtime: str, error: Exception, batch: int) -> BackendError:
     if isinstance(error, MemoryError) or SIGNS.search(text):
         images = f"{batch} images" if batch > 1 else "one image"
         told = f"{runtime} ran out of memory for {images} at a time"
-        return BackendOutOfMemory(f"{told}: free some, or take a smaller --batch-size")
+        if batch == 1:
+            return BackendOutOfMemory(f"{told}: free some")
+        return BackendOutOfMemory(f"{told}: free some, or use {or_again('--batch-size', batch // 2, of=RUNNERS)}")
     return BackendError(f"{runtime} failed: {text[:200]}")

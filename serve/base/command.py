@@ -2,9 +2,15 @@
 
 import os
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 Word = str | os.PathLike[str] | int | float
+COMMANDS = ("train", "demo", "export", "verify", "sample", "eval", "bench")  # those that take --device
+RUNNERS = ("sample", "eval")  # the commands that run one generator
+_called: ContextVar[tuple[str, ...]] = ContextVar("called", default=())
 
 
 def command(*words: Word, **settings: Any) -> str:
@@ -18,6 +24,60 @@ def command(*words: Word, **settings: Any) -> str:
     return shlex.join(["wgan", *(str(word) for word in words), *pairs])
 
 
+@contextmanager
+def called(words: Sequence[str]) -> Iterator[None]:
+    """While it is open, these are the words of the command that runs, as `again` gives them back."""
+    token = _called.set(tuple(words))
+    try:
+        yield
+    finally:
+        _called.reset(token)
+
+
+def again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str | None:
+    """The command that runs now, with other options: `wgan sample -n 64 --backend onnx` instead of `--backend trt`.
+
+    Args:
+        words: an option and its value, a flag, or a `key=value`: they replace those of the same name.
+        of: the commands that take them.
+        without: options with a value that are left out.
+
+    Returns:
+        None where another command runs, or none: in a program that imports wgan.
+    """
+    now = list(_called.get())
+    if not now or now[0] not in of:
+        return None
+    new = [str(word) for word in words]
+    flag = new[-1:] if len(new) == 1 and new[0].startswith("-") else []
+    dropped = {*without, *(word for word in new if word.startswith("-") and word not in flag)}
+    keys = {word.partition("=")[0] for word in new if "=" in word and not word.startswith("-")}
+    kept: list[str] = []
+    values = iter(now)
+    for word in values:
+        if word in dropped:
+            next(values, None)
+        elif word not in flag and word.partition("=")[0] not in dropped | keys:
+            kept.append(word)
+    return command(*kept, *new)
+
+
+def or_again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str:
+    """`again` as it stands in a sentence; where no command runs, the words alone: `--backend onnx`."""
+    whole = again(*words, of=of, without=without)
+    return shlex.join(map(str, words)) if whole is None else f"`{whole}`"
+
+
+def chosen(option: str) -> list[str]:
+    """An option of the command that runs, with its value, for another command that takes it too; nothing without."""
+    now = _called.get()
+    if option in now[:-1]:
+        return [option, now[now.index(option) + 1]]
+    return [word for word in now if word.startswith(f"{option}=")]
+
+
 def _written(value: Any) -> str:
-    """As YAML reads it again: a truth value in small letters, a number with all its digits."""
+    """As YAML reads it again: a truth value in small letters, a number with all its digits and no more."""
+    if isinstance(value, float) and value == float(f"{value:g}"):
+        return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)

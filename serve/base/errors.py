@@ -61,13 +61,19 @@ class BackendError(WganError):
 class BackendUnavailable(BackendError):
     """A runtime is not installed, or this machine cannot run it.
 
-    ``extra`` names the package extra to install, where one helps.
+    Args:
+        why: what is missing. It alone is kept in files, which others read: what mends it may name folders.
+        extra: the package's extra that brings it, where one does.
+        mend: the command or step that mends it; by default the one that installs ``extra``.
     """
 
-    def __init__(self, message: str, extra: str | None = None):
-        hint = f": pip install 'wgan[{extra}]'" if extra else ""
-        super().__init__(message + hint)
-        self.extra = extra
+    def __init__(self, why: str, extra: str | None = None, mend: str | None = None):
+        if extra is not None and mend is None:
+            from wgan.serve.machine.install import install_command
+
+            mend = install_command(extra)
+        super().__init__(why if mend is None else f"{why}: {mend}")
+        self.why, self.extra, self.mend = why, extra, mend
 
 
 class BackendOutOfMemory(BackendError):

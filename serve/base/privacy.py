@@ -13,8 +13,11 @@ from typing import Any
 # a folder of such a name would read as the built-in dataset, or as a setting that is not used: it keeps a /
 TAKEN = ("faces", "none", "auto")
 LONGEST = 100  # characters of a name
-# an absolute path's folders; not those of an address, which follow a colon
-_FOLDERS = re.compile(r"(?:(?<=^)|(?<=[\s'\"`(=]))(?:[A-Za-z]:)?[\\/](?:[^\s'\"`;:\\/]+[\\/])+")
+# an absolute path's folders; not those of an address, which follow a colon, unless it is one of this machine
+_LOCAL = r"(?:(?:[a-z]+\+)?file://)?(?:[A-Za-z]:)?[\\/]"
+_FOLDERS = re.compile(rf"(?:(?<=^)|(?<=[\s'\"`(=])){_LOCAL}(?:[^\s'\"`;:\\/]+[\\/])+")
+# the same of a word that is quoted for a shell, as `shlex.quote` does it: its folders may have blanks and quotes
+_QUOTED = re.compile(rf"(?<![^\s(=])'((?:[\w.-]+\[[\w,-]*\] @ )?){_LOCAL}(?:[^'\n]|'\"'\"')*[\\/]")
 
 
 def last_name(text: str) -> str:
@@ -71,7 +74,7 @@ def without_paths(text: str, *known: str | Path) -> str:
         for parts in _ends(PurePath(path)):
             for written in (shlex.quote(parts), parts):
                 text = text.replace(written, PurePath(parts).name)
-    return _FOLDERS.sub("", text)
+    return _FOLDERS.sub("", _QUOTED.sub(r"'\1", text))
 
 
 def _ends(path: PurePath) -> list[str]:

@@ -5,16 +5,22 @@ from wgan.serve.bench.conditions import lines as conditions_told
 from wgan.serve.bench.quality import GOOD, MARKS, quality
 from wgan.serve.bench.side_by_side import Bench, Row, named
 from wgan.serve.bench.text import of_another_precision, verdict
-from wgan.serve.page.curves import Line, chart
-from wgan.serve.page.html import bars, figure, note, row, section, share, size, table, text
+from wgan.serve.page.curves import Across, Line, chart
+from wgan.serve.page.html import bars, download, figure, note, row, section, share, sheet, size, table, text
 from wgan.serve.page.style import page
 
-CHARTS = (  # title, unit, key of a row
-    ("Throughput", "images/s", "images_per_second"),
-    ("Latency of a batch, p50", "ms", "p50_ms"),
-    ("Latency of a batch, p95", "ms", "p95_ms"),
-    ("Share of the matrix product's peak", "1: all of it", "share_of_peak"),
+CHARTS = (  # title, unit, key of a row, whether the upright axis is logarithmic
+    ("Throughput", "images/s", "images_per_second", False),
+    ("Latency of a batch, p50", "ms, logarithmic", "p50_ms", True),
+    ("Latency of a batch, p95", "ms, logarithmic", "p95_ms", True),
+    ("Share of the matrix product's peak", "1: all of it", "share_of_peak", False),
 )
+ACROSS = Across("images in a batch", doubling=True)
+COLUMNS = (  # of the table to save
+    "file", "variant", "backend", "precision", "device", "batch", "p50_ms", "p95_ms", "images_per_second",
+    "uint8_images_per_second", "quality", "repeats", "spread", "load_others", "steal", "load_seconds",
+    "first_image_seconds", "peak_memory", "device_memory", "share_of_peak",
+)  # fmt: skip
 
 
 def render(bench: Bench) -> str:
@@ -48,8 +54,8 @@ def _known(bench: Bench) -> list[tuple[str, float]]:
 
 def _fastest(bench: Bench) -> str:
     best = max((row for row in bench.best().values() if row), key=lambda row: float(row["images_per_second"]))
-    told = f"<b>{figure(best['images_per_second'])}</b> images/s, {text(named(best))}, batch {best['batch']}"
-    return told + _doubt(best)
+    where = f"{named(best)} · {best['backend']} · {best['precision']} · batch {best['batch']} · {best['device']}"
+    return f"<b>{figure(best['images_per_second'])}</b> images/s{_doubt(best)}<small>{text(where)}</small>"
 
 
 def _doubt(row: Row) -> str:
@@ -67,12 +73,12 @@ def _measured(rows: list[Row]) -> list[Row]:
 
 def _charts(files: dict[str, list[Row]]) -> str:
     charts = []
-    for title, unit, key in CHARTS:
+    for title, unit, key, logarithmic in CHARTS:
         lines = [
             Line(named(rows[0]), [(case["batch"], case[key]) for case in _measured(rows) if case[key] is not None])
             for rows in files.values()
         ]
-        charts.append(chart(title, unit, lines, across="images in a batch", doubling=True))
+        charts.append(chart(title, unit, lines, across=ACROSS, logarithmic=logarithmic))
     inside = "".join(charts)
     return section("Over the batch size", f'<div class="charts">\n{inside}</div>\n' if inside else "")
 
@@ -152,7 +158,13 @@ def _cases(bench: Bench) -> str:
         "Memory on the GPU is by how much what is in use there grew, whoever uses it."
     )
     doubts = [f"{text(name)}: {text(meaning)}" for name, (_, meaning) in MARKS.items() if name in found]
-    return section("Every figure", note(explain), note(". ".join(doubts)) if doubts else "", table(heads, lines))
+    save = download("bench.csv", "text/csv", _sheet(bench), "All of it as CSV")
+    told = note(". ".join(doubts)) if doubts else ""
+    return section("Every figure", note(f"{explain} {save}"), told, table(heads, lines))
+
+
+def _sheet(bench: Bench) -> bytes:
+    return sheet(COLUMNS, [[case.get(name) for name in COLUMNS] for case in _measured(list(bench.rows))])
 
 
 def _others(case: Row) -> str:

@@ -13,7 +13,9 @@ from wgan.serve.doctor import verdicts
 from wgan.serve.doctor.verdicts import Verdict
 from wgan.serve.machine import hardware
 from wgan.serve.machine.gpu import Driver, query_driver
-from wgan.serve.machine.requirements import Gap, Package, installed, installer, packages, uninstaller, unmet
+from wgan.serve.machine.install import install_command
+from wgan.serve.machine.installer import installer, uninstaller
+from wgan.serve.machine.requirements import Gap, Package, installed, packages, unmet
 
 TIGHT = 2_000_000_000  # bytes: checkpoints of one run and a cache of images
 
@@ -80,24 +82,26 @@ def _products() -> list[Speeds] | str | None:
 
 def _troubles(asked: list[Package], disk: hardware.Disk, driver: Driver | None) -> list[Gap]:
     """What is wrong, though much may run in spite of it."""
-    install = installer()
     troubles = []
     if not asked:
-        troubles.append(Gap("wgan is run without being installed: its packages' bounds are unknown", f"{install} -e ."))
+        troubles.append(Gap("wgan is run without being installed: its packages' bounds are unknown", install_command()))
     if installed("onnxruntime") and installed("onnxruntime-gpu"):
         # both write the same files: whichever came last is there, and removing one breaks the other
         again = "onnxruntime-gpu" if gpu_gap(driver) is None else "onnxruntime"
         both = "onnxruntime onnxruntime-gpu"
         troubles.append(
-            Gap("onnxruntime and onnxruntime-gpu overwrite each other", f"{uninstaller()} {both} && {install} {again}")
+            Gap(
+                "onnxruntime and onnxruntime-gpu overwrite each other",
+                f"{uninstaller()} {both} && {installer()} {again}",
+            )
         )
     for package in asked:
         if not package.fits:
             what = f"{package.name} {package.installed} is outside {package.wanted}, which wgan was tested with"
-            troubles.append(Gap(what, f"{install} '{package.name}{package.wanted}'"))
+            troubles.append(Gap(what, f"{installer()} '{package.name}{package.wanted}'"))
     if wanted := unmet("torchvision", "torch"):
         what = f"torchvision {installed('torchvision')} is made for torch {wanted}, not {installed('torch')}"
-        troubles.append(Gap(what, f"{install} --force-reinstall torchvision 'torch{wanted}'"))
+        troubles.append(Gap(what, f"{installer()} --force-reinstall torchvision 'torch{wanted}'"))
     gap = gpu_gap(driver)
     if gap is not None and (driver is not None or hardware.nvidia_on_the_bus()):
         troubles.append(gap)

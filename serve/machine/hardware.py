@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan.serve.machine.cores import usable_cores
+from wgan.serve.machine.gpu import first_gpu
 
 NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of what draws or computes
 
@@ -37,6 +38,15 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
         return Cpu(platform.processor() or platform.machine(), threads)
     values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
     return Cpu(values.get("model name") or platform.machine(), threads)
+
+
+def computes_on(device: str) -> str:
+    """The name of what ``device``, cpu or cuda, is here: a figure of speed means little without."""
+    gpu = first_gpu() if device == "cuda" else None
+    if gpu is not None:
+        return gpu.name
+    processor = cpu()
+    return f"{processor.name}, {processor.threads} thread{'s' * (processor.threads != 1)}"
 
 
 def disk(folder: Path) -> Disk:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -71,14 +70,20 @@ def unmet(package: str, wanted: str) -> str | None:
     return None
 
 
-def installer() -> str:
-    """`pip install`, as it is called for this environment: one that uv made has no pip."""
-    return "pip install" if find_spec("pip") else "uv pip install"
+def requirements_of(package: str, extra: str | None) -> list[str]:
+    """What an extra, or for None the base, asks for on this platform: `onnxruntime>=1.23`, each once, as pip takes it.
 
-
-def uninstaller() -> str:
-    """The counterpart of `installer`; asks nothing."""
-    return "pip uninstall -y" if find_spec("pip") else "uv pip uninstall"
+    An extra that asks for another extra of the same package brings what that one asks for. Nothing without metadata.
+    """
+    words: dict[str, None] = {}
+    for requirement in _asked_for(package, extra):
+        if canonicalize_name(requirement.name) == package:
+            for other in sorted(requirement.extras):
+                words |= dict.fromkeys(requirements_of(package, other))
+        else:
+            requirement.marker = None
+            words[str(requirement)] = None
+    return list(words)
 
 
 def _asked_for(package: str, extra: str | None) -> list[Requirement]:

@@ -1,20 +1,34 @@
-"""Line charts as inline SVG, without a library: raw values faint, smoothed values on top.
+"""Line charts: inline SVG that needs no script, and beside it the values, for the charting library to take over.
 
 Colours come from the page's style sheet (classes `c0`, `c1`, …), so a chart follows its light or dark theme.
 """
 
 import html
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-WIDTH, HEIGHT = 440.0, 232.0  # of the drawing, in its own units
-LEFT, TOP = 46.0, 8.0  # margins
-RIGHT_EDGE, BOTTOM_EDGE = WIDTH - 12.0, HEIGHT - 40.0
+from wgan.serve.page.scales import (
+    BOTTOM_EDGE,
+    HEIGHT,
+    LEFT,
+    RIGHT_EDGE,
+    TOP,
+    WIDTH,
+    Frame,
+    Point,
+    short,
+    spread,
+    ticks,
+    value_range,
+)
+
 MOST_POINTS = 400  # drawn of one line
+MOST_VALUES = 1000  # of one line that scripts are given
 SMOOTHED_FROM = 24  # points: fewer are shown as they are
-
-Point = tuple[float, float]
+COLOURS = 6  # more lines than that begin again, dashed
 
 
 @dataclass(frozen=True)
@@ -26,22 +40,22 @@ class Line:
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """The range of both axes, and where its points lie in the drawing."""
+class Mark:
+    """An upright line at a step; one with a name is drawn through and named."""
 
-    x_low: float
-    x_high: float
-    y_low: float
-    y_high: float
+    step: float
+    name: str = ""
 
-    def x(self, value: float) -> float:
-        return LEFT + (value - self.x_low) * (RIGHT_EDGE - LEFT) / (self.x_high - self.x_low)
 
-    def y(self, value: float) -> float:
-        return TOP + (self.y_high - value) * (BOTTOM_EDGE - TOP) / (self.y_high - self.y_low)
+@dataclass(frozen=True)
+class Across:
+    """What the horizontal axis counts; where it is ``doubling`` each doubling is as wide as any other."""
 
-    def place(self, points: Sequence[Point]) -> list[Point]:
-        return [(self.x(x), self.y(y)) for x, y in points]
+    name: str = "generator updates"
+    doubling: bool = False
+
+
+UPDATES = Across()
 
 
 def chart(
@@ -50,44 +64,99 @@ def chart(
     lines: Sequence[Line],
     *,
     reference: float | None = None,
-    marks: Sequence[float] = (),
-    across: str = "generator updates",
-    doubling: bool = False,
+    marks: Sequence[Mark] = (),
+    across: Across = UPDATES,
+    logarithmic: bool = False,
 ) -> str:
     """A figure with title, unit, axes, a legend where there is more than one line, an optional level and marked steps.
 
-    ``across`` is what the horizontal axis counts; ``doubling`` makes each doubling of it as wide as any other and
-    marks the values that there are. Returns nothing where no line has a finite point.
+    ``logarithmic`` is the upright axis, which then passes over what is not positive. Returns nothing where no line has
+    a point to show.
     """
-    if doubling:
-        lines = [Line(line.name, [(math.log2(x), y) for x, y in line.points]) for line in lines]
-    known = [(f"c{i}", line.name, _finite(line.points)) for i, line in enumerate(lines)]
-    known = [(colour, name, points) for colour, name, points in known if points]
-    if not known:
+    lowest = 0.0 if logarithmic else -math.inf
+    kept = [(_colour(i), line.name, _finite(line.points, lowest)) for i, line in enumerate(lines)]
+    kept = [(colour, name, points) for colour, name, points in kept if points]
+    if not kept:
         return ""
-    raw = {colour: _thinned(points) for colour, _, points in known}
-    steps = sorted({x for _, _, points in known for x, _ in points})
-    x_low, x_high = _spread(steps)
-    if 0 < x_low < 0.1 * x_high and not doubling:
-        x_low = 0.0
-    frame = _Frame(x_low, x_high, *_value_range([y for points in raw.values() for _, y in points], reference))
-    drawing = _axes(frame, across, steps if doubling else None) + _inside(frame, raw, reference, marks)
-    if all(len(points) < SMOOTHED_FROM for points in raw.values()):  # dots at the edge must not be cut
-        drawing += "".join(_dots(frame.place(points), colour) for colour, points in raw.items())
-    legend = _legend([(colour, name) for colour, name, _ in known]) if len(lines) > 1 else ""
-    label = html.escape(f"{title}, {unit}, by {across}")
+    raw = {colour: _thinned(points, MOST_POINTS) for colour, _, points in kept}
+    heights = value_range([y for points in raw.values() for _, y in points], reference, logarithmic)
+    drawing = _drawing(raw, heights, reference, marks, across, logarithmic)
+    legend = _legend([(colour, name) for colour, name, _ in kept]) if len(lines) > 1 else ""
+    label = html.escape(f"{title}, {unit}, by {across.name}")
     caption = f"<b>{html.escape(title)}</b> {html.escape(unit)}{legend}"
+    values = {
+        "title": title,
+        "across": across.name,
+        "doubling": across.doubling,
+        "log": logarithmic,
+        "range": [_rounded(value) for value in heights],
+        "reference": reference,
+        "marks": [[mark.step, mark.name] for mark in marks],
+        **_columns(kept),
+    }
     return (
         f'<figure class="chart"><figcaption>{caption}</figcaption>\n'
         f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{label}">{drawing}</svg>'
-        "</figure>\n"
+        f"{data(values)}</figure>\n"
     )
 
 
-def _axes(frame: _Frame, across: str, powers: Sequence[float] | None) -> str:
+def data(values: Any) -> str:
+    """Values for a script of the page: in an element that no browser runs, and that no text of theirs can close."""
+    packed = json.dumps(values, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        packed = packed.replace(character, f"\\u{ord(character):04x}")
+    return f'<script type="application/json">{packed}</script>'
+
+
+def _columns(kept: Sequence[tuple[str, str, list[Point]]]) -> dict[str, Any]:
+    """Every step, and each line's value there or null."""
+    thin = [(colour, name, dict(_thinned(points, MOST_VALUES))) for colour, name, points in kept]
+    steps = sorted({step for _, _, values in thin for step in values})
+    lines = [
+        {
+            "name": name,
+            "colour": colour,
+            "y": [None if step not in values else _rounded(values[step]) for step in steps],
+        }
+        for colour, name, values in thin
+    ]
+    return {"x": [int(step) if step == int(step) else round(step, 2) for step in steps], "lines": lines}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _colour(index: int) -> str:
+    return f"c{index % COLOURS}" + (" dashed" if index >= COLOURS else "")
+
+
+def _drawing(
+    raw: Mapping[str, list[Point]],
+    heights: tuple[float, float],
+    reference: float | None,
+    marks: Sequence[Mark],
+    across: Across,
+    logarithmic: bool,
+) -> str:
+    if across.doubling:
+        raw = {colour: [(math.log2(x), y) for x, y in points] for colour, points in raw.items()}
+    steps = sorted({x for points in raw.values() for x, _ in points})
+    x_low, x_high = spread(steps)
+    if 0 < x_low < 0.1 * x_high and not across.doubling:
+        x_low = 0.0
+    frame = Frame(x_low, x_high, *heights, logarithmic)
+    drawing = _axes(frame, across, steps if across.doubling else None) + _inside(frame, raw, reference, marks)
+    if all(len(points) < SMOOTHED_FROM for points in raw.values()):  # dots at the edge must not be cut
+        drawing += "".join(_dots(frame.place(points), colour) for colour, points in raw.items())
+    return drawing
+
+
+def _axes(frame: Frame, across: Across, powers: Sequence[float] | None) -> str:
     """Rules, ticks and their labels; the horizontal axis has its ticks at ``powers`` of 2, if those are given."""
     parts = []
-    for value in ticks(frame.y_low, frame.y_high, 5):
+    for value in frame.levels():
         y = frame.y(value)
         parts.append(f'<line class="rule" x1="{LEFT:g}" x2="{RIGHT_EDGE:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{LEFT - 7:g}" y="{y + 4:.1f}">{short(value)}</text>')
@@ -99,21 +168,25 @@ def _axes(frame: _Frame, across: str, powers: Sequence[float] | None) -> str:
     level = f'y1="{BOTTOM_EDGE:g}" y2="{BOTTOM_EDGE:g}"'
     parts.append(f'<line class="axis" x1="{LEFT:g}" x2="{RIGHT_EDGE:g}" {level}/>')
     middle = (LEFT + RIGHT_EDGE) / 2
-    parts.append(f'<text class="mid" x="{middle:g}" y="{HEIGHT - 4:g}">{html.escape(across)}</text>')
+    parts.append(f'<text class="mid" x="{middle:g}" y="{HEIGHT - 4:g}">{html.escape(across.name)}</text>')
     return "".join(parts)
 
 
-def _inside(frame: _Frame, raw: Mapping[str, list[Point]], reference: float | None, marks: Sequence[float]) -> str:
+def _inside(frame: Frame, raw: Mapping[str, list[Point]], reference: float | None, marks: Sequence[Mark]) -> str:
     """The level, the marked steps and the curves; an inner svg cuts off what shoots out of the range."""
     width, height = RIGHT_EDGE - LEFT, BOTTOM_EDGE - TOP
     box = f'x="{LEFT:g}" y="{TOP:g}" width="{width:g}" height="{height:g}"'
     parts = [f'<svg {box} viewBox="{LEFT:g} {TOP:g} {width:g} {height:g}">']
-    if reference is not None:
+    if reference is not None and not (frame.logarithmic and reference <= 0):
         y = frame.y(reference)
         parts.append(f'<line class="reference" x1="{LEFT:g}" x2="{RIGHT_EDGE:g}" y1="{y:.1f}" y2="{y:.1f}"/>')
     for mark in marks:
-        x = frame.x(mark)
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:g}" y2="{BOTTOM_EDGE:g}"/>')
+        x = frame.x(mark.step)
+        kind = "named" if mark.name else "mark"
+        parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:g}" y2="{BOTTOM_EDGE:g}"/>')
+        if mark.name:
+            side, end = (x - 5, ' class="end"') if x > (LEFT + RIGHT_EDGE) / 2 else (x + 5, "")
+            parts.append(f'<text{end} x="{side:.1f}" y="{TOP + 12:g}">{html.escape(mark.name)}</text>')
     for colour, points in raw.items():
         smooth = _smoothed(points)
         if smooth != points:
@@ -122,34 +195,13 @@ def _inside(frame: _Frame, raw: Mapping[str, list[Point]], reference: float | No
     return "".join([*parts, "</svg>"])
 
 
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most`` round values (1, 2 or 5 times a power of ten apart) from ``low`` to ``high``."""
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10, 20) if _count(low, high, power * factor) <= most)
-    first = math.ceil(low / step - 1e-9)
-    return [(first + i) * step for i in range(_count(low, high, step))]
+def _finite(points: Sequence[Point], above: float) -> list[Point]:
+    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and y > above]
 
 
-def short(value: float) -> str:
-    """A tick's label: `0.05`, `12`, `40k`, `1.5M`."""
-    for unit, scale in (("M", 1e6), ("k", 1e3)):
-        if abs(value) >= scale:
-            return f"{value / scale:.4g}{unit}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
-
-
-def _count(low: float, high: float, step: float) -> int:
-    return math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
-
-
-def _finite(points: Sequence[Point]) -> list[Point]:
-    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-
-
-def _thinned(points: list[Point]) -> list[Point]:
+def _thinned(points: list[Point], most: int) -> list[Point]:
     """Means of neighbours, so that a long run makes no large page."""
-    bucket = math.ceil(len(points) / MOST_POINTS)
+    bucket = math.ceil(len(points) / most)
     groups = (points[i : i + bucket] for i in range(0, len(points), bucket))
     return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
 
@@ -165,24 +217,6 @@ def _smoothed(points: list[Point]) -> list[Point]:
         window = points[max(0, i - near) : i + near + 1]
         averages.append((x, sum(y for _, y in window) / len(window)))
     return averages
-
-
-def _value_range(raw: Sequence[float], reference: float | None) -> tuple[float, float]:
-    """What the vertical axis shows: every value but the wildest hundredth at either end."""
-    values, edge = sorted(raw), len(raw) // 100
-    wanted = [*values[edge : len(values) - edge], *([] if reference is None else [reference])]
-    if 0 < min(wanted) < 0.6 * max(wanted):
-        wanted.append(0.0)
-    low, high = _spread(wanted)
-    return (low if low == 0 else low - 0.05 * (high - low)), high + 0.05 * (high - low)
-
-
-def _spread(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
-        half = abs(low) / 2 or 1.0
-        return low - half, high + half
-    return low, high
 
 
 def _path(points: Sequence[Point], classes: str) -> str:

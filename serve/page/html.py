@@ -1,18 +1,16 @@
-"""The small parts of a page: escaped text, numbers for people, tables, bars, embedded images."""
+"""The small parts of a page: escaped text, numbers for people, tables, bars, downloads."""
 
 import base64
+import csv
 import html
 import io
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 MISSING = "–"
-_THUMBNAIL = 272  # pixels: twice what the page shows them at
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -87,13 +85,17 @@ def note(markup: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[str], *, words: int = 1) -> str:
-    """A table that scrolls inside its own box; the first ``words`` columns hold text, the others figures."""
+    """A table of `row`s; the first ``words`` columns hold text, the others figures.
+
+    On a phone each row is a card of names and values: nothing lies beside the screen.
+    """
     cells = "".join(
         f"<th>{text(head)}</th>" if i < words else f'<th class="n">{text(head)}</th>' for i, head in enumerate(heads)
     )
+    named = (_with_heads(one, heads) for one in rows)
     return (
-        f'<div class="scroll" tabindex="0"><table>\n<thead><tr>{cells}</tr></thead>\n'
-        f"<tbody>\n{''.join(rows)}</tbody></table></div>\n"
+        f'<div class="scroll" tabindex="0" role="group" aria-label="table"><table>\n<thead><tr>{cells}</tr></thead>\n'
+        f"<tbody>\n{''.join(named)}</tbody></table></div>\n"
     )
 
 
@@ -101,6 +103,34 @@ def row(words: Sequence[str], figures: Sequence[str] = (), *, kind: str = "") ->
     """A row of cells whose markup is given: text first, figures behind."""
     cells = [f"<td>{word}</td>" for word in words] + [f'<td class="n">{one}</td>' for one in figures]
     return f'<tr class="{kind}">{"".join(cells)}</tr>\n'
+
+
+def _with_heads(line: str, heads: Sequence[str]) -> str:
+    """The row with each cell's heading at hand: cells hold no markup of cells, as text in them is escaped."""
+    names = iter(heads)
+    return re.sub(r"<td\b", lambda _: f'<td data-head="{text(next(names, ""))}"', line)
+
+
+def download(name: str, kind: str, content: bytes, words: str) -> str:
+    """A link that saves ``content``, of media type ``kind``, under ``name``; it needs no script."""
+    packed = base64.b64encode(content).decode()
+    return f'<a class="save" download="{text(name)}" href="data:{kind};base64,{packed}">{text(words)}</a>'
+
+
+def sheet(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A CSV file. What a spreadsheet would take for a formula stays text."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    for line in (heads, *rows):
+        writer.writerow([_tame(value) for value in line])
+    return file.getvalue().encode()
+
+
+def _tame(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return "" if value is None else value
+    written = str(value)
+    return f"'{written}" if written[:1] in ("=", "+", "-", "@", "\t", "\r") else written
 
 
 def bars(entries: Sequence[tuple[str, float, str]]) -> str:
@@ -119,31 +149,3 @@ def pairs(entries: Iterable[tuple[str, Any]]) -> str:
     shown = ((key, str(value).lower() if isinstance(value, bool) else value) for key, value in entries)
     lines = "".join(f"<div><dt>{text(key)}</dt><dd>{text(value)}</dd></div>\n" for key, value in shown)
     return f'<dl class="pairs">\n{lines}</dl>\n' if lines else ""
-
-
-def picture(path: Path, *, alt: str, caption: str, crop: int | None = None) -> str:
-    """The image file as a figure of the page, or nothing where it cannot be read.
-
-    Args:
-        path: an image of any format that Pillow reads.
-        alt: what it shows.
-        caption: the line beneath.
-        crop: keep this many pixels at the top left, square, as a JPEG of at most 272 pixels: about 20 kB.
-    """
-    try:
-        with Image.open(path) as image:
-            shown: Image.Image = image
-            if crop is not None:
-                shown = image.convert("RGB").crop((0, 0, min(crop, image.width), min(crop, image.height)))
-                shown.thumbnail((_THUMBNAIL, _THUMBNAIL))
-            buffer = io.BytesIO()
-            kind = "png" if crop is None else "jpeg"
-            shown.save(buffer, kind, **({} if crop is None else {"quality": 88}))
-            width, height = shown.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<figure><img src="data:image/{kind};base64,{data}" width="{width}" height="{height}" '
-        f'alt="{text(alt)}"><figcaption>{text(caption)}</figcaption></figure>\n'
-    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan.serve.backends.base import Backend
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.latents.sources import Source, between, from_file, from_table, open_file
 from wgan.serve.latents.table import SEEDS
@@ -49,7 +50,8 @@ class Request:
         if self.steps is not None and not 2 <= self.steps <= 10**6:
             raise ConfigError(f"--steps {self.steps} is outside its range, 2 to 1,000,000")
         if self.n is None and self.latents is None and self.interpolate is None:
-            raise ConfigError("say how many images with -n N, or which with --latents FILE.npy or --interpolate A B")
+            way = or_again("-n", 64, of=("sample",))
+            raise ConfigError(f"say how many images: {way}; or which, with --latents FILE.npy or --interpolate A B")
         if self.n is not None and self.n < 1:
             raise ConfigError(f"-n {self.n} is not at least 1")
         if not 0 <= (self.seed or 0) <= SEEDS - (self.n or 0):

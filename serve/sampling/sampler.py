@@ -8,6 +8,7 @@ import numpy as np
 
 from wgan.serve.backends.base import Backend, Batch
 from wgan.serve.backends.memory import runtime_failure
+from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendOutOfMemory, ConfigError
 from wgan.serve.base.terminal import counted
 from wgan.serve.latents.table import Rows, latents
@@ -29,7 +30,8 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
     if asked < 1:
         raise ConfigError(f"--batch-size {asked} is not at least 1")
     if most is not None and asked > most:
-        raise ConfigError(f"--batch-size {asked}: {backend.path} takes at most {most}")
+        instead = or_again("--batch-size", most, of=RUNNERS)
+        raise ConfigError(f"--batch-size {asked}: {backend.path} takes at most {most}: use {instead}")
     return asked
 
 

@@ -205,4 +205,4 @@ def test_an_engine_that_triton_cannot_load_is_not_built_first(
     words = ["export", "--format", "triton", "--triton-backend", "tensorrt", "--out", str(tmp_path)]
     assert main([*words, "--checkpoint", str(tiny_export / exporter.REFERENCE)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "here is tensorrt_rtx, and Triton loads TensorRT's engines alone: install wgan[trt]" in line
+    assert "here is tensorrt_rtx, and Triton loads TensorRT's engines alone: install wgan's extra trt" in line

@@ -227,3 +227,9 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Of its body: a command's options are its signature."""
     assert function.end_lineno is not None
     return function.end_lineno - function.body[0].lineno + 1
+
+
+def test_nothing_that_is_said_installs_a_package_of_this_name():
+    # a name that nobody has registered: whoever does receives what is installed by it
+    for path in SOURCES + sorted((ROOT / "scripts").rglob("*.py")) + sorted(ROOT.glob("docs/**/*.md")):
+        assert not re.search(r"install (-\S+ )*['\"]?wgan\b(?!'s)", path.read_text("utf-8")), path

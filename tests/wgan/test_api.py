@@ -15,6 +15,7 @@ from tests.make import make_generator, make_run
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.generator import Images
+from wgan.serve.machine.install import install_command
 
 TINY = {"image_size": 32, "base_channels": 4, "latent_dim": 8, "faces_count": 64, "batch_size": 8, "n_critic": 1,
         "validate_images": 32}  # fmt: skip
@@ -95,7 +96,7 @@ try:
 except wgan.BackendUnavailable as error:
     print(error)
 """
-    assert python(script).strip().endswith("needs torch: pip install 'wgan[train]'")
+    assert python(script).strip().endswith(f"needs torch: {install_command('train')}")
 
 
 USER = """

@@ -11,6 +11,7 @@ from wgan.cli import main
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.trt import build, fit
 from wgan.serve.machine.gpu import Gpu
+from wgan.serve.machine.install import install_command
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the engine runs here")
 WORDS = ["sample", "--backend", "trt", "-n", "64"]
@@ -79,7 +80,7 @@ def test_without_tensorrt_it_is_one_line(
     monkeypatch.setattr(fit, "load_tensorrt", absent)
     assert main(WORDS) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "pip install 'wgan[trt]'" in line
+    assert f": no TensorRT: {install_command('trt')}" in line
 
 
 def test_without_an_onnx_file_there_is_nothing_to_build_from(

@@ -8,6 +8,7 @@ from wgan.training.advice.rule import Rule
 from wgan.training.advice.rules import RULES
 from wgan.training.advice.signs import Signs
 from wgan.training.config import Config
+from wgan.training.records.folder import RunFolder
 
 
 class Adviser:
@@ -17,12 +18,13 @@ class Adviser:
     the same steps as one that never stopped.
 
     Args:
+        run: the folder that its commands name.
         config: the settings that advice is worked out from.
         past: the records that a resumed run kept. What they called for has been said.
     """
 
-    def __init__(self, config: Config, past: Iterable[Mapping[str, Any]] = ()):
-        self._config, self.signs = config, Signs(config)
+    def __init__(self, run: RunFolder, config: Config, past: Iterable[Mapping[str, Any]] = ()):
+        self._run, self._config, self.signs = run, config, Signs(config)
         self._shown: set[str] = set()  # rules whose symptom is there
         for record in past:
             self._appeared(record)
@@ -49,5 +51,5 @@ class Adviser:
         return appeared
 
     def _message(self, rule: Rule) -> str:
-        remedy = recommended(rule.remedy(self.signs), self._config)
+        remedy = recommended(rule.remedy(self.signs), self._config, self._run)
         return f"{rule.says(self.signs)}: {remedy}"

@@ -1,6 +1,6 @@
 """Convergence: a generator that comes no closer, with or without a critic that runs away."""
 
-from wgan.training.advice.remedies import Remedy, higher
+from wgan.training.advice.remedies import ITSELF, Remedy, higher
 from wgan.training.advice.rule import FEW, MANY, RISE, STABILITY, Rule
 from wgan.training.advice.signs import Signs
 from wgan.training.config.schedule import rate_factor
@@ -70,9 +70,9 @@ class Slow(Still):
         return f"training is slow: SWD is {signs.looks[-1].swd:.1f}, {untrained}and does not fall"
 
     def remedy(self, signs: Signs) -> Remedy:
-        """Higher rates, carefully; a critic that was trained before."""
+        """Higher rates, carefully; a new generator with the critic that this run has trained."""
         config = signs.config
-        return {"lr_g": higher(config.lr_g), "lr_d": higher(config.lr_d), "init_critic": "FILE"}
+        return {"lr_g": higher(config.lr_g), "lr_d": higher(config.lr_d), "init_critic": ITSELF}
 
 
 class Plateau(Still):

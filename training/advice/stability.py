@@ -28,8 +28,8 @@ class Gradient(Rule):
     def says(self, signs: Signs) -> str:
         """Mean and distance."""
         return (
-            f"the critic's gradient norm at x̂ is {signs.middle('grad_norm'):.2f} on average "
-            f"and {self._distance(signs):.2f} (rms) away from 1"
+            f"the critic's gradient norm between real and generated images is {signs.middle('grad_norm'):.2f} "
+            f"on average and {self._distance(signs):.2f} (rms) away from 1"
         )
 
     def remedy(self, signs: Signs) -> Remedy:

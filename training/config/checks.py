@@ -89,8 +89,13 @@ def check_together(config: "Config") -> None:
         raise ConfigError(f"progressive: image_size={config.image_size} leaves nothing to grow to")
 
 
-def changed_on_resume(saved: "Config", wanted: "Config") -> None:
+def changed_on_resume(saved: "Config", wanted: "Config", anew: str) -> None:
     """Refuses a resumed run whose networks, data or random streams would differ from the saved ones.
+
+    Args:
+        saved: its settings.
+        wanted: those that it is to go on with.
+        anew: the command that starts a new run with them.
 
     Raises:
         ConfigError: names the first setting that a resumed run cannot change.
@@ -99,4 +104,4 @@ def changed_on_resume(saved: "Config", wanted: "Config") -> None:
         name = field.name
         before, now = getattr(saved, name), getattr(wanted, name)
         if field.metadata["fixed"] and before != now:
-            raise ConfigError(f"{name} was {before} in this run and cannot become {now}: start a new run")
+            raise ConfigError(f"{name} was {before} in this run and cannot become {now}: start a new run: `{anew}`")

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from wgan.serve.base.command import command
 from wgan.serve.base.terminal import counted
 from wgan.training.config import OFTEN, Config, from_dict, load
 from wgan.training.recipes.look import Look, look_at
@@ -110,8 +111,10 @@ def line_of(look: Look, device: str, cores: int, preset: str, config: Config) ->
     time = minutes if config.minutes else counted(config.steps, "step")
     where = counted(cores, "core") if device == "cpu" else device
     shown = ("image_size", "channels", "conditional", "n_critic", "base_channels", "batch_size")
+    published = command("train", "--data", config.data, "--config", "wgan-gp-64")
     settings = " ".join(f"{name}={str(getattr(config, name)).lower()}" for name in shown)
     return (
-        f"recipe: {counted(look.images, kind + ' image')} of {look.side} px, {folders}, {time} on {where}: "
-        f"the preset {preset} with {settings}; set others by key=value, or take the papers' own: --config wgan-gp-64"
+        f"recipe: {counted(look.images, kind + ' image')} of {look.side} px, {folders}, {time} on {where}: the preset "
+        f"{preset} with {settings}; set others by key=value, or take those that WGAN-GP was published with: "
+        f"`{published}`"
     )

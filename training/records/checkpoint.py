@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.serve.backends.memory import SIGNS
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import CheckpointError, OutputError
 from wgan.serve.base.files import atomic_path, writing
 
@@ -177,7 +178,13 @@ def load_last(folder: Path) -> Loaded:
         except DamagedCheckpoint:
             damaged.append(path)
     reason = f"all {len(damaged)} are damaged" if damaged else "there is none"
-    raise CheckpointError(f"no whole checkpoint in {folder} ({reason}): name another folder with --run to begin anew")
+    run = folder.parent
+    way = f"`{command('train', '--config', run / 'config.yaml')}` is a new run with the same settings"
+    if not damaged:
+        way = f"`{command('train', '--resume', '--run', run)}` goes on with it"
+    if not (run / "config.yaml").is_file():
+        way = "name another run with --run"
+    raise CheckpointError(f"no whole checkpoint in {folder} ({reason}): {way}")
 
 
 def load_best(folder: Path) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ config.yaml      the resolved configuration       metrics.jsonl   what was measu
 run.json         data, device, versions           tensorboard/    the same for TensorBoard
 data.json.gz     names of the images
 checkpoints/     step-*.pt and best.pt            export/         artifacts (wgan export)
-samples/         step-*.png and real.png          report.html     the page to look at
+samples/         grids: see `run/pictures.py`     report.html     the page to look at
 """
 
 import re
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.base import owner
+from wgan.serve.base.command import chosen, command
 from wgan.serve.base.errors import ConfigError, FolderInUse
 from wgan.serve.base.files import atomic_write, writing
 from wgan.serve.base.privacy import given_name
@@ -82,7 +83,7 @@ class RunFolder:
     def read_config(self) -> Config:
         """The configuration that the run was begun with."""
         if not self.config.is_file():
-            raise ConfigError(f"{self.path} is no run folder (it has no config.yaml)")
+            raise ConfigError(f"{self.path} is no run folder (it has no config.yaml): name another one with --run")
         return load(str(self.config))
 
 
@@ -135,7 +136,8 @@ def begin(path: Path) -> RunFolder:
     """
     run = RunFolder(path)
     if run.config.exists():
-        raise ConfigError(f"{path} already holds a run: add --resume to go on with it, or name another folder")
+        way = command("train", "--resume", "--run", path, *chosen("--device"))
+        raise ConfigError(f"{path} already holds a run: to go on with it: `{way}`; for a new one name another folder")
     if path.exists() and (not path.is_dir() or any(entry.name != owner.FILE for entry in path.iterdir())):
         raise ConfigError(f"{path} is not an empty folder: name another one")
     return run
@@ -150,5 +152,5 @@ def reopen(path: Path, overrides: dict[str, Any]) -> tuple[RunFolder, Config]:
     run = RunFolder(path)
     saved = run.read_config()
     config = from_dict(overrides, base=saved)
-    changed_on_resume(saved, config)
+    changed_on_resume(saved, config, command("train", "--config", run.config, *chosen("--device"), **overrides))
     return run, config

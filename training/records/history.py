@@ -5,6 +5,8 @@
     {"kind": "validation", "step", "swd", "swd_levels": {"64": …}, "diversity", "sharpness", "seconds"}
     {"kind": "inception", "step", "fid", "kid", "kid_std", "inception_score", "inception_score_std", "images",
      "real_images", "inception_weights": SHA-256, "seconds"}   (of other weights: see `feature_distances.py`)
+    {"kind": "nearest", "step", "distance", "closest", "real_distance", "ratio", "samples", "images", "shown":
+     [[seed, distance], …], "seconds"}   (see `measures/nearest.py`)
     {"kind": "event", "step", "message"}, with "rule" if it is advice
     {"kind": "event", "step", "message", "data": {"digests": [before, now], "images": [before, now], "added",
      "removed", "altered", "renamed"}} where a run went on with changed data; counts, where they are known

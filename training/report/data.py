@@ -1,6 +1,5 @@
 """Reads what a report is made of from a run folder. What is missing or unreadable is empty, no error."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.origin import BEST, LAST, Origin
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.base.privacy import given_name, public_line, public_settings
 from wgan.serve.page.html import number
+from wgan.serve.page.pictures import steps_in
 from wgan.training.config import flat_yaml
 from wgan.training.records import history
+from wgan.training.records.standing import standing
 
 Values = Mapping[str, Any]
 
@@ -28,12 +30,34 @@ class ReportData:
     train: Sequence[Values]  # records of metrics.jsonl, by kind
     validation: Sequence[Values]  # in the order of their steps
     inception: Sequence[Values]
+    nearest: Sequence[Values]
     events: Sequence[Values]
     samples: Sequence[tuple[int, Path]]  # (step, grid), in the order of their steps
+    interpolations: Sequence[tuple[int, Path]]
+    neighbours: Sequence[tuple[int, Path]]  # generated images over the nearest real ones
     real: Path | None
     timings: Mapping[str, float]  # seconds
     speeds: Sequence[Values]  # rows of sampling.json
     artifacts: Sequence[Values]
+    best: Origin | None
+    last: Origin | None
+
+    @property
+    def shipped(self) -> Origin | None:
+        """The generator that `wgan export` takes: what the page shows first."""
+        return self.best or self.last
+
+    @property
+    def apart(self) -> bool:
+        """Whether the last generator is another one."""
+        return self.best is not None and self.last is not None and self.best.step != self.last.step
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes that the generator knows; empty where it knows none."""
+        names = self.info.get("classes")
+        conditional = self.info.get("conditional", self.config.get("conditional"))
+        return [str(name) for name in names] if conditional is True and isinstance(names, list) else []
 
     @property
     def step(self) -> int:
@@ -62,7 +86,13 @@ class ReportData:
 def load(run: Path, artifacts: Sequence[Values] | None = None) -> ReportData:
     """Everything that lies in the folder ``run``; ``artifacts`` stand in for those of its export folder."""
     records = [record for record in _records(run / "metrics.jsonl") if number(record.get("step")) is not None]
-    kinds: dict[str, list[history.Record]] = {"train": [], "validation": [], "inception": [], "event": []}
+    kinds: dict[str, list[history.Record]] = {
+        "train": [],
+        "validation": [],
+        "inception": [],
+        "nearest": [],
+        "event": [],
+    }
     for record in sorted(records, key=lambda record: float(record["step"])):
         kinds.get(str(record.get("kind")), []).append(record)
     settings = _yaml(run / "config.yaml")
@@ -75,6 +105,9 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> ReportData:
     info, given = dict(read_json(run / "run.json")), given_name(settings)
     if given is not None:  # the settings may have been given the name later on
         info["data"] = given
+    made = _artifacts(run / "export") if artifacts is None else artifacts
+    best, last = _standing(run, made, kinds["validation"])
+    samples = run / "samples"
     return ReportData(
         name=run.resolve().name,
         config=public_settings(settings),
@@ -82,12 +115,17 @@ def load(run: Path, artifacts: Sequence[Values] | None = None) -> ReportData:
         train=kinds["train"],
         validation=kinds["validation"],
         inception=kinds["inception"],
+        nearest=kinds["nearest"],
         events=kinds["event"],
-        samples=_samples(run / "samples"),
+        samples=steps_in(samples, "step"),
+        interpolations=steps_in(samples, "interpolation"),
+        neighbours=steps_in(samples, "nearest"),
         real=real if real.is_file() else None,
         timings={name: seconds for name, value in timings if (seconds := number(value)) is not None},
         speeds=[row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else [],
-        artifacts=_artifacts(run / "export") if artifacts is None else artifacts,
+        artifacts=made,
+        best=best,
+        last=last,
     )
 
 
@@ -113,9 +151,21 @@ def _records(path: Path) -> list[history.Record]:
         return []
 
 
-def _samples(folder: Path) -> list[tuple[int, Path]]:
-    matches = ((re.fullmatch(r"step-(\d+)\.png", path.name), path) for path in folder.glob("step-*.png"))
-    return sorted((int(match[1]), path) for match, path in matches if match)
+def _standing(
+    run: Path, artifacts: Sequence[Values], validation: Sequence[Values]
+) -> tuple[Origin | None, Origin | None]:
+    """The best and the last generator: as the checkpoints say, or else what was exported and what was recorded."""
+    last = None
+    if validation:
+        swd = number(validation[-1].get("swd"))
+        last = Origin(int(validation[-1]["step"]), LAST, {} if swd is None else {"swd": swd})
+    origins = (Origin.of(mapping(entry.get("origin"))) for entry in artifacts)
+    exported = next((origin for origin in origins if origin is not None and origin.which == BEST), None)
+    try:
+        found = standing(run)
+    except (KeyError, TypeError, ValueError):  # a checkpoint of another kind
+        return exported, last
+    return found.best or exported, found.last or last
 
 
 def _artifacts(folder: Path) -> list[Values]:

@@ -1,19 +1,20 @@
 """A run that goes on with other images than it was trained on so far: what is said, and what is measured anew."""
 
 import copy
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wgan.serve.base.errors import CheckpointError
 from wgan.serve.base.terminal import counted
+from wgan.training.config import ACCEPT, Config
 from wgan.training.data import ImageSet, contents
 from wgan.training.data.changes import Changes, compare, some
 from wgan.training.measures.inception import ProgressFn
 from wgan.training.networks import Stage
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
+from wgan.training.records.ways_on import anew, going_on
 from wgan.training.run.best import SWD
 
 if TYPE_CHECKING:
@@ -61,17 +62,18 @@ class DataChange:
         data = {"digests": list(self.digests), "images": list(self.images), **kinds}
         return {"kind": "event", "step": step, "message": message, "data": data}
 
-    def refusal(self, data: str, run: RunFolder) -> CheckpointError:
+    def refusal(self, config: Config, run: RunFolder) -> CheckpointError:
         """The line that says what has changed, and both ways on."""
-        networks = shlex.quote(str(run.path))
+        accept = going_on(run, {"data_changed": ACCEPT}, config)
+        fresh = anew(run, {"init_generator": run.path, "init_critic": run.path}, config)
         return CheckpointError(
-            f"{data} is not the data that {run.path} was trained on, it {self.told()}: add data_changed=accept to go "
-            f"on with it ({POSITION}, everything else goes on), or start a new run from these networks with "
-            f"init_generator={networks} init_critic={networks}"
+            f"{config.data} is not the data that {run.path} was trained on, it {self.told()}: to go on with it "
+            f"({POSITION}, everything else goes on): `{accept}`; "
+            f"to start a new run from these networks: `{fresh}`"
         )
 
 
-def check_classes(saved: Sequence[str] | None, now: Sequence[str] | None, data: str) -> None:
+def check_classes(saved: Sequence[str] | None, now: Sequence[str] | None, config: Config, run: RunFolder) -> None:
     """Refuses other classes than a conditional run has: its networks have a row for each of these, and for no other.
 
     Raises:
@@ -82,10 +84,11 @@ def check_classes(saved: Sequence[str] | None, now: Sequence[str] | None, data: 
         return
     new, gone = ([name for name in some_ if name not in other] for some_, other in ((after, before), (before, after)))
     parts = [f"{len(names):,} {what} ({some(names)})" for what, names in (("new", new), ("gone", gone)) if names]
+    how = ", ".join(parts) or "in another order"
     raise CheckpointError(
-        f"the classes of {data} are not those that this run was trained on: {', '.join(parts) or 'in another order'}; "
+        f"the classes of {config.data} are not those that this run was trained on: {how}; "
         "its networks have these classes for good, with data_changed=accept too: put the folders back as they were, "
-        "or start a new run"
+        f"or start a new run: `{anew(run, config=config)}`"
     )
 
 

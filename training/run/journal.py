@@ -13,6 +13,7 @@ from wgan.serve.base.privacy import public_line
 from wgan.serve.base.terminal import messages
 from wgan.training.advice import Adviser
 from wgan.training.config import Config
+from wgan.training.records.folder import RunFolder
 from wgan.training.records.history import History, read, seconds
 from wgan.training.records.tensorboard import TensorBoard
 from wgan.training.run.progress import Progress
@@ -48,7 +49,7 @@ class Journal:
             self._open = opening.pop_all()
         past = [] if silent else read(metrics)
         self.seconds = seconds(past)  # that the run was trained for before
-        self._adviser = Adviser(config, past)
+        self._adviser = Adviser(RunFolder(metrics.parent), config, past)
 
     def keep(self, record: dict[str, Any]) -> None:
         """Writes one record, and says and writes what advice it gives rise to. Records name no folders."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from wgan.training.report import write_report
 from wgan.training.run.changed_data import POSITION, renew_best
@@ -89,8 +90,12 @@ class Looks:
         values["images_per_second"] = done * session.config.reals_per_step / window
         where = {"step": session.step, "images": session.trainer.images}
         self._journal.keep({"kind": "train", **where, **values, "seconds": clock.seconds})
-        swd = {} if session.swd is None else {"swd": session.swd}
-        self._journal.update(session.step, values | swd | (session.feature_distances.last or {}))
+        self._journal.update(session.step, values | self._distances())
+
+    def _distances(self) -> dict[str, Any]:
+        """The last ones that were measured."""
+        swd = {} if self._session.swd is None else {"swd": self._session.swd}
+        return swd | (self._session.feature_distances.last or {})
 
     def _compare_anew(self) -> None:
         """Measures the best and this step against data that has changed."""
@@ -106,7 +111,7 @@ class Looks:
         if not session.world.first:
             return
         generator = session.trainer.deployable()
-        self._journal.image("samples", session.sample_grid(generator), session.step)
+        self._journal.image("samples", session.pictures.grid(generator, session.step), session.step)
         if validate:
             record = session.validate(generator)
             if floor:
@@ -114,6 +119,9 @@ class Looks:
             self._journal.keep({"kind": "validation", "step": session.step, **record})
         if features and (distances := session.measure_features(generator, self._measuring)):
             self._journal.keep({"kind": "inception", "step": session.step, **distances})
+        self._journal.update(session.step, self._distances())
+        if validate and (near := session.pictures.of_validation(generator, session.step, session.best.step)):
+            self._journal.keep({"kind": "nearest", "step": session.step, **near})
 
     def _measuring(self, done: int, total: int, what: str) -> None:
         if self._stop.requested:

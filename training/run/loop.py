@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.files import atomic_write, writing
 from wgan.serve.base.terminal import counted
@@ -16,6 +17,7 @@ from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
 from wgan.training.records.folder import RunFolder
 from wgan.training.records.standing import Standing, standing
+from wgan.training.records.ways_on import going_on, same_again
 from wgan.training.report import write_report
 from wgan.training.run.auto_precision import settle
 from wgan.training.run.clock import Clock
@@ -90,10 +92,14 @@ def train(
         looks.before_steps([*notes, *more], cache)
 
         stopped = False
-        while session.step < config.steps and not stopped:
-            session.iterate()
-            looks.after_step()
-            stopped = world.any(stop.requested)
+        try:
+            while session.step < config.steps and not stopped:
+                session.iterate()
+                looks.after_step()
+                stopped = world.any(stop.requested)
+        except KeyboardInterrupt:
+            journal.note(f"stopped at once; to go on from the last checkpoint: `{same_again(run)}`")
+            raise
 
         if stopped and session.step < config.steps:
             journal.note(f"saved {session.save()}")
@@ -121,7 +127,8 @@ def _open(
     """The run, ready for its next step, and what a person must know of it. Its folder changes only if it can go on."""
     accept = config.data_changed == ACCEPT
     if accept and not resume:
-        raise ConfigError("data_changed=accept is for a run that goes on: add --resume, or leave it out")
+        way = or_again("--resume", of=("train",), without=("--config",))
+        raise ConfigError(f"data_changed=accept is for a run that goes on: {way}; for a new one leave it out")
     config = config.replace(data_changed=Config.data_changed)  # once and not kept: another change is asked for again
     config, notes = settle(config, device, run.read_config() if resume else None, world)
     if not resume:
@@ -132,7 +139,8 @@ def _open(
     if resume:
         notes += session.restore(accept=accept)
     if session.step >= config.steps:
-        raise ConfigError(f"{run.path} has done its {counted(session.step, 'step')}: add steps=N to train longer")
+        longer = going_on(run, {"steps": 2 * session.step}, config)
+        raise ConfigError(f"{run.path} has done its {counted(session.step, 'step')}: to train longer: `{longer}`")
     if session.step == 0:
         notes += session.begin()
     if world.first:
@@ -147,7 +155,8 @@ def _check_growth(config: Config) -> None:
     """Refuses a run that ends before it has grown."""
     seen = (config.steps - 1) * config.reals_per_step
     if (needed := grown_after(config)) > seen:
+        longer = or_again(f"steps={-(-needed // config.reals_per_step) + 1}", of=("train", "demo"))
         raise ConfigError(
             f"progressive: {config.image_size} px are reached after {needed:,} real images, the last of "
-            f"{counted(config.steps, 'step')} begins after {seen:,}: lower phase_images or raise steps"
+            f"{counted(config.steps, 'step')} begins after {seen:,}: lower phase_images, or raise steps: {longer}"
         )

@@ -47,7 +47,8 @@ class Progress:
         self._doing = ""
         self._rate = Rate(first_step)
         self._live: Live | None = None
-        self._printed_at, self._printed_step = -math.inf, -1
+        self._printed_at = -math.inf
+        self._printed: list[str] = []
         self._explained = {key for key, *_ in _SHOWN} if first_step else set()
 
     def __enter__(self) -> Self:
@@ -70,7 +71,7 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif self._step != self._printed_step:
+        elif self._now() != self._printed:  # a last validation may have come after the last step's line
             self._print_line()
 
     def update(self, step: int, values: Mapping[str, Any]) -> None:
@@ -105,9 +106,13 @@ class Progress:
             print(text, file=self._stream, flush=True)
 
     def _print_line(self) -> None:
-        self._printed_at, self._printed_step = time.monotonic(), self._step
-        words = [f"step {self._step:,} of {self._total:,}", *self._pace(), *self._figures()]
+        self._printed_at, self._printed = time.monotonic(), self._now()
+        step, *figures = self._printed
+        words = [step, *self._pace(), *figures]
         print("  ".join(words), file=self._stream, flush=True)
+
+    def _now(self) -> list[str]:
+        return [f"step {self._step:,} of {self._total:,}", *self._figures()]
 
     def _pace(self) -> list[str]:
         left = self._rate.left(self._total - self._step)

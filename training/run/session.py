@@ -13,8 +13,7 @@ import torch
 from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
-from wgan.serve.latents.table import latents
-from wgan.serve.outputs.pixels import encode_png, grid
+from wgan.training.advice.remedies import lower
 from wgan.training.config import Config, check_parts
 from wgan.training.data.labels import shares_of
 from wgan.training.data.of_run import nothing_transparent, open_data
@@ -22,13 +21,15 @@ from wgan.training.data.pick import pick
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
 from wgan.training.measures.inception import ProgressFn
-from wgan.training.measures.validation import GRID, Validation, generate
+from wgan.training.measures.validation import Validation
 from wgan.training.networks import Generator, Stage, parameter_count
 from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
+from wgan.training.records.ways_on import anew, going_on
 from wgan.training.run.best import SWD, Best
 from wgan.training.run.changed_data import DataChange, check_classes
 from wgan.training.run.periodic_features import PeriodicFeatureDistances
+from wgan.training.run.pictures import Pictures, class_sizes
 from wgan.training.run.rounding import rounds_otherwise
 from wgan.training.step.trainer import Trainer
 
@@ -55,6 +56,7 @@ class Session:
         self.validation = Validation(reference.images, labels, config, device)
         self.swd: float | None = None  # of the last validation
         self.swd_step: int | None = None  # that it was measured at
+        self.pictures = Pictures(run, config, self.data, len(self.classes or ()))
         self.best = Best(self.feature_distances.measure or SWD, self.data.digest)
         self.data_change: DataChange | None = None  # that this start has accepted
         self.is_best = False  # this step's generator is the best so far, and not saved yet
@@ -101,10 +103,10 @@ class Session:
         return [*newest.told("going on from", done="set aside, "), *filter(None, (other, idle))]
 
     def _take_up(self, state: dict[str, Any], accept: bool) -> None:
-        check_classes(state["classes"], self.classes, self.config.data)
+        check_classes(state["classes"], self.classes, self.config, self.run)
         self.data_change = change = DataChange.of(self.run, state, self.data)
         if change is not None and not accept:
-            raise change.refusal(self.config.data, self.run)
+            raise change.refusal(self.config, self.run)
         self.trainer.load_state_dict(state)
         self.best.restore(state["best"], state["data"])
         scoring = state.get("scoring", {})
@@ -206,19 +208,14 @@ class Session:
         if not self.world.any(not self.trainer.finite()):
             return
         good = checkpoint.list_steps(self.run.checkpoints)
-        rest = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+        rates = {name: f"{lower(getattr(self.config, name)):g}" for name in ("lr_g", "lr_d")}
+        if good:
+            rest, way = f"the last good checkpoint is {good[-1]}; go on from it", going_on(self.run, rates)
+        else:
+            rest, way = "there is no checkpoint yet; begin anew", anew(self.run, rates)
         raise TrainingError(
-            f"a loss or weight is not finite at step {self.step}: {rest}; "
-            "go on with --resume and half of lr_g and lr_d, or a larger n_critic"
+            f"a loss or weight is not finite at step {self.step}: {rest} with lower learning rates: `{way}`"
         )
-
-    def sample_grid(self, generator: Generator) -> np.ndarray:
-        """Writes the grid of seeds 0 to 63, and returns it as uint8 (H, W, C)."""
-        labels = np.arange(GRID) % len(self.classes) if self.classes else None
-        picture = grid(generate(generator, latents(0, GRID, self.config.latent_dim), labels, self.config.image_size))
-        path = self.run.samples / f"step-{self.step:08d}.png"
-        atomic_write(path, encode_png(picture, {"seeds": f"0..{GRID - 1}", "step": str(self.step)}))
-        return picture
 
     def describe(self) -> None:
         """Writes `run.json`, a grid of real images and, once a checkpoint is of them, the names of the images."""
@@ -229,6 +226,8 @@ class Session:
             "images": len(self.data.images),
             "broken": len(self.data.broken),
             "classes": list(classes) if classes else None,
+            "class_images": class_sizes(self.data),
+            "conditional": self.classes is not None,
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
             "parameters": {
@@ -243,7 +242,6 @@ class Session:
             },
         }
         atomic_write(self.run.info, json.dumps(info, indent=1).encode())
-        real = np.asarray(self.data.images[pick(len(self.data.images), GRID, self.config.seed)])
-        atomic_write(self.run.samples / "real.png", encode_png(grid(real), {}))
+        self.pictures.real()
         if self.data_change is None:
             self.run.keep_contents(self.data.contents)

@@ -34,9 +34,7 @@ def demo(
     result = run_demo(run, parse_overrides(overrides or []), device, say)
     emit(result.to_dict(), result.to_text(), as_json)
     if not result.finished:
-        where = () if run == Path("runs/demo") else ("--run", run)
-        chosen = () if device == "auto" else ("--device", device)
-        onward(as_json, command("demo", *where, *chosen, *(overrides or [])))
+        onward(False, result.go_on)  # beside JSON too: nothing else says it
         raise StoppedAndSaved
     if not result.passed:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from wgan.commands.console import WHICH, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import emit, say, say_once
 
@@ -189,5 +190,6 @@ def _engine_options(
     capabilities = parse_capabilities(compute_capability) if compute_capability is not None else ()
     options = BuildOptions(version_compatible, hardware_compatible, capabilities)
     if options != BuildOptions() and format not in ("trt", "all"):
-        raise ConfigError(f"--format {format} has no options of an engine: use --format trt")
+        way = or_again("--format", "trt", of=("export",))
+        raise ConfigError(f"--format {format} has no options of an engine: use {way}")
     return options

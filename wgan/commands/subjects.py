@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def files_of(models: list[Path] | None, run: Path | None, backends: str | None) 
         if (row := format_by_ending(path)) is not None:
             pairs += [(path, backend.name) for backend in backends_of(row.name) if backend.name in wanted]
     if not pairs:
-        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `wgan export --format all` first")
+        way = command("export", "--format", "all", *(() if models else ("--run", paths[0].parent)))
+        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `{way}` first")
     return sorted(pairs, key=lambda pair: wanted.index(pair[1]))
 
 

@@ -160,4 +160,4 @@ def _show(result: "Trained", asked: _Asked, as_json: bool) -> None:
         onward(as_json, tensorboard(result.run), with_run(result.run, "export", "--format", "onnx"))
         return
     device = () if asked.device in (None, "auto") else ("--device", asked.device)
-    onward(as_json, command("train", "--resume", "--run", result.run, *device))
+    onward(False, command("train", "--resume", "--run", result.run, *device))  # beside JSON too: nothing else says it

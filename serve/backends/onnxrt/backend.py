@@ -17,9 +17,10 @@ from wgan.serve.backends.onnxrt.binding import BoundSession
 from wgan.serve.backends.onnxrt.cpu import CpuSession
 from wgan.serve.backends.onnxrt.engine_cache import EngineCache
 from wgan.serve.backends.onnxrt.providers import load_libraries, tensorrt_version
+from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ConfigError
 from wgan.serve.machine.cores import physical_cores
-from wgan.serve.machine.gpu import first_gpu, gpu_count
+from wgan.serve.machine.gpu import first_gpu, gpu_count, query_driver
 from wgan.serve.machine.requirements import Gap
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -46,7 +47,7 @@ class OnnxBackend(Backend):
         try:
             ort = runtime.load()
         except ImportError:
-            raise BackendUnavailable("the onnx backend needs ONNX Runtime", extra="onnx") from None
+            raise _missing() from None
         self._ort, self._threads = ort, options.threads or physical_cores()
         self.provider = _provider(ort, device, options.provider)
         try:
@@ -191,18 +192,26 @@ def _provider(ort: Any, device: str, asked: str | None) -> str:
         return "cuda" if CUDA in available and gpu_count() else "cpu"
     wanted, option = asked or device, _asked(device, asked)
     assert option is not None
-    if PROVIDERS[wanted] not in available:
-        name = {"cuda": "CUDA", "tensorrt": "TensorRT"}[wanted]
-        raise BackendUnavailable(f"{option}: this ONNX Runtime has no {name} support", extra="onnx")
     if wanted != "cpu" and not gpu_count():
-        instead = option.replace(wanted, "cpu")
+        instead = or_again(*option.replace(wanted, "cpu").split(), of=RUNNERS, without=("--device", "--provider"))
         raise BackendUnavailable(f"{option}: this machine shows no CUDA device; use {instead}")
+    if PROVIDERS[wanted] not in available:
+        name, gap = {"cuda": "CUDA", "tensorrt": "TensorRT"}[wanted], _gap("cuda")
+        what = f"{option}: this ONNX Runtime has no {name} support"
+        raise BackendUnavailable(what, mend=gap.fix) if gap else BackendUnavailable(what, extra="onnx")
     return wanted
 
 
 def _asked(device: str, provider: str | None) -> str | None:
     """The option that decides where it runs; None where that was left to `auto`."""
     return f"--provider {provider}" if provider else None if device == "auto" else f"--device {device}"
+
+
+def _missing() -> BackendUnavailable:
+    """That ONNX Runtime is not installed, with the extra that `wgan doctor` names too."""
+    from wgan.serve.backends.onnxrt.verdict import wanted_extra
+
+    return BackendUnavailable("the onnx backend needs ONNX Runtime", extra=wanted_extra(query_driver()))
 
 
 def _gap(provider: str) -> Gap | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.base.terminal import short
-from wgan.serve.machine.requirements import Gap, installer
+from wgan.serve.machine.installer import installer
+from wgan.serve.machine.requirements import Gap
 
 CUDA = "CUDAExecutionProvider"
 

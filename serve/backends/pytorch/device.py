@@ -7,6 +7,7 @@ from typing import Any
 
 from wgan.serve.backends.base import check_device
 from wgan.serve.backends.pytorch.verdict import torch_gap
+from wgan.serve.base.command import COMMANDS, or_again
 from wgan.serve.base.errors import BackendUnavailable
 from wgan.serve.machine.cores import restricted
 from wgan.serve.machine.gpu import gpu_count
@@ -30,7 +31,8 @@ def torch_device(name: str) -> str:
     if name == "cuda" and not there:
         gap = torch_gap()
         why = f"; {gap}" if gap is not None and gpu_count() else ""
-        raise BackendUnavailable(f"--device cuda: torch finds no CUDA device here; use --device cpu or auto{why}")
+        instead = or_again("--device", "cpu", of=COMMANDS)
+        raise BackendUnavailable(f"--device cuda: torch finds no CUDA device here; use {instead}{why}")
     return "cuda" if there else "cpu"
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from wgan.serve.backends.gaps import cuda_fails, gpu_gap
 from wgan.serve.machine.gpu import Driver, query_driver
-from wgan.serve.machine.requirements import Gap, installed, installer
+from wgan.serve.machine.install import install_command
+from wgan.serve.machine.installer import installer
+from wgan.serve.machine.requirements import Gap, installed
 
 
 def torchscript_verdict(device: str, driver: Driver | None) -> str | Gap:
     """The torch that runs TorchScript files on ``device``, cpu or cuda; or what keeps it from running."""
     if find_spec("torch") is None:
-        return Gap("torch is not installed", f"{installer()} 'wgan[train]'")
+        return Gap("torch is not installed", install_command("train"))
     version = f"torch {installed('torch')}"
     if device == "cpu":
         return version
@@ -28,7 +30,7 @@ def torch_verdict(device: str, driver: Driver | None) -> str | Gap:
     """The same for checkpoints, which need all that training needs."""
     for module in ("torch", "yaml", "onnx"):
         if find_spec(module) is None:
-            return Gap(f"{module} is not installed", f"{installer()} 'wgan[train]'")
+            return Gap(f"{module} is not installed", install_command("train"))
     return torchscript_verdict(device, driver)
 
 

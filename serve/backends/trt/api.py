@@ -12,8 +12,9 @@ from typing import Any
 
 from wgan.serve.base.errors import BackendError, BackendUnavailable, ExportError
 from wgan.serve.base.progress import Callback
-from wgan.serve.machine.gpu import Gpu
-from wgan.serve.machine.requirements import installer
+from wgan.serve.machine.gpu import Gpu, first_gpu
+from wgan.serve.machine.install import install_command
+from wgan.serve.machine.installer import installer
 
 MODULES = {"tensorrt": "trt", "tensorrt_rtx": "trt-rtx"}  # and the extra that installs each
 
@@ -34,9 +35,17 @@ def load_tensorrt(name: str | None = None) -> ModuleType:
             return importlib.import_module(candidate)
         except (ImportError, OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise BackendUnavailable(f"{candidate} is installed but does not load: {reason}") from None
-    what = f"this engine needs {name}" if name else "the trt format needs TensorRT (or TensorRT-RTX, extra trt-rtx)"
-    raise BackendUnavailable(what, extra=MODULES[name or "tensorrt"])
+            again = f"{installer()} --force-reinstall {candidate.replace('_', '-')}"
+            raise BackendUnavailable(f"{candidate} is installed but does not load: {reason}", mend=again) from None
+    raise BackendUnavailable(f"this engine needs {name}" if name else "TensorRT is not installed", wanted_extra(name))
+
+
+def wanted_extra(name: str | None = None) -> str:
+    """The extra that brings the runtime of this name; without a name the one for this machine.
+
+    TensorRT-RTX is the one that builds engines where there is no GPU.
+    """
+    return MODULES[name] if name else "trt" if first_gpu() else "trt-rtx"
 
 
 def builds_for_absent_gpus(api: Any) -> bool:
@@ -60,7 +69,7 @@ def unlisted(api: Any, gpu: Gpu) -> str | None:
 def refused(api: Any, gpu: Gpu | None) -> str | None:
     """Why this GPU is none of TensorRT-RTX's, and what may run on it; None if it is, or where there is no GPU."""
     why = None if gpu is None else unlisted(api, gpu)
-    return None if why is None else f"{why}: TensorRT may run on it, {installer()} 'wgan[trt]'"
+    return None if why is None else f"{why}, TensorRT may run on it"
 
 
 @contextmanager
@@ -71,7 +80,9 @@ def naming_tensorrt(api: Any, gpu: Gpu | None) -> Iterator[None]:
     except (BackendError, ExportError) as error:
         if (why := refused(api, gpu)) is None:
             raise
-        raise type(error)(f"{error}; {why}") from error
+        if isinstance(error, BackendUnavailable):
+            raise BackendUnavailable(f"{error.why}; {why}", extra="trt") from error
+        raise type(error)(f"{error}; {why}: {install_command('trt')}") from error
 
 
 def makes_own_graphs(api: Any) -> bool:

@@ -16,15 +16,18 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from wgan.serve.artifacts.artifact import Artifact
+from wgan.serve.artifacts.formats import export_command
 from wgan.serve.backends.base import Backend, Batch, Options
 from wgan.serve.backends.cuda import Cuda
-from wgan.serve.backends.trt.api import naming_tensorrt
+from wgan.serve.backends.trt.api import MODULES, naming_tensorrt
 from wgan.serve.backends.trt.engine import TrtEngine
-from wgan.serve.backends.trt.fit import check_fits, runtime_of
+from wgan.serve.backends.trt.fit import check_fits, onnx_beside, runtime_of
+from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendError, BackendUnavailable
 from wgan.serve.machine.gpu import first_gpu
 
@@ -44,18 +47,20 @@ class TrtBackend(Backend):
         metadata = artifact.metadata
         super().__init__(metadata, metadata.payload_sha256, artifact.path)
         if device == "cpu":
-            raise BackendUnavailable("the trt backend runs on CUDA only: use --device cuda, or --backend onnx")
+            raise BackendUnavailable("the trt backend runs on CUDA only", mend=f"use {_with_onnx(artifact.path)}")
         if metadata.max_batch is None:
-            raise BackendError(f"{artifact.path}: the engine's metadata has no max_batch: export it again")
+            way = export_command(artifact.path)
+            raise BackendError(f"{artifact.path}: the engine's metadata has no max_batch: run `{way}`")
         api = runtime_of(artifact)
         gpu = first_gpu()
         if gpu is None:
-            raise BackendUnavailable("the trt backend needs an NVIDIA GPU and its driver; here use --backend onnx")
+            mend = f"here use {_with_onnx(artifact.path)}"
+            raise BackendUnavailable("the trt backend needs an NVIDIA GPU and its driver", mend=mend)
         with naming_tensorrt(api, gpu):
             check_fits(artifact, api, gpu, trusted=trusted)
         self._in_use = threading.Lock()
         self._engine: TrtEngine | None = None
-        self._cuda = Cuda()
+        self._cuda = Cuda(MODULES[api.__name__])
         try:
             self._compute, self._copies = self._cuda.stream(), self._cuda.stream()
             with naming_tensorrt(api, gpu):
@@ -176,3 +181,11 @@ class _Slot:
         self.staging = cuda.device_memory(output.bytes(most))
         self.images = cuda.host_memory(output.bytes(most)).view(output.dtype).reshape(most, *output.sample)
         self.computed, self.copied = cuda.event(), cuda.event()
+
+
+def _with_onnx(path: Path) -> str:
+    """The same command with the ONNX file beside the engine; without one, with the run's."""
+    onnx = onnx_beside(path)
+    if onnx.is_file():
+        return or_again("--model", onnx, of=RUNNERS, without=("--backend", "--device"))
+    return or_again("--backend", "onnx", of=RUNNERS, without=("--model",))

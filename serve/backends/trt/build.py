@@ -9,6 +9,7 @@ from typing import Any
 
 from wgan.serve.backends.cuda import Cuda
 from wgan.serve.backends.trt.api import (
+    MODULES,
     builds_for_absent_gpus,
     collecting_logger,
     compute_capabilities,
@@ -87,7 +88,7 @@ def build_engine(
     api = load_tensorrt("tensorrt_rtx" if options.compute_capabilities else None)
     gpu = first_gpu()
     if not options.compute_capabilities and (why := refused(api, gpu)) is not None:
-        raise BackendUnavailable(why)
+        raise BackendUnavailable(why, extra="trt")
     return _built(api, gpu, onnx_file, precision, optimum, max_batch, options)
 
 
@@ -155,7 +156,7 @@ def _built(
 def _wake_cuda(api: Any) -> None:
     """A first CUDA call, whose failure is an error code: TensorRT's own may be a segmentation fault."""
     try:
-        cuda = Cuda()
+        cuda = Cuda(MODULES[api.__name__])
     except BackendUnavailable:  # no cuda-bindings: they run engines, and building needs none
         return
     try:
@@ -173,7 +174,7 @@ def _targets(api: Any, options: BuildOptions, gpu: Gpu | None) -> tuple[str, ...
             raise BackendUnavailable(
                 "TensorRT builds an engine on the GPU that is to run it, and this machine shows none; "
                 "TensorRT-RTX needs none",
-                extra="trt-rtx",
+                "trt-rtx",
             )
         return (gpu.compute_capability,)
     for name in ("version_compatible", "hardware_compatible"):

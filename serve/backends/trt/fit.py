@@ -1,7 +1,6 @@
 """Does an engine fit this machine? Asked before it is loaded; one that does not can be rebuilt from its ONNX file."""
 
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact
+from wgan.serve.artifacts.formats import export_command
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.trt.api import collecting_logger, load_tensorrt, started
 from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
+from wgan.serve.base.command import RUNNERS, command, or_again
 from wgan.serve.base.errors import ArtifactError, BackendUnavailable
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.base.privacy import public_source
@@ -55,7 +56,9 @@ def runtime_of(opened: Artifact) -> Any:
             other = load_tensorrt()
         except BackendUnavailable:
             raise error from None
-        raise BackendUnavailable(f"{error}; or, with {other.__name__}, {remedy(opened.path)}") from None
+        anew = f"with {other.__name__}, {remedy(opened.path)}"
+        mend = anew if error.mend is None else f"{error.mend}; or, {anew}"
+        raise BackendUnavailable(error.why, error.extra, mend) from None
 
 
 def misfit(opened: Artifact, api: Any, gpu: Gpu) -> str | None:
@@ -98,8 +101,9 @@ def remedy(path: Path) -> str:
     """How to get an engine that fits, in words."""
     onnx = onnx_beside(path)
     if not onnx.is_file():
-        return f"put {onnx.name} beside it and add --rebuild, or run `wgan export --format trt` on this machine"
-    return f"`wgan sample --model {shlex.quote(str(path))} -n 1 --rebuild` builds it anew from {onnx.name} beside it"
+        return f"run `{export_command(path)}` on this machine, or put {onnx.name} beside it and add --rebuild"
+    rebuild = command("sample", "--model", path, "-n", 1, "--rebuild")
+    return f"`{rebuild}` builds it anew from {onnx.name} beside it"
 
 
 def onnx_beside(path: Path) -> Path:
@@ -131,7 +135,7 @@ def rebuild_if_needed(path: Path, say: Callable[[str], object]) -> bool:
         return False
     onnx = onnx_beside(path)
     if not onnx.is_file():
-        raise ArtifactError(f"--rebuild needs {onnx}: copy it there, or run `wgan export --format trt` on this machine")
+        raise ArtifactError(f"--rebuild needs {onnx}: copy it there, or run `{export_command(path)}` on this machine")
     with own(path.parent, say, patience=FOREVER):
         with suppress(ArtifactError):
             if path.is_file() and _fits(artifact.read(path), gpu):  # built by another process meanwhile
@@ -154,7 +158,7 @@ def build_missing(path: Path, say: Callable[[str], object]) -> None:
     if first_gpu() is None:
         raise BackendUnavailable(
             f"no {path} yet, and it can be built from {onnx.name} beside it only on a machine with an NVIDIA GPU, "
-            "which this one does not show: use --backend onnx"
+            f"which this one does not show: use {or_again('--backend', 'onnx', of=RUNNERS)}"
         )
     load_tensorrt()
     say(f"no {path} yet: it is built from {onnx.name} beside it")
@@ -181,7 +185,7 @@ def _rebuild(path: Path, onnx: Path, old: Artifact | None) -> None:
         max_batch=largest,
         engine=built.description,
         source=public_source(source.metadata.source),
-        parity={"passed": None, "reason": _reason(source)},
+        parity={"passed": None, "reason": _reason(source, path.name)},
     )
     artifact.write(path, built.plan, metadata)
 
@@ -209,11 +213,12 @@ def _profile(old: Metadata | None) -> tuple[int, int]:
     return min(OPTIMUM, old.max_batch), old.max_batch
 
 
-def _reason(source: Artifact) -> str:
+def _reason(source: Artifact, engine: str) -> str:
     """Why the new engine has no parity report, with what is known of the file it was made of."""
     error = (source.metadata.parity or {}).get("max_abs")
     proof = f"whose own largest error is {error:.1e}" if isinstance(error, float) else "itself not measured"
-    return f"rebuilt where it runs from {source.path.name}, {proof}: run `wgan verify` where PyTorch is"
+    measure = f"`{command('verify', '--model', engine)}` measures it where PyTorch is"
+    return f"rebuilt where it runs from {source.path.name}, {proof}: {measure}"
 
 
 def _shown(value: object) -> str:

@@ -213,7 +213,7 @@ def test_tensorrt_without_a_gpu_names_what_builds_without(
     like_tensorrt: LikeTensorrt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: None)
-    with pytest.raises(BackendUnavailable, match=r"builds an engine on the GPU .*pip install 'wgan\[trt-rtx\]'"):
+    with pytest.raises(BackendUnavailable, match=r"builds an engine on the GPU .*pip install .*\[trt-rtx\]"):
         build_engine(b"", "fp32", 8, 8)
 
 
@@ -266,7 +266,7 @@ def test_rtx_builds_nothing_for_a_gpu_here_that_it_does_not_list(monkeypatch: py
     pytest.importorskip("tensorrt_rtx")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setattr(tensorrt_build, "first_gpu", lambda: Gpu("NVIDIA H200", (9, 0), 2**37))
-    says = r"^tensorrt_rtx \S+ lists no compute capability 9\.0: TensorRT may run on it, (uv )?pip install"
+    says = r"^tensorrt_rtx \S+ lists no compute capability 9\.0, TensorRT may run on it: .*pip install"
     with pytest.raises(BackendUnavailable, match=says):
         build_engine(b"is not read", "fp32", 16, 64)
 
@@ -274,7 +274,7 @@ def test_rtx_builds_nothing_for_a_gpu_here_that_it_does_not_list(monkeypatch: py
 def test_a_refusal_of_a_gpu_that_rtx_does_not_list_names_tensorrt() -> None:
     api = pytest.importorskip("tensorrt_rtx")
     hopper, ada = (Gpu(name, capability, 2**36) for name, capability in (("H100", (9, 0)), ("L40", (8, 9))))
-    says = r"^refused; tensorrt_rtx \S+ lists no compute capability 9\.0: TensorRT may run on it, (uv )?pip install"
+    says = r"^refused; tensorrt_rtx \S+ lists no compute capability 9\.0, TensorRT may run on it: .*pip install"
     with pytest.raises(ExportError, match=says), naming_tensorrt(api, hopper):
         raise ExportError("refused")
     for gpu in (ada, None):
@@ -591,10 +591,9 @@ def test_without_tensorrt_the_line_says_what_to_install(
     generator: TrainedGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'wgan\[trt\]'") as caught:
+    with pytest.raises(BackendUnavailable, match=r"pip install .*\[trt-rtx\]"):
         list(exporter.export(generator, tmp_path, ["trt"]))
-    assert "trt-rtx" in str(caught.value)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'wgan\[trt-rtx\]'"):
+    with pytest.raises(BackendUnavailable, match=r"pip install .*\[trt-rtx\]"):
         load_tensorrt("tensorrt_rtx")
     with pytest.raises(BackendUnavailable, match="unknown TensorRT runtime 'os'"):
         load_tensorrt("os")  # metadata may name anything: it is never imported
@@ -607,7 +606,7 @@ def test_an_engine_of_the_other_tensorrt_can_be_rebuilt_with_this_one(here: Path
     plan = here / "generator.plan"
     found = artifact.read(plan).metadata
     artifact.write_sidecar(plan, found.replace(engine={"runtime": "tensorrt"}))
-    with pytest.raises(BackendUnavailable, match=r"wgan\[trt\]'; or, with tensorrt_rtx, `wgan sample .* --rebuild`"):
+    with pytest.raises(BackendUnavailable, match=r"\[trt\].*; or, with tensorrt_rtx, `wgan sample .* --rebuild`"):
         open_backend(plan)
 
 

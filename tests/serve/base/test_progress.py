@@ -103,6 +103,14 @@ def test_the_last_line_is_not_repeated(clock):
     assert len(log.getvalue().splitlines()) == 1
 
 
+def test_the_last_line_of_a_log_has_what_was_measured_after_the_last_step(clock):
+    stream = io.StringIO()
+    with Progress(6, stream=stream) as progress:
+        progress.update(6, {"swd": 80.0})
+        progress.update(6, {"swd": 35.04})
+    assert stream.getvalue().splitlines()[-1] == "step 6 of 6  SWD 35.0"
+
+
 def test_values_stay_until_they_are_replaced(clock):
     log = io.StringIO()
     with Progress(10, stream=log) as shown:

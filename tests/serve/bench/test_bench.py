@@ -1,5 +1,6 @@
 """`wgan bench`: its rows, its gate and its page. Never a time: this machine may be busy."""
 
+import base64
 import json
 import re
 import shutil
@@ -51,7 +52,16 @@ def test_each_artifact_and_batch_is_a_row_and_the_page_holds_it(
     page = (here / "bench.html").read_text()
     assert page.count("<polyline") == 4
     assert "CUDA only" in page
-    assert not re.search(r"(src|href)=[\"']?(?!data:)", page)
+    body = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=(?![\"']data:)", body)
+    saved = re.search(r'download="bench.csv" href="data:text/csv;base64,([^"]+)"', body)
+    assert saved is not None
+    assert (
+        base64.b64decode(saved[1])
+        .decode()
+        .splitlines()[0]
+        .startswith("file,variant,backend,precision,device,batch,p50_ms")
+    )
 
 
 @pytest.mark.slow
@@ -109,8 +119,26 @@ def test_rows_of_two_folders_stay_apart_and_their_best_batch_counts() -> None:
     assert re.search(r"a/generator\.onnx +8 +1\.00 +2\.00 +40 +1,024 +25%", shown)
     assert "b/generator.onnx, batch 1: <b>no</b> runtime" in shown
     page = bench_page.render(found)
+    assert "<b>40.0</b> images/s<small>generator.onnx · onnx · fp32 · batch 8 · cpu</small>" in page
     assert "&lt;b&gt;no&lt;/b&gt; runtime" in page
     assert "<b>no" not in page
+
+
+def test_a_page_of_nothing_that_could_be_measured_names_no_fastest() -> None:
+    shown = bench_page.render(bench.Bench({"name": "CPU", "threads": 2, "when": "now"}, {}, [case("b.onnx", 1, None)]))
+    assert "Fastest" not in shown
+    assert "&lt;b&gt;no&lt;/b&gt; runtime" in shown
+
+
+def test_latency_is_drawn_on_a_logarithmic_axis() -> None:
+    rows = [case("a/generator.onnx", 1, 10.0), case("a/generator.onnx", 8, 40.0) | {"p50_ms": 100.0, "p95_ms": 110.0}]
+    shown = bench_page.render(bench.Bench({"name": "CPU", "threads": 2, "when": "now"}, {}, rows))
+    drawn = {
+        found["title"]: found["log"]
+        for found in map(json.loads, re.findall(r'<script type="application/json">(.*?)</script>', shown))
+    }
+    assert drawn["Latency of a batch, p50"] is drawn["Latency of a batch, p95"] is True
+    assert drawn["Throughput"] is False
 
 
 def test_a_row_that_is_too_noisy_is_marked() -> None:

@@ -170,6 +170,11 @@ def test_text_and_page_mark_every_row_in_doubt_and_say_the_conditions() -> None:
     assert "GFLOP/s <b>loaded</b>" in page
 
 
+def test_a_mark_is_explained_where_it_is_used_and_nowhere_else() -> None:
+    assert "!" not in shown(attempt(1, 500.0))[0]
+    assert "\n! slowed down" in shown(attempt(1, 500.0), doubtful_peaks=["CPU fp32"])[0]
+
+
 def test_the_fastest_is_a_row_that_was_measured_well_or_is_marked() -> None:
     _, page = shown(attempt(1, 500.0), attempt(64, 9000.0, spread=0.4))
     assert "<b>500</b> images/s, generator.onnx, batch 1</dd>" in page

@@ -16,18 +16,19 @@ from typing import Any
 import pytest
 
 from wgan.cli import main
+from wgan.serve.artifacts.formats import BACKENDS, format_named
 from wgan.serve.backends import gaps
 from wgan.serve.backends.onnxrt import providers as onnx_providers
 from wgan.serve.backends.onnxrt import verdict as onnx_verdict
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch import verdict as torch_verdict
-from wgan.serve.backends.trt import verdict as trt_verdict
-from wgan.serve.base.errors import BackendError
+from wgan.serve.backends.trt.api import load_tensorrt
+from wgan.serve.base.errors import BackendError, BackendUnavailable
 from wgan.serve.bench.precision import Speeds
 from wgan.serve.doctor import diagnosis as doctor
 from wgan.serve.doctor import text as doctor_text
 from wgan.serve.doctor import verdicts
-from wgan.serve.machine import gpu, requirements
+from wgan.serve.machine import gpu, install, installer
 from wgan.serve.machine import hardware as machine
 
 SLIM = {"wgan": "0.1.0", "numpy": "2.4.6", "packaging": "26.3", "pillow": "13.0.0", "rich": "15.0", "typer": "0.29.2"}
@@ -134,6 +135,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
     """Makes this machine another: its packages, its driver, its ONNX Runtime."""
     monkeypatch.chdir(tmp_path)
     ours = importlib.metadata.requires("wgan")
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "pyproject.toml").write_text("")
+    monkeypatch.setattr(install, "CODE", tmp_path / "checkout")
+    monkeypatch.setattr(installer, "_on_path", lambda program: True)
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "version.py").write_text("cuda: Optional[str] = '13.2'\n")
 
@@ -161,7 +166,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
         monkeypatch.setattr(importlib.metadata, "version", version)
         monkeypatch.setattr(importlib.metadata, "requires", requires)
         monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-        for module in (onnx_verdict, torch_verdict, trt_verdict, requirements):
+        for module in (onnx_verdict, torch_verdict, installer):
             monkeypatch.setattr(module, "find_spec", find_spec)
         monkeypatch.setattr(ctypes, "CDLL", library)
         monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: False)
@@ -185,15 +190,32 @@ def test_a_slim_machine_without_a_runtime_is_told_what_to_install(pretend: Prete
     found = doctor.examine(Path("runs"))
     assert not any(row.runs for row in found.backends)
     fixes = {(row.what, row.device): row.fix for row in found.backends}
-    assert fixes["onnx", "cpu"] == "pip install 'wgan[onnx-cpu]'"
-    assert fixes["torchscript", "cpu"] == fixes["torch", "cpu"] == "pip install 'wgan[train]'"
-    assert fixes["trt", "cuda"] == "pip install 'wgan[trt-rtx]'"
+    assert fixes["onnx", "cpu"] == "pip install -e './checkout[onnx-cpu]'"
+    assert fixes["torchscript", "cpu"] == fixes["torch", "cpu"] == "pip install -e './checkout[train]'"
+    assert fixes["trt", "cuda"] == "pip install -e './checkout[trt-rtx]'"
     assert found.troubles == []
 
 
-def test_an_environment_without_pip_is_told_uvs_command(pretend: Pretend) -> None:
+@pytest.mark.parametrize("gpus", [[], [L40]])
+def test_sample_names_the_command_that_the_doctor_names(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, tiny_export: Path, gpus: list[Any]
+) -> None:
+    pretend(SLIM, FakeDriver(gpus) if gpus else None)
+    for module in ("onnxruntime", "torch"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for row in doctor.examine(Path("runs")).backends:
+        file = tiny_export / format_named(BACKENDS[row.what].formats[0]).file
+        with pytest.raises(BackendUnavailable) as caught:
+            load_tensorrt() if row.what == "trt" else open_backend(file, backend=row.what, device=row.device)
+        assert row.fix == caught.value.mend
+        assert row.fix is not None
+        assert row.fix.startswith("pip install -e './checkout[")
+
+
+def test_an_environment_without_pip_is_told_uvs_command(pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(SLIM, pip=False)
-    assert verdict(doctor.examine(Path("runs")), "onnx", "cpu").fix == "uv pip install 'wgan[onnx-cpu]'"
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    assert verdict(doctor.examine(Path("runs")), "onnx", "cpu").fix == "uv pip install -e './checkout[onnx-cpu]'"
 
 
 def test_a_gpu_machine_with_everything_runs_everything(pretend: Pretend) -> None:
@@ -210,7 +232,7 @@ def test_a_gpu_machine_with_everything_runs_everything(pretend: Pretend) -> None
 def test_tensorrt_rtx_does_not_run_on_a_gpu_that_it_does_not_list(pretend: Pretend) -> None:
     pretend(FULL, FakeDriver([H100]))
     row = verdict(doctor.examine(Path("runs")), "trt", "cuda")
-    assert (row.runs, row.fix) == (False, "pip install 'wgan[trt]'")
+    assert (row.runs, row.fix) == (False, "pip install -e './checkout[trt]'")
     assert row.why == "tensorrt_rtx 1.7.1 lists no compute capability 9.0"
 
 
@@ -248,7 +270,8 @@ def test_cuda_that_does_not_start_runs_nothing(
             assert row.fix == fix
 
 
-def test_both_wheels_of_onnx_runtime_are_a_clash(pretend: Pretend) -> None:
+def test_both_wheels_of_onnx_runtime_are_a_clash(pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
     pretend(FULL | {"onnxruntime": "1.31.1"}, FakeDriver([H100]))
     (trouble,) = doctor.examine(Path("runs")).troubles
     assert "overwrite each other" in trouble.why
@@ -301,7 +324,7 @@ def test_a_gpu_on_the_bus_without_a_driver_is_wrong(pretend: Pretend, monkeypatc
 @pytest.mark.parametrize(
     ("runtime", "why", "fix"),
     [
-        (FakeRuntime(cuda=False), "has no CUDA", "pip uninstall -y onnxruntime && pip install 'wgan[onnx]'"),
+        (FakeRuntime(cuda=False), "has no CUDA", "pip uninstall -y onnxruntime && pip install -e './checkout[onnx]'"),
         (
             FakeRuntime(starts=False),
             "CUDA lacks a library of CUDA or cuDNN",

@@ -26,16 +26,17 @@ class Machine:
         self.write()
 
     def write(self, throttled: float = 0.0, waited: float = 0.0) -> None:
+        """The files: what was throttled and waited for since this machine was looked at, over what was before."""
         lines = [
             f"cpu{i} {busy - 5} 1 2 {idle - 10} 10 1 1 {stolen} 0 0"
             for i, (busy, idle, stolen) in enumerate(self.ticks)
         ]
         (self.root / "proc/stat").write_text("\n".join(["cpu  1 2 3 4 5 6 7 8 0 0", *lines, "intr 5 0", "ctxt 12"]))
         (self.root / "sys/fs/cgroup/pod/cpu.stat").write_text(
-            f"nr_periods 3\nthrottled_usec {round(throttled * 1e6)}\n"
+            f"nr_periods 3\nthrottled_usec {round((5 + throttled) * 1e6)}\n"
         )
         (self.root / "proc/pressure/cpu").write_text(
-            f"some avg10=0.93 avg60=0.87 total={round(waited * 1e6)}\nfull x\n"
+            f"some avg10=0.93 avg60=0.87 total={round((3 + waited) * 1e6)}\nfull x\n"
         )
 
     def watch(self) -> Watch:
@@ -87,6 +88,8 @@ def test_a_proc_that_stands_still_is_not_a_quiet_machine(machine: Machine) -> No
     watch = machine.watch()
     machine.now += 2
     assert watch.load() == Load(throttled=0, pressure=0)
+    (machine.root / "proc/pressure/cpu").unlink()
+    assert watch.load() == Load(throttled=0)
 
 
 def test_a_short_span_has_too_few_ticks(machine: Machine) -> None:
@@ -109,10 +112,10 @@ def test_throttling_is_read_from_both_versions_of_control_groups(machine: Machin
     old = machine.root / "sys/fs/cgroup/cpu/pod"
     old.mkdir(parents=True)
     (machine.root / "proc/self/cgroup").write_text("4:cpu,cpuacct:/pod\n")
-    (old / "cpu.stat").write_text("nr_throttled 0\nthrottled_time 0\n")
+    (old / "cpu.stat").write_text("nr_throttled 2\nthrottled_time 2000000000\n")
     watch = machine.watch()
     machine.passes(2, 0, (0, 0), (0, 0), (0, 0), (0, 0))
-    (old / "cpu.stat").write_text("nr_throttled 9\nthrottled_time 1000000000\n")
+    (old / "cpu.stat").write_text("nr_throttled 9\nthrottled_time 3000000000\n")
     assert watch.load().throttled == pytest.approx(0.5)
 
 

@@ -94,7 +94,9 @@ def test_the_records_are_what_was_asked_for(finished: runs.RunFolder) -> None:
     records = read(finished.metrics)
     assert [r["step"] for r in records if r["kind"] == "train"] == [2, 4, 6]
     assert [r["step"] for r in records if r["kind"] == "validation"] == [0, 3, 6]
-    last = records[-2] if records[-2]["kind"] == "train" else records[-1]
+    last = [record for record in records if record["kind"] == "train"][-1]
+    near = [record for record in records if record["kind"] == "nearest"]
+    assert [(record["step"], record["images"]) for record in near] == [(3, 64), (6, 64)]
     assert last["images"] == 6 * 2 * 8
     for name in ("wasserstein", "penalty", "grad_norm", "critic_loss", "generator_loss", "images_per_second"):
         assert np.isfinite(last[name]), name

@@ -1,0 +1,83 @@
+"""`wgan report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wgan.commands.console import JsonOption, RunOption
+from wgan.commands.onward import onward, with_run
+from wgan.commands.values import runs as known_runs
+from wgan.models import need_training
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.terminal import emit
+
+if TYPE_CHECKING:
+    from wgan.training.report.data import ReportData
+
+EXAMPLES = (
+    ("the newest run's page, written again", "wgan report"),
+    ("two runs on one page", "wgan report runs/a runs/b --out both.html"),
+)
+PAGE, COMPARISON = "report.html", "comparison.html"
+
+
+def report(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="run folders; several are compared [default: the newest under runs/]",
+            autocompletion=known_runs,
+        ),
+    ] = None,
+    run: RunOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"the page [default: {PAGE} in the run, {COMPARISON} beside the first of several]", metavar="FILE"
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page of a run again, or one that compares runs."""
+    from wgan.serve.artifacts.find import newest_run
+
+    need_training()
+    from wgan.training.report import write_report
+    from wgan.training.report.compare import write_comparison
+    from wgan.training.report.data import load
+
+    chosen = [*(runs or []), *([] if run is None else [run])] or [newest_run()]
+    for folder in chosen:
+        if not (folder / "config.yaml").is_file():
+            raise ConfigError(f"{folder} is no run folder (it has no config.yaml): name one that `wgan train` made")
+    if out is not None and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
+        raise ConfigError(f"--out {out} is not the name of an .html file")
+    if len(chosen) == 1:
+        path = write_report(chosen[0], out=out)
+    else:
+        path = write_comparison(chosen, out or chosen[0].parent / COMPARISON)
+    stand = [load(folder) for folder in chosen]
+    emit(
+        {
+            "report": str(path),
+            "runs": [
+                {
+                    "run": str(folder),
+                    "best": None if one.best is None else one.best.to_source(),
+                    "last": None if one.last is None else one.last.to_source(),
+                }
+                for folder, one in zip(chosen, stand, strict=True)
+            ],
+        },
+        f"report: {path}",
+        as_json,
+    )
+    nearest = min(zip(chosen, stand, strict=True), key=lambda pair: _swd(pair[1]))
+    onward(as_json, with_run(nearest[0], "export", "--format", "onnx"))
+
+
+def _swd(run: "ReportData") -> float:
+    """Of what export ships; infinite where it was not measured."""
+    return float("inf") if run.best is None else run.best.scores.get("swd", float("inf"))
