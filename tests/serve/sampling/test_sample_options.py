@@ -149,7 +149,7 @@ def test_progress_says_how_fast_and_how_long(
     assert shown[0].startswith("sampling: 1 of 4, ")
     assert "/s, " in shown[0]
     assert shown[0].endswith(" left")
-    assert shown[-1].startswith("sampling: 4 of 4")
+    assert shown[-2].startswith("sampling: 4 of 4")
 
 
 def save(path: str, array: object) -> None:
