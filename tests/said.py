@@ -5,8 +5,8 @@ import shlex
 
 
 def commands_in(line: str) -> list[list[str]]:
-    """The words of each `wgan …` between backticks, without the program's own name."""
-    return [shlex.split(text)[1:] for text in re.findall(r"`(wgan [^`]+)`", line)]
+    """The words of each `wgan …` between backticks or behind `next:`, without the program's own name."""
+    return [shlex.split(first or second)[1:] for first, second in re.findall(r"`(wgan [^`]+)`|^next: (wgan .+)", line)]
 
 
 def last_command(text: str) -> list[str]:

@@ -24,9 +24,11 @@ from wgan.serve.base.errors import BackendUnavailable, ExportError, ParityError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.bench.speed import measure_speed
+from wgan.serve.latents.sources import from_table
 from wgan.serve.machine.hardware import computes_on
-from wgan.serve.outputs.open import open_output
-from wgan.serve.sampling.sampler import BATCH, sample
+from wgan.serve.outputs.folder import emptied
+from wgan.serve.sampling.run import Job
+from wgan.serve.sampling.sampler import BATCH
 from wgan.training import config
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
@@ -192,13 +194,13 @@ class _Tour:
         return speeds
 
     def sample(self) -> None:
-        """64 images by the ONNX file, into generated/."""
+        """64 images by the ONNX file, into generated/ in place of those that an earlier demo of this run made."""
         onnx = self.target / file_name("onnx", "fp32")
+        generated = self.folder.path / "generated"
         with self._stage("sampling 64 images"), open_backend(onnx, device=self._device) as backend:
-            text = {"model": backend.digest}
-            with open_output(self.folder.path / "generated", count=BATCH, first=0, text=text) as output:
-                for first, images, _ in sample(backend, 0, BATCH, BATCH):
-                    output.write(first, images)
+            emptied(generated)
+            source = from_table(backend.metadata.latent.dim, 0, BATCH, None)
+            Job(backend, source, None, BATCH).in_own_folder(generated, self._tell)
 
     def write_report(self, speeds: list[dict[str, Any]]) -> Path:
         """The page, with all of it."""

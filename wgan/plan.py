@@ -1,5 +1,6 @@
 """A run as it was asked for, before anything is written: what `wgan.train` and `wgan train` begin with."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from wgan.training.config import Config
     from wgan.training.distributed import World
+    from wgan.training.records.folder import RunFolder
     from wgan.training.run.loop import Trained
 
 LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
@@ -40,8 +42,13 @@ class Plan:
     device: "torch.device"
     notes: tuple[str, ...] = ()
 
-    def train(self, *, world: "World | None" = None) -> "Trained":
+    def train(
+        self, *, world: "World | None" = None, first: "Callable[[Config, RunFolder | None], None] | None" = None
+    ) -> "Trained":
         """Trains. Of several processes each calls it, with the world that they share.
+
+        ``first`` is called before anything long, once the folder is this run's: with all settings, and with the folder
+        if the run in it goes on.
 
         Raises:
             WganError: as `training.run.loop.train`.
@@ -54,9 +61,12 @@ class Plan:
         world = world or World()
         with ExitStack() as held:
             place, values, going_on = world.same(lambda: self._prepare(held))
+            folder, config = RunFolder(place), from_dict(values)
+            if first is not None and world.first:
+                first(config, folder if going_on else None)
             return train(
-                RunFolder(place),
-                from_dict(values),
+                folder,
+                config,
                 device=self.device,
                 cache=place.parent / ".cache",
                 resume=going_on,

@@ -29,6 +29,17 @@ def named(model: Path) -> Path:
     return built_in() if model == Path(BUILT_IN) else model
 
 
+def typed(path: Path) -> str:
+    """What a user types after `--model` for this file."""
+    return BUILT_IN if path == built_in() else str(path)
+
+
+def run_name(path: Path) -> str | None:
+    """The name of the run in whose export/ or checkpoints/ a file lies; None where it lies elsewhere."""
+    folder = path.resolve().parent.parent
+    return folder.name if (folder / "config.yaml").is_file() else None
+
+
 def runs_under(root: Path = ROOT) -> list[Path]:
     """The configurations of the runs under ``root``."""
     return [path for path in root.glob("*/config.yaml") if path.is_file()]

@@ -20,6 +20,10 @@ class Output(ABC):
     Leaving the block by an exception, KeyboardInterrupt too, removes everything that is not whole.
     """
 
+    grid: Path | None = None  # a page of the first images that lies beside the result
+    no_grid: str | None = None  # why there is none, where there should be one
+    manifest: Path | None = None  # says what the images are made of
+
     def __init__(self, path: Path, count: int, first: int):
         self.path = path
         self.first = first

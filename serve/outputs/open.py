@@ -1,6 +1,6 @@
 """Where generated images go: the ending of ``--out`` decides.
 
-    a folder        seed-000000.png … and grid.png
+    a folder        seed-000000.png …, a manifest, and a page of the first ones beside it: samples-grid.png
     .png            one page of all images; transparent ones on a checkerboard, which everything else leaves as RGBA
     .npy  .npz      uint8 (N, H, W, C); the .npz also holds the seeds and the labels
     .tar            a WebDataset of PNG and JSON files
@@ -12,6 +12,7 @@ no seed are numbered by ``row`` of a file of latents, or by ``frame`` on the way
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from wgan.serve.base.errors import OutputError
 from wgan.serve.outputs.arrays import NpyOutput, NpzOutput
@@ -20,18 +21,34 @@ from wgan.serve.outputs.film import FilmOutput
 from wgan.serve.outputs.pictures import FolderOutput, GridOutput, TarOutput
 
 
-def open_output(path: Path, *, count: int, first: int, text: Mapping[str, str], unit: str = "seed") -> Output:
+def is_folder(path: Path) -> bool:
+    """Whether ``--out`` names a folder: one that is there, or a name such as step-0.5."""
+    return path.is_dir() or not path.suffix[1:2].isalpha()
+
+
+def open_output(
+    path: Path,
+    *,
+    count: int,
+    first: int,
+    text: Mapping[str, str],
+    unit: str = "seed",
+    facts: Mapping[str, Any] | None = None,
+) -> Output:
     """Open the output for the images of seeds ``first`` … ``first + count - 1``, ``count`` at least 1.
 
-    ``unit``: what is numbered, "seed", "row" or "frame".
+    ``unit``: what is numbered, "seed", "row" or "frame". ``facts``: what a folder's manifest says of them; None: the
+    text's model.
 
-    Raises OutputError where the ending is unknown or nothing can be written: call it before generating.
+    Raises OutputError where the ending is unknown, nothing can be written or a folder belongs to other images: call
+    it before generating.
     """
     if count < 1:
         raise OutputError(f"there is nothing to write to {path}: ask for at least 1 image")
+    if is_folder(path):
+        known = {"model_sha256": text.get("model")} if facts is None else facts
+        return FolderOutput(path, count, first, text, unit, known)
     ending = path.suffix.lower()
-    if path.is_dir() or not ending[1:2].isalpha():  # a name such as step-0.5 is a folder's
-        return FolderOutput(path, count, first, text, unit)
     match ending:
         case ".png":
             return GridOutput(path, count, first, text, unit)

@@ -7,17 +7,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import Replacement, sync_folder, write_unsynced, writing
+from wgan.serve.base.files import Replacement, sync_folder, write_unsynced
 from wgan.serve.base.pipeline import Pipeline
 from wgan.serve.outputs.base import Labels, Output
+from wgan.serve.outputs.folder import claim, keep, manifest_of, page_beside, release
 from wgan.serve.outputs.pixels import Pixels, encode_png, grid
 
-PAGE = 64  # images on a folder's grid.png
+PAGE = 64  # images on the page beside a folder
 LARGEST_GRID = 4096  # images on a grid of their own
+Facts = Mapping[str, Any]
 _JOB = 16  # images encoded by a thread at a time
 
 
@@ -27,25 +30,27 @@ def stem(unit: str, number: int) -> str:
 
 
 class FolderOutput(Output):
-    """``seed-000000.png`` … and ``grid.png``, the first 64 of them on a page.
+    """``seed-000000.png`` …, and beside the folder the first 64 of them on a page: ``samples-grid.png``.
 
     Each file appears under its name when whole. It is not synced on its own: that would cost more than the
-    encoding, and a seed can be drawn again. Files of other seeds are left alone.
+    encoding, and a seed can be drawn again. Files of other seeds are left alone. The folder is claimed for images of
+    these ``facts``, as `folder.claim` has them, before any is made.
     """
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str, facts: Facts):
         super().__init__(path, count, first)
-        if path.exists() and not path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a file; choose a folder, or remove it")
         self._text = text
         self._unit = unit
-        try:
-            self._page = Replacement(path / "grid.png")  # makes the folder
-        except OutputError as error:
-            if isinstance(error.__cause__, IsADirectoryError):
-                raise
-            with writing(path):  # which the user named
-                raise error.__cause__ or error from None
+        self._facts = {"unit": unit, **facts}
+        self._page: Replacement | None = None
+        self._claimed = claim(path, self._facts)
+        self.manifest = manifest_of(path).path
+        self.grid, self.no_grid = page_beside(path)
+        if self.grid is not None:
+            try:
+                self._page = Replacement(self.grid)
+            except OutputError as error:
+                self.grid, self.no_grid = None, f"no grid was written: {error}"
         self._folder = os.path.join(path, "")  # noqa: PTH118
         self._kept: list[Pixels] = []
         self._pipeline: Pipeline[None] = Pipeline()
@@ -65,14 +70,19 @@ class FolderOutput(Output):
     def _finish(self) -> None:
         for _ in self._pipeline.finish():
             pass
-        page = np.concatenate(self._kept)
-        self._page.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
-        self._page.commit()
+        if self._page is not None:
+            page = np.concatenate(self._kept)
+            self._page.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
+            self._page.commit()
+        keep(self.path, self._facts)
         sync_folder(self.path)
 
     def _discard(self) -> None:
         self._pipeline.stop()
-        self._page.discard()
+        if self._page is not None:
+            self._page.discard()
+        if self._claimed:
+            release(self.path)
 
 
 class GridOutput(Output):

@@ -6,7 +6,6 @@ name when whole, and one that is there is not made again. Machine i of k makes s
 shard's bytes do not depend on who makes it, so the union is what one machine makes.
 """
 
-import json
 import re
 import tarfile
 from collections.abc import Mapping
@@ -17,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from wgan.serve.base.errors import ConfigError, OutputError
-from wgan.serve.base.files import atomic_create, writing
+from wgan.serve.base.files import writing
 from wgan.serve.base.foreign_array import reading_array
-from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.outputs.manifest import Manifest, difference, short
 from wgan.serve.outputs.pictures import stem
 
 ENDINGS = (".tar", ".npy", ".npz")
-SCHEMA = 1
+KIND, SCHEMA = "wgan_shards", 1
 MOST = 10**6  # names have six digits
 
 
@@ -102,40 +101,26 @@ class ShardSet:
         """
         names = f"{self.path.stem}-{{000000..{len(self) - 1:06d}}}{self.path.suffix}"
         own = {"count": self.count, "shard_size": self.size, "first": self.first, "unit": self.unit, "names": names}
-        wanted = {"wgan_shards": SCHEMA, **own, **facts}
-        claimed = self._read()
+        wanted = {KIND: SCHEMA, **own, **facts}
+        manifest = Manifest(self.manifest, KIND)
+        claimed = manifest.read()
         if claimed is None:
             there = any(self[number].path.exists() for number in range(len(self)))
-            claimed = self._read()  # another machine may have begun meanwhile
+            claimed = manifest.read()  # another machine may have begun meanwhile
             if there and claimed is None:
                 raise OutputError(
                     f"shards such as {self.path.with_name(self.name(0))} are there, but not the {self.manifest} that "
                     "says what they were made of: remove them, or choose another --out"
                 )
         if claimed is None:
-            if atomic_create(self.manifest, (json.dumps(wanted, indent=2) + "\n").encode()):
+            if manifest.create(wanted):
                 return
-            claimed = self._read() or {}
-        for key in [*wanted, *claimed]:
-            if claimed.get(key) != wanted.get(key):
-                raise OutputError(
-                    f"{self.manifest}: the shards there have {key} {_short(claimed.get(key))}, not "
-                    f"{_short(wanted.get(key))}: choose another --out, or remove them and {self.manifest.name}"
-                )
-
-    def _read(self) -> dict[str, Any] | None:
-        with writing(self.manifest):
-            try:
-                text = self.manifest.read_bytes()
-            except FileNotFoundError:
-                return None
-        try:
-            manifest = parse_json(text)
-        except ValueError:
-            manifest = None
-        if not isinstance(manifest, dict) or "wgan_shards" not in manifest:
-            raise OutputError(f"{self.manifest} is there and does not describe shards of wgan: choose another --out")
-        return manifest
+            claimed = manifest.read() or {}
+        if (key := difference(claimed, wanted)) is not None:
+            raise OutputError(
+                f"{self.manifest}: the shards there have {key} {short(claimed.get(key))}, not "
+                f"{short(wanted.get(key))}: choose another --out, or remove them and {self.manifest.name}"
+            )
 
     def has(self, shard: Shard) -> bool:
         """Whether it is there and whole, as far as its size, its beginning and its end show.
@@ -174,10 +159,3 @@ def _whole_tar(shard: Shard, unit: str) -> bool:
 
 
 _WHOLE = {".tar": _whole_tar, ".npy": _whole_npy, ".npz": _whole_npz}
-
-
-def _short(value: object) -> str:
-    text = "none" if value is None else str(value)
-    if len(text) == 64:  # a digest
-        return f"{text[:12]}…"
-    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from wgan.serve.artifacts.find import run_name, typed
+from wgan.serve.artifacts.origin import Origin
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.progress import counter
 from wgan.serve.latents.sources import Source
 from wgan.serve.outputs.base import Output
+from wgan.serve.outputs.folder import FolderTaken, free_folder
 from wgan.serve.outputs.open import open_output
 from wgan.serve.outputs.shards import Part, ShardSet
 from wgan.serve.sampling.sampler import Sampling
@@ -35,8 +39,37 @@ class Job:
         precision = self.backend.metadata.precision
         return {"model": self.backend.digest, "backend": where, "precision": precision, **self.source.facts}
 
-    def whole(self, out: Path) -> None:
-        """Writes all images into one output. Where it raises WganError it leaves no half-written file."""
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All on which an image of a number depends, as a folder's manifest has it, and what the artifact is called."""
+        source, classes = self.source, self.backend.metadata.classes
+        precision = self.backend.metadata.precision
+        facts: dict[str, Any] = {"model_sha256": self.backend.digest, "unit": source.unit, "precision": precision}
+        facts |= {"label": self._label, **source.facts}
+        if source.unit == "frame":
+            facts["frames"] = source.count  # the images between depend on how many there are
+        if classes is not None:
+            facts["classes"] = list(classes)
+        path = self.backend.path  # of which the manifest has names alone: the folder may be passed on
+        origin = {} if self.origin is None else {"origin": str(self.origin)}
+        return facts | {"model": Path(typed(path)).name, "run": run_name(path), **origin}
+
+    @property
+    def origin(self) -> Origin | None:
+        """Which of its run's generators it is, where the artifact says so."""
+        return Origin.of(self.backend.metadata.source)
+
+    @property
+    def _label(self) -> str | None:
+        """The name of the class of every image; None where each has its own, or none."""
+        classes = self.backend.metadata.classes
+        return None if self.label is None or classes is None else classes[self.label]
+
+    def whole(self, out: Path) -> Output:
+        """Writes all images into one output, which it returns: closed, it knows where what lies.
+
+        Where it raises WganError it leaves no half-written file.
+        """
         source = self.source
         with self._open(out, source.first, source.count) as output, counter("sampling", speed=True) as progress:
             made = 0
@@ -47,6 +80,15 @@ class Job:
                 progress(made, source.count, "")
 
             self._fill(output, source.first, source.count, done)
+        return output
+
+    def in_own_folder(self, base: Path, say: Callable[[str], object]) -> Output:
+        """`whole` into ``base``, or where others' images are there into `base-2` and so on, which ``say`` is told."""
+        while True:
+            try:
+                return self.whole(free_folder(base, self.facts, say))
+            except FolderTaken:  # by another process, after the look at it
+                continue
 
     def shards(self, shards: ShardSet, part: Part, say: Callable[[str], None]) -> tuple[int, int, int]:
         """The shards of ``part`` that are not there yet: (images, shards, shards that were there).
@@ -55,8 +97,7 @@ class Job:
         whole by then stay, and the next run goes on after them.
         """
         classes = self.backend.metadata.classes
-        label = None if self.label is None or classes is None else classes[self.label]
-        facts = {**self.text, "classes": None if classes is None else list(classes), "label": label}
+        facts = {**self.text, "classes": None if classes is None else list(classes), "label": self._label}
         if self.backend.device == "cuda" and (provider := self.backend.provider) is not None:
             facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
         shards.claim(facts)
@@ -81,7 +122,7 @@ class Job:
         return total, len(missing), len(mine) - len(missing)
 
     def _open(self, path: Path, first: int, count: int) -> Output:
-        return open_output(path, count=count, first=first, text=self.text, unit=self.source.unit)
+        return open_output(path, count=count, first=first, text=self.text, unit=self.source.unit, facts=self.facts)
 
     def _fill(self, output: Output, first: int, count: int, done: Done) -> None:
         sampling = Sampling(

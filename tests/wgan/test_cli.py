@@ -20,6 +20,7 @@ from wgan.cli import main
 from wgan.serve.artifacts import artifact
 from wgan.serve.base import terminal
 from wgan.serve.base.progress import counter
+from wgan.serve.outputs.marks import read_marks
 
 TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "batch_size=8", "n_critic=1",
         "validate_images=32"]  # fmt: skip
@@ -29,13 +30,75 @@ TINY = ["image_size=32", "base_channels=4", "latent_dim=8", "faces_count=64", "b
 def test_sample_writes_a_folder_of_numbered_images_and_a_grid(run: Path, here: Path, backend: str) -> None:
     assert main(["sample", "--backend", backend, "-n", "5", "--seed", "3", "--out", "o"]) == 0
     assert sorted(p.name for p in (here / "o").iterdir()) == [
-        "grid.png",
         *(f"seed-{s:06d}.png" for s in range(3, 8)),
+        "wgan.json",
     ]
+    assert (here / "o-grid.png").is_file()
     with Image.open(here / "o" / "seed-000004.png") as picture:
         assert picture.size == (32, 32)
         assert picture.info["seed"] == "4"
         assert len(picture.info["model"]) == 64
+
+
+def test_the_last_line_names_the_artifact_the_folder_and_the_grid(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "-n", "1"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("1 image (seed 0) of runs/one/export/generator.onnx (step 7) with onnx on cpu, ")
+    assert line.endswith(" images/s: samples, a grid of them: samples-grid.png")
+
+
+def test_another_artifact_goes_to_a_folder_of_its_own(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "-n", "2", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [first[key] for key in ("out", "grid", "manifest")] == ["samples", "samples-grid.png", "samples/wgan.json"]
+    assert main(["sample", "-n", "2", "--backend", "torchscript", "--json"]) == 0
+    shown = capsys.readouterr()
+    second = json.loads(shown.out)
+    assert (second["out"], second["grid"]) == ("samples-2", "samples-2-grid.png")
+    (line,) = [line for line in shown.err.splitlines() if "holds images" in line]
+    assert line.startswith("samples holds images of generator.onnx of the run one (")
+    assert line.endswith("): these images go to samples-2")
+    before = {path: path.read_bytes() for path in here.rglob("samples*/*")}
+    assert main(["sample", "-n", "2", "--backend", "torchscript", "--out", "samples"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[-1].endswith("): choose another --out, or remove samples")
+    assert {path: path.read_bytes() for path in here.rglob("samples*/*")} == before
+
+
+def test_latents_of_ones_own_go_to_a_folder_of_their_own(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("z.npy", np.ones((2, 16), np.float32))
+    for words in (["-n", "2"], ["--latents", "z.npy"], ["--interpolate", "1", "2", "--steps", "2"], ["-n", "3"]):
+        assert main(["sample", *words]) == 0
+    held = {path.name: sorted(file.name for file in path.iterdir()) for path in here.glob("samples*/")}
+    assert {name: files[0] for name, files in held.items() if not name.endswith(".png")} == {
+        "samples": "seed-000000.png", "samples-2": "row-000000.png", "samples-3": "frame-000000.png",
+    }  # fmt: skip
+
+
+def test_training_says_once_what_it_passes_over(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "-n", "9", "--out", "photos/samples"]) == 0
+    for number in range(8):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(here / "photos" / f"{number}.png")
+    settings = ["steps=2", "image_size=16", "batch_size=4", "validate_images=16", "base_channels=4", "n_critic=1"]
+    assert main(["train", "--data", "photos", "--run", "runs/new", "--config", "wgan-gp-64", *settings]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    said = "skipped what wgan made, as it is no data: 1 folder (samples) and 1 image (such as samples-grid.png)"
+    assert sum(said in line for line in lines) == 1
+    assert json.loads((here / "runs/new/run.json").read_text())["images"] == 8
+    for picture in (here / "runs/new/samples").glob("*.png"):  # each kind that a run writes
+        with picture.open("rb") as file:
+            assert read_marks(file) is not None, picture
+    for place in ("photos/samples", "runs/new", "runs/new/samples"):
+        assert main(["train", "--data", place, "--run", "runs/no"]) == 2
+        assert capsys.readouterr().err.splitlines()[-1].endswith(": name the folder of the photos")
+        assert not (here / "runs" / "no").exists()
 
 
 @pytest.mark.parametrize(("out", "keys"), [("a.npy", None), ("a.npz", {"images", "seeds"})])

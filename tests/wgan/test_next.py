@@ -106,14 +106,13 @@ def test_the_road_leads_from_training_to_images_by_what_is_printed(
 def test_what_takes_long_says_so_first_and_what_would_be_shorter(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from wgan.plan import Plan
     from wgan.serve.base.errors import TrainingError
-    from wgan.training.run import forecast
+    from wgan.training.run import forecast, loop
 
-    def begins(self: Plan, *, world: object = None) -> None:
+    def begins(*_: object, **__: object) -> None:
         raise TrainingError("training begins here")
 
-    monkeypatch.setattr(Plan, "train", begins)
+    monkeypatch.setattr(loop, "train", begins)
     monkeypatch.setattr(forecast, "best_rate", lambda work, flops, repeats: 1e11)
     words = ["train", "--config", "wgan-gp-64", "--device", "cpu", "steps=50000", "lr_g=2e-4"]
     assert main(words) == 2

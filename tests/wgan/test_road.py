@@ -95,11 +95,20 @@ def test_the_demo_makes_everything_and_is_quick_the_second_time(
     assert len(list((run / "generated").glob("seed-*.png"))) == 64
     before = (run / "metrics.jsonl").read_bytes()
 
+    # more training makes another generator: its images take the place of those that this run's demo made before
+    manifest = run / "generated" / "wgan.json"
+    digest = json.loads(manifest.read_text())["model_sha256"]
+    manifest.write_text(manifest.read_text().replace(digest, "ab" * 32))
+    shutil.copy(run / "generated" / "seed-000000.png", run / "generated" / "seed-000999.png")
+
     # an artifact of another generator in the same folder is not the demo's business
     shutil.copy(tiny_export / "generator.fp16.onnx", run / "export")
     assert main(["demo", "--device", "cpu", "--json"]) == 0
     again = one_json(capsys)
     assert again["passed"] is True
     assert (run / "metrics.jsonl").read_bytes() == before
+    assert json.loads(manifest.read_text())["model_sha256"] == digest
+    assert len(list((run / "generated").glob("seed-*.png"))) == 64
+    assert not (run / "generated-2").exists()
     assert {row["backend"] for row in again["sampling"]} >= {"torch", "onnx", "torchscript"}  # type: ignore[attr-defined]
     assert again["untrained_swd"].keys() == again["trained_swd"].keys() == {"32", "16"}  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from wgan.serve.base.terminal import counted
 from wgan.training.data import faces
 from wgan.training.data.cache import ProgressFn, load_or_build
 from wgan.training.data.decode import Shape
+from wgan.training.data.generated import nothing_else
 from wgan.training.data.listing import printable
 from wgan.training.data.sources import Faces, Source, open_source
 
@@ -28,6 +29,7 @@ class ImageSet:
     digest: str  # of the content: the same wherever it lay and however it was packed
     broken: tuple[str, ...] = ()  # files that were skipped, "path: reason"
     contents: bytes | None = None  # names with digests, as `contents.pack` has them; None for drawn images
+    skipped: str | None = None  # a line about what wgan itself made, which is left out
 
     def __len__(self) -> int:
         return len(self.images)
@@ -45,7 +47,7 @@ def open_images(
     """The training images that ``data`` names: `faces`, a folder, or a .zip.
 
     The first time they are decoded into ``cache_dir``; after that it takes a moment. Files that cannot be
-    read are skipped, listed in ``broken`` and in a `.broken.txt` beside the cache.
+    read are skipped, listed in ``broken`` and in a `.broken.txt` beside the cache. So is what wgan itself made.
 
     Raises:
         DatasetError: nothing there, no images, too many broken ones, or no room for the cache.
@@ -81,7 +83,9 @@ def _open(
     if isinstance(source, Faces):
         check_faces(shape.image_size, shape.channels)
     cached = load_or_build(source, shape, cache_dir, progress)
-    total, bad = len(source.names), len(cached.broken)
+    total, bad = len(source.names) - cached.generated[0], len(cached.broken)
+    if total == 0:
+        raise nothing_else(source.name)
     if bad > max_broken_share * total or bad == total:
         raise DatasetError(
             f"{bad:,} of {counted(total, 'image')} in {source.name} cannot be read, the first is {cached.broken[0]}; "
@@ -89,4 +93,13 @@ def _open(
             f"or raise max_broken ({max_broken_share:g})"
         )
     labels = None if cached.labels is None else np.array(cached.labels, np.int64)
-    return ImageSet(cached.images, labels, source.classes, source.name, cached.digest, cached.broken, cached.contents)
+    return ImageSet(
+        cached.images,
+        labels,
+        source.classes,
+        source.name,
+        cached.digest,
+        cached.broken,
+        cached.contents,
+        source.skipped.plus(*cached.generated).told(),
+    )

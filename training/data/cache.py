@@ -24,11 +24,11 @@ from wgan.serve.base.foreign_array import reading_array
 from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.base.pipeline import Pipeline
 from wgan.training.data import contents
-from wgan.training.data.decode import Shape, Unreadable
+from wgan.training.data.decode import Generated, Shape, Unreadable
 from wgan.training.data.listing import printable
 from wgan.training.data.sources import Source
 
-VERSION = 1
+VERSION = 2  # 1 kept pictures that wgan made
 CHUNK = 64  # images between calls of the progress function
 PROBES, PROBE = 64, 2**20  # blocks, bytes
 
@@ -43,6 +43,7 @@ class Cached:
     images: NDArray[np.uint8]  # (N, S, S, C), a read-only memory map
     labels: list[int] | None
     broken: tuple[str, ...]  # "path: reason"
+    generated: tuple[int, str]  # how many of the source's images wgan made, and the name of one; they are left out
     digest: str  # SHA-256 of pixels, labels and classes; of the recipe, if they are drawn
     report: Path  # lists the broken files; exists if there are any
     contents: bytes | None  # names with digests, as `contents.pack` has them; None if the images are drawn
@@ -83,7 +84,8 @@ def _load(base: Path, drawn: bool) -> Cached | None:
         names = None if drawn else _names(base).read_bytes()
         if names is not None and zlib.crc32(names) != meta["names_crc"]:  # earlier versions kept none
             return None
-        return Cached(images, meta["labels"], tuple(meta["broken"]), meta["digest"], _report(base), names)
+        generated = int(meta["generated"][0]), str(meta["generated"][1])
+        return Cached(images, meta["labels"], tuple(meta["broken"]), generated, meta["digest"], _report(base), names)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -100,6 +102,7 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
     kept: list[int] = []
     each: list[str] = []  # image's digest
     broken: list[str] = []
+    generated: list[str] = []
     digest = hashlib.sha256(source.key.encode() if source.drawn else b"")
     size = (shape.image_size, shape.image_size, shape.channels)
     pixels_path = base.with_suffix(".npy")
@@ -113,6 +116,9 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
         _write_header(file, (0, *size))
         start = file.tell()
         for index, image in enumerate(images):
+            if isinstance(image, Generated):
+                generated.append(printable(source.names[index]))
+                continue
             if isinstance(image, Unreadable):
                 broken.append(printable(f"{source.names[index]}: {image}"))
                 continue
@@ -140,6 +146,7 @@ def _build(source: Source, shape: Shape, base: Path, progress: ProgressFn | None
         "names_crc": zlib.crc32(names),
         "digest": digest.hexdigest(),
         "broken": broken,
+        "generated": [len(generated), generated[0] if generated else ""],
         "labels": labels,
     }
     atomic_write(base.with_suffix(".json"), json.dumps(meta).encode())

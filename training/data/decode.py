@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from wgan.serve.outputs.marks import marked, read_marks
 from wgan.training.data.transparency import Colour, laid_on, resized, set_key_right
 
 MAX_PIXELS = 89_478_485  # Pillow's own mark of a decompression bomb: a quarter of a gigabyte as RGB
@@ -38,6 +39,13 @@ class Unreadable(Exception):
     """An image that cannot be used; the text says why."""
 
 
+class Generated(Unreadable):
+    """A picture that wgan made."""
+
+    def __init__(self) -> None:
+        super().__init__("a picture that wgan made")
+
+
 def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
     """The first frame of an image file as uint8 (image_size, image_size, channels).
 
@@ -46,10 +54,13 @@ def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
 
     Raises:
         Unreadable: the file is no image, is damaged, or holds too many pixels.
+        Generated: it is a picture that wgan made.
     """
     size = shape.image_size
     try:
         with Image.open(file) as image:
+            if marked(image):
+                raise Generated
             if image.width * image.height > MAX_PIXELS:
                 raise Unreadable(f"{image.width} x {image.height} pixels: a decompression bomb")
             # JPEG can decode at 1/2, 1/4, 1/8: at least twice the target stays for the resize below
@@ -73,6 +84,8 @@ def decode(file: BinaryIO, shape: Shape) -> NDArray[np.uint8]:
     except Unreadable:
         raise
     except Image.DecompressionBombError:
+        if read_marks(file) is not None:  # a page of many images
+            raise Generated from None
         raise Unreadable("a decompression bomb") from None
     except UnidentifiedImageError:
         empty = file.seek(0, io.SEEK_END) == 0

@@ -4,10 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-SUFFIXES = (
-    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
-    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
-)
+from wgan.serve.outputs.marks import IMAGES
 
 
 def printable(text: str) -> str:
@@ -19,7 +16,7 @@ def is_image(path: str) -> bool:
     """By its ending; neither hidden, nor in a hidden folder, nor outside the root."""
     parts = PurePosixPath(path).parts
     hidden = any(part.startswith((".", "/")) or part == "__MACOSX" for part in parts)
-    return not hidden and PurePosixPath(path).suffix.lower() in SUFFIXES
+    return not hidden and PurePosixPath(path).suffix.lower() in IMAGES
 
 
 def class_labels(paths: list[str]) -> tuple[list[int] | None, tuple[str, ...] | None]:

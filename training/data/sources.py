@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -13,10 +13,12 @@ from PIL import Image
 
 from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.files import expanded
+from wgan.serve.outputs.marks import IMAGES, read_marks
 from wgan.training.data import faces
 from wgan.training.data.archive import Zip
 from wgan.training.data.decode import Shape, Unreadable, decode, shorter_side
-from wgan.training.data.listing import SUFFIXES, class_labels, fingerprint, is_image, printable
+from wgan.training.data.generated import Skipped, check_root, deciding, is_run, is_samples, nothing_else
+from wgan.training.data.listing import class_labels, fingerprint, is_image, printable
 
 FACE_SIDE = 64  # pixels
 
@@ -31,6 +33,7 @@ class Source(Protocol):
     names: list[str]
     labels: list[int] | None
     classes: tuple[str, ...] | None
+    skipped: Skipped  # what wgan itself made, as far as that is seen before images are decoded
 
     def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
         """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
@@ -48,7 +51,12 @@ class Folder:
     def __init__(self, root: Path):
         self.name = printable(root.resolve().name)
         self._root = root
+        self._own_folders: list[str] = []
         listing = sorted(self._files())
+        self.names = [name for name, _, _ in listing]
+        own = deciding(self.names, self._is_own)
+        self.skipped = Skipped(tuple(self._own_folders)).more([self.names[index] for index in sorted(own)])
+        listing = [row for index, row in enumerate(listing) if index not in own]
         self.names = [name for name, _, _ in listing]
         self.labels, self.classes = class_labels(self.names)
         # the place too: files of another folder may agree in names, sizes and times
@@ -63,6 +71,11 @@ class Folder:
                 continue
             seen.add((place.st_dev, place.st_ino))
             below[:] = sorted(name for name in below if not name.startswith(".") and name != "__MACOSX")
+            if is_run(files) or is_samples(Path(folder), files):
+                self._own_folders.append(Path(folder).relative_to(self._root).as_posix())
+                if is_run(files):
+                    below.clear()
+                continue
             for file in files:
                 path = Path(folder, file)
                 name = path.relative_to(self._root).as_posix()
@@ -74,6 +87,11 @@ class Folder:
                         continue
                     if stat.S_ISREG(status.st_mode):  # a pipe would never end
                         yield name, status.st_size, status.st_mtime_ns
+
+    def _is_own(self, index: int) -> bool:
+        with suppress(Unreadable), self._open(index) as file:
+            return read_marks(file) is not None
+        return False
 
     def _unreadable(self, error: OSError) -> None:
         raise DatasetError(f"{printable(str(error.filename))} cannot be listed: {error.strerror}")
@@ -102,6 +120,7 @@ class Faces:
 
     doing = "drawing faces"
     drawn = True
+    skipped = Skipped()
 
     def __init__(self, count: int, first: int = 0):
         self._first = first
@@ -127,18 +146,21 @@ def open_source(data: str, *, count_faces: int) -> Source:
     """The source that ``data`` names: `faces`, a folder or a .zip.
 
     Raises:
-        DatasetError: there is none, it holds no image, or it cannot be opened.
+        DatasetError: there is none, it holds no image but wgan's own, or it cannot be opened.
     """
     if data == "faces":
         return Faces(count_faces)
     path, shown = expanded(data), printable(data)
     source: Source
     if path.is_dir():
+        check_root(path, shown)
         source = Folder(path)
     elif path.is_file():
         source = Zip(path)
     else:
         raise DatasetError(f"no folder or .zip file {shown!r}; the built-in dataset is `faces`")
     if not source.names:
-        raise DatasetError(f"{shown} holds no images (looked for {', '.join(SUFFIXES)})")
+        if source.skipped.told() is not None:
+            raise nothing_else(shown)
+        raise DatasetError(f"{shown} holds no images (looked for {', '.join(IMAGES)})")
     return source

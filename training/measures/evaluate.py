@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.privacy import last_name
-from wgan.serve.base.terminal import counted
+from wgan.serve.base.terminal import counted, say_once
 from wgan.serve.sampling.sampler import sample
 from wgan.training.config.colour import WHITE, not_a_colour, rgb
 from wgan.training.data import ImageSet, held_out, open_images
@@ -170,6 +170,7 @@ def evaluate(
     """
     count = min(samples.count, SWD_IMAGES) if isinstance(inception, str) else samples.count
     images = _open(backend, reals, count, cache, progress)
+    say_once([images.skipped])
     compared = min(count, len(images), SWD_IMAGES)
     faces = reals.data == "faces"
     reference = images.images[np.arange(compared) if faces else pick(len(images), compared, reals.seed)]

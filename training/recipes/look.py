@@ -6,7 +6,8 @@ import numpy as np
 
 from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.terminal import counted
-from wgan.training.data.decode import Shape, Unreadable
+from wgan.training.data.decode import Generated, Shape, Unreadable
+from wgan.training.data.generated import nothing_else
 from wgan.training.data.pick import pick
 from wgan.training.data.sources import open_source
 
@@ -48,18 +49,21 @@ def look_at(data: str, *, count_faces: int) -> Look:
         classes, smallest = len(source.classes), int(np.bincount(source.labels).min())
     if source.drawn:  # in colour, on backgrounds of their own
         return Look(len(source.names), source.side(0), classes=classes, smallest=smallest)
-    sides, grey, transparent, wrong = [], [], [], ""
+    sides, grey, transparent, wrong, only_own = [], [], [], "", True
     for index in pick(len(source.names), LOOKED_AT, seed=0):
         try:
             pixels = source.load(int(index), SHAPE)
             sides.append(source.side(int(index)))
         except Unreadable as error:
+            only_own &= isinstance(error, Generated)
             wrong = wrong or f"{source.names[index]}: {error}"
             continue
         seen = pixels[pixels[..., 3] >= HIDDEN][:, :3].astype(np.int16)  # (n, 3)
         grey.append(bool((np.ptp(seen, axis=1) <= 2).all()) if len(seen) else True)
         transparent.append(bool((pixels[..., 3] < HIDDEN).any()))
     if not sides:
+        if only_own:
+            raise nothing_else(source.name)
         tried = min(LOOKED_AT, len(source.names))
         raise DatasetError(f"none of {counted(tried, 'image')} in {source.name} can be read, the first is {wrong}")
     return Look(

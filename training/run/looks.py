@@ -43,6 +43,8 @@ class Looks:
         if session.data_change is not None:
             journal.note(f"the data {session.data_change.told()}; {POSITION}")
             journal.keep(session.data_change.record(session.step))  # without names, as records are shown to others
+        if session.data.skipped is not None:
+            journal.note(session.data.skipped)
         journal.note_broken(session.data.broken, cache)
         self._tell(notes)
         self._tell(session.feature_distances.notes)

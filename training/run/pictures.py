@@ -58,7 +58,7 @@ class Pictures:
                 members = np.flatnonzero(labels == label)
                 for cell, place in zip(cells, pick(len(members), len(cells), self._config.seed), strict=False):
                     chosen[cell] = images[members[place]]
-        atomic_write(self._folder / "real.png", encode_png(self._page(chosen), {}))
+        atomic_write(self._folder / "real.png", encode_png(self._page(chosen), {"shows": "real images", "step": "0"}))
 
     def grid(self, generator: Generator, step: int) -> np.ndarray:
         """Writes the grid of seeds 0 to 63, and returns it as uint8 (H, W, C)."""

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +12,13 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
+from wgan.commands.subjects import batch_sizes_of, files_of, subjects_of
 from wgan.commands.values import models
-from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
 from wgan.serve.base.terminal import emit, fault, say, say_once
 
 if TYPE_CHECKING:
-    from wgan.serve.bench.side_by_side import Subject
-
+    from wgan.serve.bench.side_by_side import Bench, Plan
 
 EXAMPLES = (
     ("every artifact of the newest run, and a page", "wgan bench"),
@@ -74,42 +74,47 @@ def bench(
     """Measure artifacts side by side: speed, memory, cold start."""
     from wgan.serve.backends.base import check_device
     from wgan.serve.base.files import atomic_write
-    from wgan.serve.base.progress import counter
     from wgan.serve.bench.gate import gates
     from wgan.serve.bench.page import render
-    from wgan.serve.bench.peak import Peaks
-    from wgan.serve.bench.side_by_side import Bench, Plan, measure
+    from wgan.serve.bench.side_by_side import Plan
     from wgan.serve.bench.text import to_text
-    from wgan.serve.machine.load import load_average
 
     check_device(device)
     _check(seconds, repeats, at_least, out)
-    plan = Plan(
-        _subjects(_files(model, run, backends), precision, provider), _sizes(batch_sizes), device, seconds, repeats
-    )
-    peaks, before = Peaks(__name__), load_average()
-    with counter(quiet=0.0) as progress:
-        rows = measure(__name__, plan, peak=peaks, progress=progress)
-    say_once(row.get("notice") for row in rows)
-    if all("error" in row for row in rows):
-        raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
-    bench = Bench(_machine(rows), peaks.rates, rows, before, peaks.doubtful)
-    atomic_write(out, render(bench).encode())
-    held = gates(bench.by_subject(), at_least)
+    subjects = subjects_of(files_of(model, run, backends), precision, provider)
+    found = _measured(Plan(subjects, batch_sizes_of(batch_sizes), device, seconds, repeats))
+    atomic_write(out, render(found).encode())
+    held = gates(found.by_subject(), at_least)
     passed = None if at_least is None else all(gate.passed for gate in held)
     undecided = [gate.name for gate in held if gate.undecided]
-    result = bench.to_dict() | {"out": str(out), "at_least": at_least, "passed": passed, "undecided": undecided}
-    emit(result, f"{to_text(bench)}\n\n{out}", as_json)
+    result = found.to_dict() | {"out": str(out), "at_least": at_least, "passed": passed, "undecided": undecided}
+    emit(result, f"{to_text(found)}\n\n{out}", as_json)
     for line in filter(None, (gate.line() for gate in held)):
         fault(f"wgan: {line}")
     if undecided:
         say(f"measure again when the machine is quiet: {as_given(context)}")
     if passed is False:
         raise typer.Exit(1)
-    onward(as_json, *_quickest(rows))
+    onward(as_json, *_quickest(found.rows))
 
 
-def _quickest(rows: list[dict[str, Any]]) -> list[str]:
+def _measured(plan: "Plan") -> "Bench":
+    """All that the plan names. Raises BackendError where nothing could be measured."""
+    from wgan.serve.base.progress import counter
+    from wgan.serve.bench.peak import Peaks
+    from wgan.serve.bench.side_by_side import Bench, measure
+    from wgan.serve.machine.load import load_average
+
+    peaks, before = Peaks(__name__), load_average()
+    with counter(quiet=0.0) as progress:
+        rows = measure(__name__, plan, peak=peaks, progress=progress)
+    say_once(row.get("notice") for row in rows)
+    if all("error" in row for row in rows):
+        raise BackendError(f"nothing could be measured: {rows[0]['file']}: {rows[0]['error']}")
+    return Bench(_machine(rows), peaks.rates, rows, before, peaks.doubtful)
+
+
+def _quickest(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The command that samples from what was quickest."""
     best = max((row for row in rows if "error" not in row), key=lambda row: float(row["images_per_second"]))
     return [with_model(Path(best["path"]), best["backend"], "sample", "-n", 64)]
@@ -143,71 +148,6 @@ def _check(seconds: float, repeats: int, at_least: float | None, out: Path) -> N
         raise ConfigError(f"--out {out} is not the name of an .html file")
 
 
-def _sizes(text: str) -> list[int]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and 1 <= int(word) <= 65_536 for word in words):
-        raise ConfigError(f"--batch-size {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
-    return sorted({int(word) for word in words})
-
-
-def _files(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
-    """Artifacts and the names of their backends."""
-    from wgan.serve.artifacts.artifact import list_folder
-    from wgan.serve.artifacts.find import find_artifact, named, newest_run
-    from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, backends_of, check_backend, format_by_ending
-
-    wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
-    for word in wanted:
-        check_backend(word, "--backend")
-    paths = models or [(run or newest_run()) / "export"]
-    where = "what --model names" if models else str(paths[0])
-    files: list[Path] = []
-    for path in paths:
-        if models and (named(path) != path or not path.is_dir()):
-            files.append(find_artifact(path, None, None)[0])
-            continue
-        files += list_folder(path)
-        if (reference := path / CHECKPOINT.file).is_file():
-            files.append(reference)
-    pairs = []
-    for path in files:
-        if (row := format_by_ending(path)) is not None:
-            pairs += [(path, backend.name) for backend in backends_of(row.name) if backend.name in wanted]
-    if not pairs:
-        way = command("export", "--format", "all", *(() if models else ("--run", paths[0].parent)))
-        raise ConfigError(f"no artifact for {', '.join(wanted)} in {where}: run `{way}` first")
-    return sorted(pairs, key=lambda pair: wanted.index(pair[1]))
-
-
-def _subjects(
-    files: list[tuple[Path, str]], precisions: list[str] | None, providers: list[str] | None
-) -> "list[Subject]":
-    """Each file once, but a checkpoint in each precision and an ONNX file by each provider."""
-    from wgan.serve.artifacts.formats import CHECKPOINT
-    from wgan.serve.backends.onnxrt.backend import PROVIDERS
-    from wgan.serve.bench.side_by_side import Subject
-
-    kinds = {kind for _, kind in files}
-    known = {
-        "--precision": (precisions, CHECKPOINT.precisions, "torch"),
-        "--provider": (providers, PROVIDERS, "onnx"),
-    }
-    chosen: dict[str, list[str]] = {}
-    for option, (asked, names, kind) in known.items():
-        chosen[kind] = list(dict.fromkeys(word.strip() for text in asked or [] for word in text.split(",")))
-        if unknown := [word for word in chosen[kind] if word not in names]:
-            raise ConfigError(f"{option} {unknown[0]} is not one of {', '.join(names)}")
-        if asked and kind not in kinds:
-            raise ConfigError(f"{option} is for the {kind} backend, and nothing here is: add a --model that is")
-    subjects = []
-    for path, kind in files:
-        if kind == "torch":
-            subjects += [Subject(path, kind, word) for word in chosen[kind] or ["fp32"]]
-        else:
-            subjects += [Subject(path, kind, provider=word or None) for word in chosen.get(kind) or [""]]
-    return subjects
-
-
 def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:
     from wgan.serve.machine.gpu import first_gpu
     from wgan.serve.machine.hardware import cpu
@@ -236,16 +176,14 @@ def case(
     from wgan.serve.sampling.sampler import batch_size_for, sample
 
     began = time.time()
-    options = Options(provider) if provider else None
-    with open_model(Path(path), kind, device, precision, options) as backend:
+    with open_model(Path(path), kind, device, precision, Options(provider) if provider else None) as backend:
         loaded = time.time()
         list(sample(backend, 0, 1, 1))
         first = time.time()
         size = batch_size_for(backend, int(batch))
         speed = measure_speed(backend, size, float(seconds))
         count, watch, made = size * speed["batches"], Watch(), time.perf_counter()
-        for _ in sample(backend, 0, count, size):
-            pass
+        deque(sample(backend, 0, count, size), maxlen=0)
         rate = count / (time.perf_counter() - made)
         return worst(speed, watch.load()) | {
             "uint8_images_per_second": rate,

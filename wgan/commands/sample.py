@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
 
-
+OUT = Path("samples")  # where nothing is named
 EXAMPLES = (
     ("64 images and a picture of them all, into samples/", "wgan sample -n 64"),
     ("nine with blue hair by the built-in generator", "wgan sample -n 9 --model faces --label blue --out blue.png"),
@@ -65,13 +65,14 @@ def sample(
     model: ModelOption = None,
     run: RunOption = None,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too",
+            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too "
+            "[default: samples, or samples-2, … where it holds other images]",
             metavar="PLACE",
             rich_help_panel=WHERE,
         ),
-    ] = Path("samples"),
+    ] = None,
     backend: BackendOption = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[
@@ -157,36 +158,41 @@ def sample(
         shrink = say if batch_size is None else None
         job = Job(opened, asked.source(opened), asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
         made = _make(asked, job, out)
-        say_once([opened.notice if opened.notice != before else None])
+        say_once([opened.notice if opened.notice != before else None, made.no_grid])
     seconds = time.perf_counter() - loaded
     result = _result(asked, job, made) | {
-        "out": str(out),
+        "out": str(made.out),
         "backend": kind,
         "load_seconds": loaded - began,
         "seconds": seconds,
         "images_per_second": made.images / seconds,
     }
-    emit(result, _text(job, made, out, made.images / seconds), as_json)
+    emit(result, _text(job, made, made.images / seconds), as_json)
     onward(as_json, with_model(path, kind, "bench"))
 
 
 @dataclass(frozen=True)
 class Made:
-    """How many images were made, and of a sharded set how many files, and how many of them were there already."""
+    """How many images were made and where; of a sharded set how many files, and how many of them were there already."""
 
     images: int
+    out: Path
     files: int | None = None
     there: int | None = None
     shards: "ShardSet | None" = None
+    grid: Path | None = None  # beside a folder
+    manifest: Path | None = None  # of a folder
+    no_grid: str | None = None
 
 
-def _make(asked: "Request", job: "Job", out: Path) -> Made:
-    """Writes the images, or the shards that are not there yet."""
-    shards = asked.shards(out, job.source)
+def _make(asked: "Request", job: "Job", out: Path | None) -> Made:
+    """Writes the images, or the shards that are not there yet. ``out`` is None where it was not given."""
+    shards = asked.shards(out or OUT, job.source)
     if shards is not None:
-        return Made(*job.shards(shards, asked.part, say), shards)
-    job.whole(out)
-    return Made(job.source.count)
+        made, files, there = job.shards(shards, asked.part, say)
+        return Made(made, shards.path, files, there, shards)
+    output = job.in_own_folder(OUT, say) if out is None else job.whole(out)
+    return Made(job.source.count, output.path, grid=output.grid, manifest=output.manifest, no_grid=output.no_grid)
 
 
 def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
@@ -204,22 +210,31 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,
+        "origin": None if job.origin is None else str(job.origin),
         "assumes": opened.assumes,
     }
+    if made.manifest is not None:
+        result |= {"manifest": str(made.manifest), "grid": None if made.grid is None else str(made.grid)}
     if made.shards is not None:
         there = {"manifest": str(made.shards.manifest), "shards": len(made.shards)}
         result |= there | {"made": made.files, "skipped": made.there}
     return result
 
 
-def _text(job: "Job", made: Made, out: Path, speed: float) -> str:
+def _text(job: "Job", made: Made, speed: float) -> str:
     """The same for people, in a line."""
-    source, place = job.source, str(out)
+    from wgan.serve.artifacts.find import typed
+
+    source, place = job.source, str(made.out)
     last = source.first + source.count - 1
     which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
     if made.shards is not None:
         there = "1 was" if made.there == 1 else f"{made.there:,} were"
         which += f": {made.files} of {counted(len(made.shards), 'shard')}, {there} there"
-        place = str(out.with_name(made.shards.name(0))) + " …"
+        place = str(made.out.with_name(made.shards.name(0))) + " …"
+    if made.grid is not None:
+        place += f", a grid of them: {made.grid}"
     where = f"{job.backend.name} on {job.backend.device}"
-    return f"{counted(made.images, 'image')} ({which}) with {where}, {speed:,.0f} images/s: {place}"
+    images = counted(made.images, "image")
+    origin = "" if job.origin is None else f" ({job.origin})"
+    return f"{images} ({which}) of {typed(job.backend.path)}{origin} with {where}, {speed:,.0f} images/s: {place}"

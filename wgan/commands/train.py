@@ -1,6 +1,7 @@
 """`wgan train`."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +15,15 @@ from wgan.serve.base.command import Word, command
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
 if TYPE_CHECKING:
+    import torch
+
     from wgan.plan import Plan
+    from wgan.training.config import Config
+    from wgan.training.records.folder import RunFolder
     from wgan.training.run.loop import Trained
 
 WHAT = "what to train"
+LENGTH = ("steps", "minutes")  # settings that say how long a run is
 SHORT = 30  # minutes of what is proposed where a run takes long
 EXAMPLES = (
     ("30 minutes on the built-in faces", "wgan train"),
@@ -82,9 +88,7 @@ def train(
         _show_cost(plan, asked, as_json)
         return
     with join(plan.device) as world:
-        if world.first:
-            _foretell(plan, asked, world.size)
-        result = plan.train(world=world)
+        result = plan.train(world=world, first=partial(_foretell, plan.device, asked, world.size))
         if not world.first:
             return
     _show(result, asked, as_json)
@@ -110,36 +114,32 @@ class _Asked:
         kept = [word for word in self._overrides if word.partition("=")[0].strip() not in without]
         return command(*words, *kept, *more)
 
+    def shorter(self, data: str) -> Iterator[str]:
+        """Commands for a new run on this data that take less time."""
+        yield self.again(f"minutes={SHORT}", without=LENGTH)
+        if self.has("config"):
+            where = () if data == "faces" else ("--data", data)
+            yield command("train", *where, f"minutes={SHORT}")
+            if not where:
+                yield command("train", "--config", "demo")
+
     def has(self, option: str) -> bool:
         """Whether the option was given."""
         return option in self._options
 
 
-def _foretell(plan: "Plan", asked: _Asked, processes: int) -> None:
-    """Says how long the run will take, and where that is long what would be shorter."""
-    from wgan.training.records.folder import RunFolder
+def _foretell(device: "torch.device", asked: _Asked, processes: int, config: "Config", run: "RunFolder | None") -> None:
+    """Says how long the run will take, or its rest, and where that is long what would be shorter."""
     from wgan.training.run.forecast import forecast
 
-    detail(f"settings from {'the run' if plan.old else 'a preset or file' if asked.has('config') else 'a recipe'}")
-    told = forecast(plan.config, plan.device, RunFolder(plan.old) if plan.old else None, processes)
+    detail(f"settings from {'the run' if run else 'a preset or file' if asked.has('config') else 'a recipe'}")
+    told = forecast(config, device, run, processes)
     say(told.line)
-    if told.long:
-        for line in _shorter(plan, asked, told.done + max(1, int(told.steps * SHORT * 60 / told.seconds))):
-            say(f"shorter: {line}")
-
-
-def _shorter(plan: "Plan", asked: _Asked, steps: int) -> Iterator[str]:
-    """Commands that take less time; ``steps``: what a run that goes on would have done after some minutes."""
-    length = ("steps", "minutes")
-    if plan.old is not None:
-        yield asked.again(f"steps={steps}", without=length)
+    if not told.long:
         return
-    yield asked.again(f"minutes={SHORT}", without=length)
-    if asked.has("config"):
-        data = () if plan.config.data == "faces" else ("--data", plan.config.data)
-        yield command("train", *data, f"minutes={SHORT}")
-        if not data:
-            yield command("train", "--config", "demo")
+    some = told.done + max(1, int(told.steps * SHORT * 60 / told.seconds))
+    for line in asked.shorter(config.data) if run is None else [asked.again(f"steps={some}", without=LENGTH)]:
+        say(f"shorter: {line}")
 
 
 def _show_cost(plan: "Plan", asked: _Asked, as_json: bool) -> None:

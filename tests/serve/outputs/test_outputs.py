@@ -49,20 +49,22 @@ def test_a_folder_holds_a_png_for_each_seed_and_a_page(tmp_path):
     images = noise(70)
     save(tmp_path / "out", images, first=999_998)
     seeds = range(999_998, 1_000_068)
-    assert names(tmp_path / "out") == sorted(["grid.png", *(f"seed-{s:06d}.png" for s in seeds)])
+    assert names(tmp_path / "out") == [*sorted(f"seed-{s:06d}.png" for s in seeds), "wgan.json"]
     for seed, image in zip(seeds, images, strict=True):
         pixels, info = decode(tmp_path / "out" / f"seed-{seed:06d}.png")
         assert np.array_equal(pixels, image)
         assert info == {**TEXT, "seed": str(seed)}
-    pixels, info = decode(tmp_path / "out" / "grid.png")
+    pixels, info = decode(tmp_path / "out-grid.png")
     assert np.array_equal(pixels, grid(images[:64]))
     assert info == {**TEXT, "seeds": "999998..1000061"}
 
 
 def test_a_folder_keeps_what_it_had(tmp_path):
-    (tmp_path / "seed-000009.png").write_bytes(b"earlier")
-    save(tmp_path, noise(3))
-    assert names(tmp_path) == ["grid.png", *(f"seed-00000{i}.png" for i in (0, 1, 2, 9))]
+    save(tmp_path / "out", noise(1), first=9)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    save(tmp_path / "out", noise(3))
+    images = [f"seed-00000{i}.png" for i in (0, 1, 2, 9)]
+    assert names(tmp_path / "out") == ["notes.txt", *images, "wgan.json"]
 
 
 def test_a_png_is_one_page_of_all_images(tmp_path):
@@ -98,7 +100,7 @@ def test_a_page_of_transparent_images_is_on_a_checkerboard(tmp_path):
     images = sprites(20)
     save(tmp_path / "page.png", images)
     save(tmp_path / "out", images)
-    for page in (tmp_path / "page.png", tmp_path / "out" / "grid.png"):
+    for page in (tmp_path / "page.png", tmp_path / "out-grid.png"):
         assert np.array_equal(decode(page)[0], grid(images))
         assert decode(page)[0].shape[2] == 3
 
@@ -204,8 +206,9 @@ def test_an_interrupted_run_leaves_nothing_half_written(tmp_path, kind, error):
     with pytest.raises(error):
         run()
     if kind == "folder":
-        whole = names(path)
-        assert "grid.png" not in whole
+        whole = [name for name in names(path) if name != "wgan.json"]
+        assert whole
+        assert names(tmp_path) == ["folder"]
         assert all(decode(path / name)[0].shape == (8, 10, 3) for name in whole)
     else:
         assert names(tmp_path) == []
@@ -237,8 +240,8 @@ def test_a_folder_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
         with pytest.raises(OutputError) as caught:
             open_output(folder, count=1, first=0, text=TEXT)
         assert str(caught.value).startswith(f"cannot write {folder}: ")
-    (tmp_path / "a" / "grid.png").mkdir(parents=True)
-    with pytest.raises(OutputError, match="a/grid.png: Is a directory"):
+    (tmp_path / "a" / "wgan.json").mkdir(parents=True)
+    with pytest.raises(OutputError, match="a/wgan.json: Is a directory"):
         open_output(tmp_path / "a", count=1, first=0, text=TEXT)
 
 

@@ -17,7 +17,8 @@ from tests.fakes.generator import FakeGenerator
 from wgan.serve.base.errors import ConfigError, OutputError
 from wgan.serve.latents.sources import from_table
 from wgan.serve.latents.truncation import Truncation
-from wgan.serve.outputs import shards
+from wgan.serve.outputs import manifest
+from wgan.serve.outputs.manifest import Manifest
 from wgan.serve.outputs.shards import Part, ShardSet
 from wgan.serve.sampling.run import Job
 
@@ -233,16 +234,16 @@ def test_two_processes_that_make_the_same_shards_make_them_whole(tmp_path):
     assert contents(tmp_path) == alone
 
 
-@pytest.mark.parametrize("place", [(ShardSet, "_read"), (shards, "atomic_create")])
+@pytest.mark.parametrize("place", [(Manifest, "read"), (manifest, "atomic_create")])
 @pytest.mark.parametrize(("first", "made"), [(3, (0, 0, 7)), (50, None)])
 def test_of_two_sets_that_begin_at_once_the_second_goes_by_the_first(tmp_path, monkeypatch, place, first, made):
     usual = getattr(*place)
 
     def late(*arguments):
         monkeypatch.undo()
-        nothing = usual(*arguments) if place[1] == "_read" else None  # read before the other one begins
+        nothing = usual(*arguments) if place[1] == "read" else None  # read before the other one begins
         make(tmp_path / "a.npy", first=first)
-        return nothing if place[1] == "_read" else usual(*arguments)
+        return nothing if place[1] == "read" else usual(*arguments)
 
     monkeypatch.setattr(*place, late)
     if made is None:

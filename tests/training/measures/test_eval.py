@@ -86,14 +86,32 @@ def test_the_distance_is_the_runs_own_on_every_backend(
 
 
 def test_generated_images_are_nearest_to_themselves(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sample", "-n", "24", "--seed", "5", "--out", "own", "--json"]) == 0
-    (here / "own" / "grid.png").unlink()
+    assert main(["sample", "-n", "24", "--seed", "5", "--out", "own.npy", "--json"]) == 0
+    (here / "own").mkdir()
+    for number, image in enumerate(np.load("own.npy")):  # of which nothing tells that they are generated
+        Image.fromarray(image).save(here / "own" / f"{number}.png")
     capsys.readouterr()
     words = ["-n", "24", "--data", "own", "--inception-weights", "none"]
     same, other = (evaluated(capsys, *words, "--seed", seed) for seed in ("5", "500"))
     assert same["swd"] == 0
     assert other["swd"] > 1
     assert same["data"] == "own"
+
+
+def test_generated_images_are_not_taken_for_real_ones(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "-n", "4", "--out", "photos/samples"]) == 0
+    words = ["eval", "-n", "4", "--device", "cpu", "--inception-weights", "none", "--data"]
+    capsys.readouterr()
+    assert main([*words, "photos/samples"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "photos/samples holds images that `wgan sample` made of generator.onnx of the run one" in line
+    for number in range(3):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(here / "photos" / f"{number}.png")
+    assert main([*words, "photos", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["swd_images"] == 3
+    said = "skipped what wgan made, as it is no data: 1 folder (samples) and 1 image (such as samples-grid.png)"
+    assert shown.err.splitlines().count(said) == 1
 
 
 def test_without_weights_there_is_swd_and_one_line_that_says_why(

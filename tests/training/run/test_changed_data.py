@@ -148,7 +148,7 @@ def test_the_command_line_says_so_in_one_line_and_then_goes_on(
     add()
     words = ["train", "--resume", "--device", "cpu", "--run", "runs/one", "steps=6"]
     assert main(words) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    _, line = capsys.readouterr().err.splitlines()
     assert "3 added (bee/new-0.png" in line
     assert main([*words, "data_changed=accept"]) == 0
     said = capsys.readouterr().err.splitlines()

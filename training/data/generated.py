@@ -1,0 +1,114 @@
+"""What wgan itself made is no data: folders of generated images, run folders, and single pictures wherever they lie.
+
+A folder is known by its manifest or by the files that every run has, a picture by the text in its file. The text is
+read where a file is decoded anyway; before that only of those pictures that would make or break class folders.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from wgan.serve.base.errors import DatasetError, OutputError
+from wgan.serve.base.terminal import counted
+from wgan.serve.outputs.folder import FILE, called, manifest_of
+from wgan.serve.outputs.marks import MARKED
+from wgan.training.data.changes import short, some
+
+RUN = ("run.json", "metrics.jsonl", "config.yaml")  # what every run folder holds
+INSTEAD = "name the folder of the photos"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What was passed over: folders below the root, and single pictures: how many, and the name of one."""
+
+    folders: tuple[str, ...] = ()
+    images: int = 0
+    such_as: str = ""
+
+    def more(self, names: Sequence[str]) -> "Skipped":
+        """With these pictures."""
+        return self.plus(len(names), names[0] if names else "")
+
+    def plus(self, images: int, such_as: str) -> "Skipped":
+        """With so many pictures more."""
+        return replace(self, images=self.images + images, such_as=self.such_as or such_as)
+
+    def told(self) -> str | None:
+        """A line, None where there was nothing."""
+        parts = []
+        if self.folders:
+            parts.append(f"{counted(len(self.folders), 'folder')} ({some(self.folders)})")
+        if self.images:
+            parts.append(f"{counted(self.images, 'image')} (such as {short(self.such_as)})")
+        return f"skipped what wgan made, as it is no data: {' and '.join(parts)}" if parts else None
+
+
+def check_root(root: Path, shown: str) -> None:
+    """Refuses as data a folder that wgan wrote.
+
+    Raises:
+        DatasetError: says what it is, and what is meant instead.
+    """
+    if (made := _manifest(root)) is not None:
+        raise DatasetError(f"{shown} holds images that `wgan sample` made of {called(made)}: {INSTEAD}")
+    for folder in (root, root.resolve().parent):
+        if all((folder / name).is_file() for name in RUN) and (folder == root or root.resolve().name == "samples"):
+            raise DatasetError(f"{shown} is of a run of wgan, which writes its own pictures there: {INSTEAD}")
+
+
+def is_samples(folder: Path, files: Collection[str]) -> bool:
+    """Whether a folder, of which ``files`` are the names, is one that `wgan sample` wrote."""
+    return FILE in files and _manifest(folder) is not None
+
+
+def is_run(files: Collection[str]) -> bool:
+    """Whether a folder that holds these files is a run's."""
+    return all(name in files for name in RUN)
+
+
+def folders_of(files: Collection[str], is_manifest: Callable[[str], bool]) -> tuple[set[str], set[str]]:
+    """The folders of generated images, and those of runs, among the files of an archive."""
+    held: dict[str, dict[str, str]] = defaultdict(dict)
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        if name == FILE or name in RUN:
+            held[folder][name] = file
+    samples = {folder for folder, names in held.items() if FILE in names and is_manifest(names[FILE])}
+    return samples, {folder for folder, names in held.items() if is_run(names)}
+
+
+def deciding(names: Sequence[str], is_own: Callable[[int], bool]) -> set[int]:
+    """Which images, of those on which it hangs whether there are class folders and which, are wgan's own.
+
+    Those are the images that lie in no folder, and folders of nothing else. Each look ends at the first image that is
+    not wgan's: of a usual data set with class folders one file a folder is opened, and none where they are JPEGs.
+    """
+    by_folder: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        by_folder[name.split("/", 1)[0] if "/" in name else ""].append(index)
+    loose = by_folder.pop("", [])
+    own: set[int] = set()
+    if len(by_folder) < 2:
+        return own
+    for indices in (loose, *by_folder.values()):
+        for index in indices:
+            if not (PurePosixPath(names[index]).suffix.lower() in MARKED and is_own(index)):
+                break
+            own.add(index)
+        if indices is loose and not own.issuperset(loose):
+            break  # a photo outside: there are no classes
+    return own
+
+
+def nothing_else(shown: str) -> DatasetError:
+    """The line where all that is there was skipped."""
+    return DatasetError(f"{shown} holds no images but those that wgan made: {INSTEAD}")
+
+
+def _manifest(folder: Path) -> dict[str, object] | None:
+    try:
+        return manifest_of(folder).read()
+    except OutputError:
+        return None
