@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests import ROOT
-from tests.project.outside import run
+from tests.project.outside import run, variables
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +122,7 @@ def test_what_a_slim_install_lacks_is_one_line_naming_the_extra(
     slim: Path, tiny_export: Path, command: str, extra: str
 ):
     words = shlex.split(f"{slim}/bin/{command}")
-    done = subprocess.run(words, cwd=tiny_export, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=tiny_export, env=variables(), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "pip install " in line

@@ -69,7 +69,8 @@ def said(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> Any
             train(folder, config, device=CPU, cache=cache, resume=True)
         events = [record for record in read(folder.metrics) if "rule" in record]
         shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("advice")]
-        assert shown == [f"advice at step {event['step']}: {event['message']}" for event in events]
+        kept = [f"advice at step {event['step']}: {event['message']}" for event in events]
+        assert [public_line(line, folder.path, config.to_dict()) for line in shown] == kept
         return [(event["step"], event["rule"], event["message"]) for event in events]
 
     return of
@@ -126,7 +127,7 @@ def test_a_generator_that_ignores_its_latent_has_collapsed(said: Any, monkeypatc
     assert (step, rule) == (330, "collapse")
     assert re.search(r"vary 0\.0\d times as much as the data", message)
     assert "lambda_gp=20 augment_flip=0.5 augment_enlarge=1.125`, or try a new run" in message
-    assert message.endswith("config.yaml batch_size=16`")
+    assert "config.yaml batch_size=16" in message
 
 
 @pytest.mark.slow
@@ -156,7 +157,7 @@ def test_no_progress_from_near_the_start_is_slow(said: Any) -> None:
     ((_, rule, message),) = said(HEALTHY.replace(steps=70), {"steps": 420, "validate_every": 60, **STILL})
     assert rule == "slow"
     assert "lr_g=0.0001 lr_d=0.0001`, or try a new run" in message
-    assert re.search(r"wgan train --config (.*)/config\.yaml init_critic=\1`$", message)
+    assert message.endswith("`wgan train --config run/config.yaml init_critic=run`")
 
 
 @pytest.mark.slow
@@ -356,7 +357,7 @@ def test_a_resumed_run_says_the_same_at_the_same_steps(
 ) -> None:
     """Stopped by a signal between two records, once before and once after the advice is given."""
     config = SMALL.replace(n_critic=1, lambda_gp=0.01, lr_g=1e-3, steps=420, checkpoint_every=50)
-    whole = runs.begin(tmp_path / "whole")
+    whole = runs.begin(tmp_path / "whole" / "run")
     train(whole, config, device=CPU, cache=cache)
 
     iterate, stops = Trainer.iterate, {155, 333}
@@ -368,7 +369,7 @@ def test_a_resumed_run_says_the_same_at_the_same_steps(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(Trainer, "iterate", interrupted)
-    folder = runs.begin(tmp_path / "parts")
+    folder = runs.begin(tmp_path / "parts" / "run")
     parts = [train(folder, config, device=CPU, cache=cache)]
     while not parts[-1].finished:
         folder, config = runs.reopen(folder.path, {})
