@@ -131,7 +131,8 @@ def _usage(error: Any, words: list[str]) -> str:
         own = [name for param in context.command.get_params(context) for name in param.opts]
         if (said := meant(words, own)) is not None:
             return said
-    return f"{error.format_message()} See `{path} --help`."
+    said = error.format_message()
+    return f"{said}{'' if said.endswith(('.', '?', '!')) else '.'} See `{path} --help`."
 
 
 def _fail(message: str, code: int, words: list[str]) -> int:

@@ -94,8 +94,8 @@ class Verification:
 
     def __str__(self) -> str:
         from wgan.export.table import parity_table
+        from wgan.serve.base.fold import USUAL
         from wgan.serve.base.paint import unpainted
-        from wgan.serve.base.tables import USUAL
 
         return unpainted(parity_table(self.artifacts, USUAL))
 

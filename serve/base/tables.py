@@ -1,24 +1,18 @@
 """Tables as wide as the terminal; where it is too narrow for one, a block of lines for each row."""
 
-import shutil
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.paint import as_verdict, painted, style_of
 from wgan.serve.base.terminal import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-USUAL = 80  # columns, where there is no terminal
 FREE = 24  # columns that a text of any length needs at least beside the others
 GAP = 2
-
-
-def terminal_width() -> int:
-    """Columns of the terminal, or as the environment's COLUMNS has it."""
-    return max(20, shutil.get_terminal_size((USUAL, 24)).columns)
 
 
 def table(

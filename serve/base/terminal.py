@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from wgan.serve.base.fold import folded, terminal_width
 from wgan.serve.base.paint import MARKS, shown_on
 
 _quiet = ContextVar("quiet", default=False)
@@ -69,7 +70,12 @@ def detail(text: str) -> None:
 
 
 def written_on(stream: TextIO, text: str) -> str:
-    """Clean text as ``stream`` can take it: in colour if that is shown there, in ASCII if it has no more."""
+    """Clean text as ``stream`` can take it: in colour if that is shown there, in ASCII if it has no more.
+
+    On a terminal long lines are broken between words; commands stay whole.
+    """
+    if stream.isatty():
+        text = folded(text, terminal_width())
     text, encoding = shown_on(stream, text), getattr(stream, "encoding", None)
     if encoding is None:
         return text

@@ -2,7 +2,8 @@
 
 import textwrap
 
-from wgan.serve.base.tables import table, terminal_width
+from wgan.serve.base.fold import terminal_width
+from wgan.serve.base.tables import table
 from wgan.serve.base.terminal import counted
 from wgan.serve.bench.conditions import lines as conditions_told
 from wgan.serve.bench.quality import MARKS, legend, mark

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from PIL import GifImagePlugin, Image, PngImagePlugin, WebPImagePlugin
+from PIL import Image
 
 UNITS = ("seed", "row", "frame")  # what images are numbered by
 MARKED = (".png", ".gif", ".webp")  # endings of the files that can carry the text
@@ -15,7 +15,6 @@ IMAGES = (  # of all that may be an image
 _NUMBERS = re.compile(r"[0-9]+(\.\.[0-9]+)?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILM = re.compile(rb"\bmodel: [0-9a-f]{64}(?![0-9a-f])")
-_READERS = (PngImagePlugin.PngImageFile, GifImagePlugin.GifImageFile, WebPImagePlugin.WebPImageFile)
 
 
 def marked(image: Image.Image) -> bool:
@@ -36,7 +35,10 @@ def marked(image: Image.Image) -> bool:
 
 def read_marks(file: BinaryIO) -> Mapping[str | tuple[int, int], Any] | None:
     """Pillow's ``info`` of a picture that wgan made; None of any other file. Its pixels are not decoded."""
-    for reader in _READERS:  # not Image.open, which refuses pages of many pixels
+    from PIL import GifImagePlugin, PngImagePlugin, WebPImagePlugin  # here: not every start needs them
+
+    readers = PngImagePlugin.PngImageFile, GifImagePlugin.GifImageFile, WebPImagePlugin.WebPImageFile
+    for reader in readers:  # not Image.open, which refuses pages of many pixels
         file.seek(0)
         try:
             with reader(file) as image:

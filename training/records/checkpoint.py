@@ -79,11 +79,10 @@ def load(path: Path) -> dict[str, Any]:
 
 def peek(path: Path) -> dict[str, Any] | None:
     """The state in a file, its tensors left on disk and unchecked: for the numbers beside them. None: unreadable."""
-    try:
+    with suppress(Exception):  # foreign bytes lead the reader into whatever error they like
         state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # foreign bytes lead the reader into whatever error they like
-        return None
-    return state if isinstance(state, dict) and isinstance(state.get("step"), int) else None
+        return state if isinstance(state, dict) and isinstance(state.get("step"), int) else None
+    return None
 
 
 def load_with_sha256(path: Path) -> tuple[dict[str, Any], str]:

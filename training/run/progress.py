@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.progress import INTERVAL, Rate, console_on, duration, is_live
-from wgan.serve.base.tables import terminal_width
 from wgan.serve.base.terminal import plain, written_on
 
 NARROW = 60  # columns, below which the bar is short
@@ -101,7 +101,7 @@ class Progress:
         """Prints ``text`` above the bar."""
         text = written_on(self._stream, plain(text))
         if self._live is not None:
-            self._live.console.print(text, markup=False)
+            self._live.console.print(text, markup=False, soft_wrap=True)
         else:
             print(text, file=self._stream, flush=True)
 

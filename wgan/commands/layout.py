@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from typer.core import TyperCommand, TyperGroup
 
+from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.paint import painted
-from wgan.serve.base.tables import terminal_width
 from wgan.serve.base.terminal import written_on
 
 Example = tuple[str, str]  # what it does, and the command

@@ -14,7 +14,7 @@ from wgan.commands.values import setting_names
 from wgan.models import need_training
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.tables import terminal_width
+from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.terminal import emit
 
 if TYPE_CHECKING:

@@ -43,7 +43,8 @@ def test_sample_without_a_run_uses_it_and_says_so(here: Path, capfd: pytest.Capt
     assert main(["sample", "-n", "4", "--out", "faces.png"]) == 0
     said = capfd.readouterr()
     assert said.err.splitlines() == [
-        "no run here: this is the built-in generator, --model faces; `wgan train` trains another"
+        "no run here: this is the built-in generator, --model faces; `wgan train` trains another",
+        "next: wgan bench --model faces",
     ]
     assert "4 images (seeds 0 to 3)" in said.out
     assert (here / "faces.png").is_file()
@@ -52,7 +53,7 @@ def test_sample_without_a_run_uses_it_and_says_so(here: Path, capfd: pytest.Capt
 def test_by_name_it_is_used_without_a_word(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (here / "faces").mkdir()  # a folder of that name is data, not a model
     assert main(["sample", "-n", "2", "--model", "faces", "--label", "blue", "--out", "faces.npy"]) == 0
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "next: wgan bench --model faces\n"
     with wgan.load("faces") as generator:
         assert np.array_equal(generator.sample(2, label="blue"), np.load(here / "faces.npy"))
 

@@ -157,7 +157,6 @@ def export_as_before(folder: Path, monkeypatch: pytest.MonkeyPatch, *kinds: str,
         if traced:
             patch.setattr(torchscript, "_without_debug_records", lambda data: data)
         else:
-            patch.setattr("wgan.export.recipe.public_settings", dict)
             patch.setattr(deploy, "public_settings", dict)
         list(exporter.export(generator, folder, kinds, max_batch=4, device="cpu"))
 

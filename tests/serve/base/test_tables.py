@@ -3,7 +3,8 @@
 import pytest
 
 from wgan.serve.base import paint
-from wgan.serve.base.tables import table, terminal_width
+from wgan.serve.base.fold import terminal_width
+from wgan.serve.base.tables import table
 
 HEAD = ("artifact", "on", "max", "parity")
 ROWS = [("generator.onnx", "cpu", "4.9e-07", "holds"), ("generator.plan", "-", "-", "not run")]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from wgan import models
 from wgan.cli import main
 from wgan.serve.artifacts.formats import BACKENDS, format_named
 from wgan.serve.backends import gaps
@@ -202,12 +203,13 @@ def test_sample_names_the_command_that_the_doctor_names(
     pretend: Pretend, monkeypatch: pytest.MonkeyPatch, tiny_export: Path, gpus: list[Any]
 ) -> None:
     pretend(SLIM, FakeDriver(gpus) if gpus else None)
+    monkeypatch.setattr(models, "find_spec", importlib.util.find_spec)
     for module in ("onnxruntime", "torch"):
         monkeypatch.setitem(sys.modules, module, None)
     for row in doctor.examine(Path("runs")).backends:
         file = tiny_export / format_named(BACKENDS[row.what].formats[0]).file
         with pytest.raises(BackendUnavailable) as caught:
-            load_tensorrt() if row.what == "trt" else open_backend(file, backend=row.what, device=row.device)
+            load_tensorrt() if row.what == "trt" else models.open_model(file, row.what, row.device)
         assert row.fix == caught.value.mend
         assert row.fix is not None
         assert row.fix.startswith("pip install -e './checkout[")

@@ -38,7 +38,8 @@ def copied(name: str, place: Path) -> Path:
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    (line,) = capsys.readouterr().err.splitlines()
+    *before, line = capsys.readouterr().err.splitlines()
+    assert all(other.startswith("the rest of this run takes ") for other in before), before
     return line
 
 
