@@ -486,6 +486,7 @@ def test_ctrl_c_before_there_is_anything_to_save_is_one_line(here: Path) -> None
     listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listening)
     assert child.stderr is not None
+    assert child.stderr.readline().startswith("this run takes about 30 min")
     assert "drawing faces" in child.stderr.readline()
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
