@@ -44,7 +44,7 @@ def test_nothing_is_said_beside_json(capsys: pytest.CaptureFixture[str]) -> None
 def test_one_image_is_one_image_and_the_next_command_runs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "-n", "1"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith("1 image (seed 0) with onnx on cpu, ")
+    assert shown.out.startswith("1 image (seed 0) ")
     assert next_of(shown.err) == ["wgan bench"]
 
 

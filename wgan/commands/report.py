@@ -1,7 +1,7 @@
 """`wgan report`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,23 +59,19 @@ def report(
     else:
         path = write_comparison(chosen, out or chosen[0].parent / COMPARISON)
     stand = [load(folder) for folder in chosen]
-    emit(
-        {
-            "report": str(path),
-            "runs": [
-                {
-                    "run": str(folder),
-                    "best": None if one.best is None else one.best.to_source(),
-                    "last": None if one.last is None else one.last.to_source(),
-                }
-                for folder, one in zip(chosen, stand, strict=True)
-            ],
-        },
-        f"report: {path}",
-        as_json,
-    )
+    rows = [_row(folder, one) for folder, one in zip(chosen, stand, strict=True)]
+    emit({"report": str(path), "runs": rows}, f"report: {path}", as_json)
     nearest = min(zip(chosen, stand, strict=True), key=lambda pair: _swd(pair[1]))
     onward(as_json, with_run(nearest[0], "export", "--format", "onnx"))
+
+
+def _row(folder: Path, run: "ReportData") -> dict[str, Any]:
+    """For `--json`: which generators there are."""
+    return {
+        "run": str(folder),
+        "best": None if run.best is None else run.best.to_source(),
+        "last": None if run.last is None else run.last.to_source(),
+    }
 
 
 def _swd(run: "ReportData") -> float:
