@@ -42,10 +42,7 @@ WALK: dict[str, list[Typed]] = {
     "resume": [Typed("wgan train --resume")],
     "export": [Typed("wgan export --format onnx")],
     "sample": [Typed("wgan sample --backend onnx -n 64")],
-    "deploy": [
-        Typed("wgan doctor --backend onnx --device cpu"),
-        Typed("wgan sample --model generator.onnx -n 8 --seed 5000 --out eight.png"),
-    ],
+    "deploy": [Typed("wgan sample --model generator.onnx -n 8 --seed 5000 --out eight.png")],
 }
 
 

@@ -41,17 +41,12 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the page of a run again, or one that compares runs."""
-    from wgan.serve.artifacts.find import newest_run
-
     need_training()
     from wgan.training.report import write_report
     from wgan.training.report.compare import write_comparison
     from wgan.training.report.data import load
 
-    chosen = [*(runs or []), *([] if run is None else [run])] or [newest_run()]
-    for folder in chosen:
-        if not (folder / "config.yaml").is_file():
-            raise ConfigError(f"{folder} is no run folder (it has no config.yaml): name one that `wgan train` made")
+    chosen = _runs([*(runs or []), *([] if run is None else [run])])
     if out is not None and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
         raise ConfigError(f"--out {out} is not the name of an .html file")
     if len(chosen) == 1:
@@ -63,6 +58,16 @@ def report(
     emit({"report": str(path), "runs": rows}, f"report: {path}", as_json)
     nearest = min(zip(chosen, stand, strict=True), key=lambda pair: _swd(pair[1]))
     onward(as_json, with_run(nearest[0], "export", "--format", "onnx"))
+
+
+def _runs(named: list[Path]) -> list[Path]:
+    """The run folders, the newest where none is named. Raises ConfigError where one is no run."""
+    from wgan.serve.artifacts.find import newest_run
+
+    for folder in named:
+        if not (folder / "config.yaml").is_file():
+            raise ConfigError(f"{folder} is no run folder (it has no config.yaml): name one that `wgan train` made")
+    return named or [newest_run()]
 
 
 def _row(folder: Path, run: "ReportData") -> dict[str, Any]:

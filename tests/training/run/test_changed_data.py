@@ -42,7 +42,7 @@ TINY = Config(
     checkpoint_every=2,
     augment_flip=0.5,
 )
-OTHERS = {"data", "stream", "swd", "scoring", "best"}  # of a checkpoint, all that is about the data
+OTHERS = {"data", "stream", "swd", "swd_step", "scoring", "best"}  # of a checkpoint, all that is about the data
 
 
 def draw(path: Path, value: int) -> None:
