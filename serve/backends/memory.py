@@ -4,6 +4,7 @@ import re
 
 from wgan.serve.base.command import RUNNERS, or_again
 from wgan.serve.base.errors import BackendError, BackendOutOfMemory
+from wgan.serve.base.terminal import counted
 
 SIGNS = re.compile(
     "can't allocate memory"  # torch on the CPU
@@ -22,7 +23,7 @@ def runtime_failure(runtime: str, error: Exception, batch: int) -> BackendError:
         return error
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or SIGNS.search(text):
-        images = f"{batch} images" if batch > 1 else "one image"
+        images = counted(batch, "image") if batch > 1 else "one image"
         told = f"{runtime} ran out of memory for {images} at a time"
         if batch == 1:
             return BackendOutOfMemory(f"{told}: free some")

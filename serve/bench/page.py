@@ -1,6 +1,7 @@
 """A benchmark as a page: charts over the batch size, bars, and every figure in tables."""
 
 from wgan.serve.base.privacy import without_paths
+from wgan.serve.base.terminal import counted
 from wgan.serve.bench.conditions import lines as conditions_told
 from wgan.serve.bench.quality import GOOD, MARKS, quality
 from wgan.serve.bench.side_by_side import Bench, Row, named
@@ -38,7 +39,7 @@ def render(bench: Bench) -> str:
     told = text("; ".join(conditions_told(bench.conditions(), machine["threads"])))
     body = (
         f'<header>\n<p class="over">WGAN-GP benchmark</p>\n<h1>{text(machine["name"])}</h1>\n'
-        f'<p class="lead">{text(machine["threads"])} threads · {text(machine["when"])}<br>{told}</p>\n'
+        f'<p class="lead">{text(counted(machine["threads"], "thread"))} · {text(machine["when"])}<br>{told}</p>\n'
         f'<dl class="facts">\n{shown}</dl>\n</header>\n',
         _charts(files),
         _bars("Cold start: from the process's start to the first image", files, "first_image_seconds", " s"),

@@ -138,7 +138,7 @@ class Sampling:
             raise runtime_failure(self.backend.name, error, failed) from None
         self.batch_size = size
         where = f"{self.backend.name} on {self.backend.device}"
-        self.shrink(f"{where} ran out of memory for {counted(failed, 'image')} at a time: now {size}")
+        self.shrink(f"{where} ran out of memory for {counted(failed, 'image')} at a time: now {size:,}")
 
 
 def sample(

@@ -149,8 +149,9 @@ def test_a_user_without_name_and_home_is_told_nothing(tiny_export: Path, nameles
         return found
 
     before = strewn()
-    line = said("from wgan.cli import main; main('sample -n 2 --model ../generator.onnx --out a.npy'.split())")
-    assert re.fullmatch(r"2 images \(seeds 0 to 1\) with onnx on cpu, [\d,.]+ images/s: a\.npy\n", line), line
+    lines = said("from wgan.cli import main; main('sample -n 2 --model ../generator.onnx --out a.npy'.split())")
+    made = r"2 images \(seeds 0 to 1\) of \.\./generator\.onnx \(step 7\) with onnx on cpu, [\d,.]+ images/s: a\.npy\n"
+    assert re.fullmatch(rf"{made}next: wgan bench --model \.\./generator\.onnx\n", lines), lines
     assert {path.name for path in place.rglob("*") if path.is_file()} == {"a.npy", "generator.onnx"}
     assert list((place / "tmp").iterdir()) == []
     assert strewn() == before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.privacy import LONGEST, not_a_name
+from wgan.serve.base.terminal import counted
 from wgan.training.config.colour import WHITE
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check_parts(config: "Config", processes: int = 1) -> None:
         raise ConfigError(f"batch_size={config.batch_size} cannot be cut into equal parts, {among}: choose a multiple")
     if config.minibatch != "none" and part % config.minibatch_group:
         raise ConfigError(
-            f"minibatch_group={config.minibatch_group} does not divide the {part} images that are computed at once: "
+            f"minibatch_group={config.minibatch_group} does not divide the {counted(part, 'image')} computed at once: "
             "change it, batch_size or accumulate"
         )
 

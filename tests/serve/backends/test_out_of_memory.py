@@ -209,8 +209,8 @@ def test_a_real_runtime_that_runs_out_goes_on_with_less(tiny_export: Path, name:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["same"] is True
-    assert "ran out of memory for 4096 images at a time: now 2048" in found["said"][0]
-    assert "ran out of memory for 4096 images" in found["error"]
+    assert "ran out of memory for 4,096 images at a time: now 2,048" in found["said"][0]
+    assert "ran out of memory for 4,096 images" in found["error"]
 
 
 def test_the_command_line_says_it_in_one_line(

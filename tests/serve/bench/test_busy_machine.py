@@ -44,7 +44,7 @@ def busy(processes: int) -> Iterator[None]:
 def test_a_row_beside_other_work_is_repeated_and_marked_and_no_gate_rests_on_it_in_silence(
     here: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-sizes", "4", "--seconds", "0.6"]
+    words = ["bench", "--model", str(tiny_export / "generator.onnx"), "--batch-size", "4", "--seconds", "0.6"]
     words += ["--device", "cpu", "--out", "a page.html", "--at-least", "1000000", "--repeats", "1"]
     with busy(os.cpu_count() or 1):
         assert main([*words, "--json"]) == 1

@@ -292,7 +292,8 @@ def test_a_file_that_is_no_use_stops_the_run_before_it_begins(
     (tmp_path / "bad.pth").write_text("no weights")
     for name, says in (("bad.pth", "damaged or no file of PyTorch weights"), ("none.pth", "no file of Inception")):
         assert main(["train", "--inception-weights", name, "--run", "r", "inception_every=2", "image_size=32"]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
+        first, line = capsys.readouterr().err.splitlines()
+        assert first.startswith("this run takes ")
         assert says in line
     assert main(["train", "--inception-weights", "bad.pth", "--run", "r"]) == 2
     assert "never used with inception_every=0: add inception_every=2000" in capsys.readouterr().err
