@@ -133,8 +133,8 @@ def test_a_run_resumed_on_other_threads_says_that_its_bits_are_others(
         return Session(folder, longer, CPU, cache).restore()
 
     line = (
-        f"goes on with {counted(here['threads'], 'thread')}, was saved with 64: the same up to rounding, but not to the "
-        "bit; for that start it with OMP_NUM_THREADS=64"
+        f"goes on with {counted(here['threads'], 'thread')}, was saved with 64: the same up to rounding, but not to "
+        "the bit; for that start it with OMP_NUM_THREADS=64"
     )
     monkeypatch.setattr(rounding, "restricted", lambda: None)
     assert resumed(here | {"threads": 64}) == [line]
