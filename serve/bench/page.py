@@ -153,7 +153,7 @@ def _cases(bench: Bench) -> str:
         "of peak",
     )
     explain = (
-        "Pure generation: latents in, float images out; and the way of `wgan sample` "
+        "Pure generation: latents in, float images out; and the way of <code>wgan sample</code> "
         "but for its files. The spread is how far the middle half of the batches lies apart, as a share of p50; beside "
         "it is how many cores other work kept busy. What could not be measured well was measured again later, "
         "and the attempt with the least other work is shown, never a mixture. Each row is a process of its own; its "

@@ -23,10 +23,9 @@ def to_text(bench: Bench) -> str:
     head = [machine, *conditions_told(bench.conditions(), bench.machine["threads"])]
     notes, starred = [], set()
     for row in bench.rows:
-        if "error" in row:
-            notes.append(f"{names[named(row, 'path')]}, batch {row['batch']}: {row['error']}")
-        elif row["share_of_peak"] is not None and of_another_precision(row):
+        if "error" not in row and row["share_of_peak"] is not None and of_another_precision(row):
             starred.add(row["peak"])
+    notes += [line for path, rows in files.items() for line in _errors(names[path], rows)]
     notes += legend(bench.rows, slowed_peak=bool(slowed))
     notes += [f"* of {name}'s matrix product" for name in sorted(starred)]
     width = terminal_width()
@@ -34,6 +33,17 @@ def to_text(bench: Bench) -> str:
     return "\n\n".join([begin, _of_artifacts(files, names), _of_batches(bench, names)]) + "".join(
         f"\n{note}" for note in notes
     )
+
+
+def _errors(name: str, rows: list[Row]) -> list[str]:
+    """Why rows of one file were not measured: a line a reason, with the batches where it is not that of all."""
+    batches: dict[str, list[str]] = {}
+    for row in rows:
+        if "error" in row:
+            batches.setdefault(row["error"], []).append(str(row["batch"]))
+    return [
+        f"{name}{'' if len(of) == len(rows) else ', batch ' + ', '.join(of)}: {error}" for error, of in batches.items()
+    ]
 
 
 def _of_artifacts(files: dict[str, list[Row]], names: dict[str, str]) -> str:

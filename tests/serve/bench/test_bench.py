@@ -117,7 +117,7 @@ def test_rows_of_two_folders_stay_apart_and_their_best_batch_counts() -> None:
     assert "CPU fp32 4" in shown
     assert "CUDA" not in shown
     assert re.search(r"a/generator\.onnx +8 +1\.00 +2\.00 +40 +1,024 +25%", shown)
-    assert "b/generator.onnx, batch 1: <b>no</b> runtime" in shown
+    assert "b/generator.onnx: <b>no</b> runtime" in shown
     page = bench_page.render(found)
     assert "<b>40.0</b> images/s<small>generator.onnx · onnx · fp32 · batch 8 · cpu</small>" in page
     assert "&lt;b&gt;no&lt;/b&gt; runtime" in page
@@ -378,3 +378,10 @@ def test_a_products_size_is_one_that_is_quick() -> None:
     assert bench_peak.quick_size(lambda size: 1.0, 2048) == 256
     assert bench_peak.quick_size(lambda size: size / 512 * bench_peak.LONG, 2048) == 512
     assert bench_peak.quick_size(lambda size: 0.0, 100) == 100
+
+
+def test_why_a_file_was_not_measured_is_one_line_with_the_batches_that_it_is_about() -> None:
+    rows = [{"batch": 1, "error": "no GPU"}, {"batch": 16, "error": "no GPU"}, {"batch": 64}]
+    assert bench_text._errors("g.plan", rows) == ["g.plan, batch 1, 16: no GPU"]
+    assert bench_text._errors("g.plan", rows[:2]) == ["g.plan: no GPU"]
+    assert bench_text._errors("g.plan", rows[2:]) == []
