@@ -46,8 +46,15 @@ def standing(run: Path) -> Standing:
     """Reads it from the checkpoints of a run folder, without their weights."""
     folder = run / "checkpoints"
     steps = checkpoint.list_steps(folder)
-    best, last = checkpoint.peek(folder / checkpoint.BEST), checkpoint.peek(steps[-1]) if steps else None
-    return Standing(None if best is None else origin_of(best, BEST), None if last is None else origin_of(last, LAST))
+    return Standing(_origin(folder / checkpoint.BEST, BEST), _origin(steps[-1], LAST) if steps else None)
+
+
+def _origin(path: Path, which: str) -> Origin | None:
+    state = checkpoint.peek(path)
+    try:
+        return None if state is None else origin_of(state, which)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):  # a checkpoint of another kind
+        return None
 
 
 def origin_of(state: Mapping[str, Any], which: str | None = None) -> Origin:

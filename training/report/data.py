@@ -15,7 +15,7 @@ from wgan.serve.page.html import number
 from wgan.serve.page.pictures import steps_in
 from wgan.training.config import flat_yaml
 from wgan.training.records import history
-from wgan.training.records.standing import standing
+from wgan.training.records.standing import Standing, standing
 
 Values = Mapping[str, Any]
 
@@ -45,12 +45,12 @@ class ReportData:
     @property
     def shipped(self) -> Origin | None:
         """The generator that `wgan export` takes: what the page shows first."""
-        return self.best or self.last
+        return Standing(self.best, self.last).shipped
 
     @property
     def apart(self) -> bool:
         """Whether the last generator is another one."""
-        return self.best is not None and self.last is not None and self.best.step != self.last.step
+        return Standing(self.best, self.last).apart
 
     @property
     def classes(self) -> Sequence[str]:
@@ -161,10 +161,7 @@ def _standing(
         last = Origin(int(validation[-1]["step"]), LAST, {} if swd is None else {"swd": swd})
     origins = (Origin.of(mapping(entry.get("origin"))) for entry in artifacts)
     exported = next((origin for origin in origins if origin is not None and origin.which == BEST), None)
-    try:
-        found = standing(run)
-    except (KeyError, TypeError, ValueError):  # a checkpoint of another kind
-        return exported, last
+    found = standing(run)
     return found.best or exported, found.last or last
 
 

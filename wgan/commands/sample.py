@@ -210,7 +210,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,
-        "origin": None if job.origin is None else str(job.origin),
+        "origin": None if job.origin is None else job.origin.to_source(),
         "assumes": opened.assumes,
     }
     if made.manifest is not None:

@@ -67,6 +67,14 @@ def test_every_command_names_the_generator_that_it_ships(
     assert main(["verify", *run, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["artifacts"][0]["origin"] == best.to_source()
 
+    for backend in ("onnx", "torch"):
+        assert main(["sample", "-n", "2", *run, "--backend", backend, "--out", str(tmp_path / "two.npy")]) == 0
+        assert str(best) in capsys.readouterr().out
+        assert (
+            main(["sample", "-n", "2", *run, "--backend", backend, "--out", str(tmp_path / "two.npy"), "--json"]) == 0
+        )
+        assert json.loads(capsys.readouterr().out)["origin"] == best.to_source()
+
     last = ["--checkpoint", "last", "--out", str(tmp_path / "last")]
     assert main(["export", "--format", "onnx", *run, *last, "--max-batch", "4"]) == 0
     assert "last, step 9, SWD 500.0" in capsys.readouterr().out
@@ -96,6 +104,8 @@ def test_unreadable_checkpoints_are_none(gone_bad: RunFolder, tmp_path: Path) ->
     for path in folder.iterdir():
         path.write_bytes(b"PK\x03\x04 no archive")
     assert str(standing(tmp_path)) == str(standing(tmp_path / "nothing there")) == "no checkpoint"
+    checkpoint.save(folder / "best.pt", {"step": 3, "best": ["of", "another", "kind"]})
+    assert standing(tmp_path).best is None
 
 
 def test_foreign_metadata_names_nothing_but_what_it_can() -> None:
