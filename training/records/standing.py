@@ -30,7 +30,7 @@ class Standing:
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
         pairs = ((BEST, self.best), (LAST, self.last))
-        return {name: None if one is None else {"step": one.step, **one.scores} for name, one in pairs}
+        return {name: None if one is None else one.to_source() for name, one in pairs}
 
     def __str__(self) -> str:
         if self.shipped is None:
