@@ -20,7 +20,7 @@ def command(*words: Word, **settings: Any) -> str:
         words: in their order; None is not among them.
         settings: by name, as `key=value`; as `key=value` reads them again.
     """
-    pairs = [f"{name}={_written(value)}" for name, value in settings.items()]
+    pairs = [f"{name}={written(value)}" for name, value in settings.items()]
     return shlex.join(["wgan", *(str(word) for word in words), *pairs])
 
 
@@ -76,8 +76,8 @@ def chosen(option: str) -> list[str]:
     return [word for word in now if word.startswith(f"{option}=")]
 
 
-def _written(value: Any) -> str:
-    """As YAML reads it again: a truth value in small letters, a number with all its digits and no more."""
+def written(value: Any) -> str:
+    """A setting's value as YAML reads it again: truth values in small letters, numbers with no more than their digits."""
     if isinstance(value, float) and value == float(f"{value:g}"):
         return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -76,10 +76,6 @@ class Bench:
         """The row of each of them at its best batch that could be measured well; None where none was measured."""
         return {path: best_row(rows) for path, rows in self.by_subject().items()}
 
-    def fastest(self) -> dict[str, float]:
-        """Images a second of those rows; 0 where there is none."""
-        return {path: row["images_per_second"] if row else 0.0 for path, row in self.best().items()}
-
 
 def measure(
     module: str,

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from wgan.serve.base.command import written
+
 MISSING = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -146,6 +148,6 @@ def bars(entries: Sequence[tuple[str, float, str]]) -> str:
 
 def pairs(entries: Iterable[tuple[str, Any]]) -> str:
     """Names and values in columns; true and false as YAML writes them."""
-    shown = ((key, str(value).lower() if isinstance(value, bool) else value) for key, value in entries)
+    shown = ((key, written(value)) for key, value in entries)
     lines = "".join(f"<div><dt>{text(key)}</dt><dd>{text(value)}</dd></div>\n" for key, value in shown)
     return f'<dl class="pairs">\n{lines}</dl>\n' if lines else ""

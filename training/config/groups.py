@@ -3,6 +3,7 @@
 from dataclasses import Field
 from typing import Any
 
+from wgan.serve.base.command import written
 from wgan.training.config.settings import FIELDS
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -35,7 +36,7 @@ _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 def default_of(field: "Field[Any]") -> str:
     """As it is written behind `key=`."""
-    return str(field.default).lower() if field.type is bool else str(field.default)
+    return written(field.default)
 
 
 def bounds_of(field: "Field[Any]") -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.base.command import written
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import counted
@@ -111,7 +112,7 @@ def _settings(runs: Sequence[ReportData], names: Sequence[str]) -> str:
 
 
 def _said(value: Any) -> str:
-    return MISSING if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return MISSING if value is None else written(value)
 
 
 def _curves(runs: Sequence[ReportData], names: Sequence[str]) -> str:

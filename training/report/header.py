@@ -33,7 +33,7 @@ def about(run: ReportData) -> str:
         seconds and f"trained for {duration(seconds)}",
         run.info.get("device") and f"on {run.info['device']}",
         images and counted(int(images), "image"),
-        isinstance(classes, list) and f"{len(classes)} classes",
+        isinstance(classes, list) and counted(len(classes), "class", "classes"),
     ]
     return " · ".join(str(word) for word in line if word)
 

@@ -12,7 +12,7 @@ from wgan.commands.layout import listing, section, wrapped
 from wgan.commands.onward import onward
 from wgan.commands.values import setting_names
 from wgan.models import need_training
-from wgan.serve.base.command import command
+from wgan.serve.base.command import command, written
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.terminal import emit
@@ -118,13 +118,9 @@ def _explained(facts: dict[str, Any], width: int) -> str:
     alike = {value: [name for name, own in facts["presets"].items() if own == value] for value in values}
     rows = [
         ("group", facts["group"]),
-        ("default", _written(facts["default"])),
+        ("default", written(facts["default"])),
         ("range", facts["range"] or "any text"),
         ("resumed run", changed),
-        ("presets", "; ".join(f"{_written(value)} in {', '.join(names)}" for value, names in alike.items() if names)),
+        ("presets", "; ".join(f"{written(value)} in {', '.join(names)}" for value, names in alike.items() if names)),
     ]
     return "\n".join([facts["name"], *wrapped(facts["meaning"], width, "  "), "", *listing(rows, width)])
-
-
-def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
