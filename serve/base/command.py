@@ -77,7 +77,7 @@ def chosen(option: str) -> list[str]:
 
 
 def written(value: Any) -> str:
-    """A setting's value as YAML reads it again: truth values in small letters, numbers with no more than their digits."""
+    """A setting's value as YAML reads it again: truth values in small letters, numbers with no needless digits."""
     if isinstance(value, float) and value == float(f"{value:g}"):
         return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
