@@ -53,7 +53,7 @@ class Serving:
 
 @contextmanager
 def serving(open_: Backend | Callable[[], Backend], settings: Settings | None = None) -> Iterator[Serving]:
-    """A server of this backend, or of what the function opens at the start and at each reload; ready when it is given."""
+    """A server of this backend, or of what the function opens at the start and at each reload; ready when given."""
     listener = listen("127.0.0.1", 0)
     settings = settings or Settings()
     ready, ended = threading.Event(), Future[int]()
