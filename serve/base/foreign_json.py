@@ -1,14 +1,13 @@
 """JSON that anybody may have written: what comes out of it can be walked, printed and written again."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 DEEPEST = 100  # lists and objects inside each other: what goes over them call by call ends long after
 LONGEST = 400  # digits of a whole number: more than any field has a use for
 
 
-def parse_json(text: str | bytes, **hooks: Callable[[Any], Any]) -> Any:
+def parse_json(text: str | bytes, **hooks: Any) -> Any:
     """The value of a JSON text; ``hooks`` are those of `json.loads`.
 
     Raises:
