@@ -46,12 +46,12 @@ def url_fields(classes: Classes) -> Fields:
     return {**label, "truncation": number(LOWEST, HIGHEST), "truncation_kind": choice(KINDS), "model": PIN}
 
 
-@lru_cache(maxsize=8)
-def body_fields(classes: Classes, most: int) -> Fields:
-    """The fields of `POST /v1/images`, which gives at most so many images."""
+@lru_cache(maxsize=32)
+def body_fields(classes: Classes, most: int, formats: tuple[str, ...] = tuple(FORMATS)) -> Fields:
+    """The fields of `POST /v1/images`, of at most so many images in one of these formats."""
     drawn = {name: kind for name, kind in url_fields(classes).items() if name != "model"}
     ways = {"seed": SEED, "n": whole(1, most), "seeds": listed(SEED, 1, most), "interpolate": listed(SEED, 2, 2)}
-    return {**ways, "steps": whole(2, most), **drawn, "format": choice(tuple(FORMATS))}
+    return {**ways, "steps": whole(min(2, most), most), **drawn, "format": choice(formats)}
 
 
 def most_of(name: str, settings: Settings) -> int:
