@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -51,8 +52,14 @@ def run(source: Source, listener: socket.socket, settings: Settings) -> int:
         WganError: the generator cannot be served.
     """
     be_fair()
-    service = Service(settings, Metrics())
-    config = uvicorn.Config(
+    life = Life(source, Service(settings, Metrics()), listener)
+    with asyncio.Runner(loop_factory=life.loop_factory) as runner:
+        return runner.run(life.run())
+
+
+def _configured(service: Service) -> uvicorn.Config:
+    settings = service.settings
+    return uvicorn.Config(
         application(service),
         http=Protocol,
         ws="none",
@@ -64,8 +71,6 @@ def run(source: Source, listener: socket.socket, settings: Settings) -> int:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        return runner.run(Life(source, service, _Uvicorn(config), listener).run())
 
 
 class _Uvicorn(uvicorn.Server):
@@ -77,10 +82,13 @@ class _Uvicorn(uvicorn.Server):
 
 
 class Life:
-    """From the first connection to the last."""
+    """From the first connection to the last. Signals reach it where it runs on the main thread."""
 
-    def __init__(self, source: Source, service: Service, server: uvicorn.Server, listener: socket.socket):
-        self._source, self._service, self._server, self._listener = source, service, server, listener
+    def __init__(self, source: Source, service: Service, listener: socket.socket):
+        self._source, self.service, self._listener = source, service, listener
+        config = _configured(service)
+        self.loop_factory = config.get_loop_factory()
+        self._server = _Uvicorn(config)
         self._settings = service.settings
         self._signals: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,14 +97,15 @@ class Life:
         """Returns the exit code."""
         self._ending = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._listen_to_signals()
+        if threading.current_thread() is threading.main_thread():
+            self._listen_to_signals()
         serving = asyncio.create_task(self._server.serve([self._listener]))
         try:
             await self._start()
-            if self._service.state == READY:
+            if self.service.state == READY:
                 await self._ending.wait()
             interrupted = self._signals[:1] == [signal.SIGINT]
-            self._service.state = DRAINING
+            self.service.state = DRAINING
             if not interrupted:
                 await asyncio.sleep(self._settings.drain_delay)
         finally:
@@ -105,7 +114,7 @@ class Life:
             for task in self._tasks:
                 task.cancel()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._service.model.close(), self._settings.drain_timeout)
+            await asyncio.wait_for(self.service.model.close(), self._settings.drain_timeout)
         return INTERRUPTED if interrupted else 0
 
     async def _start(self) -> None:
@@ -114,9 +123,9 @@ class Life:
         await asyncio.wait((loading, ending), return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         backend = await loading  # a runtime cannot be stopped while it loads
-        self._service.serve(Model(backend, self._settings, self._service.metrics))
+        self.service.serve(Model(backend, self._settings, self.service.metrics))
         if not self._signals:
-            self._service.state = READY
+            self.service.state = READY
             self._source.ready(backend)
             if self._settings.watch:
                 self._spawn(self._watch(backend))
@@ -133,9 +142,9 @@ class Life:
 
     async def _watch(self, backend: Backend) -> None:
         async for _ in changes(backend.path):
-            await self._reload()
+            await self.reload()
 
-    async def _reload(self) -> None:
+    async def reload(self) -> None:
         """Serves what is in the artifact's place now. Where it may not be served the old one stays."""
         async with self._reloading:
             try:
@@ -143,7 +152,7 @@ class Life:
             except WganError as error:
                 say(f"the new artifact is not served, the old one stays: {error}")
                 return
-            before = self._service.serve(Model(backend, self._settings, self._service.metrics))
+            before = self.service.serve(Model(backend, self._settings, self.service.metrics))
             say(f"serving the new artifact, {backend.digest[:12]}")
             if before is not None:
                 self._spawn(before.retire())
@@ -163,11 +172,16 @@ class Life:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(react))
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            listen(number, lambda number=number: self._end(number))  # type: ignore[misc]
+            listen(number, lambda number=number: self.end(number))  # type: ignore[misc]
         if hasattr(signal, "SIGHUP"):
-            listen(signal.SIGHUP, lambda: self._spawn(self._reload()))
+            listen(signal.SIGHUP, lambda: self._spawn(self.reload()))
 
-    def _end(self, number: int) -> None:
+    @property
+    def ending(self) -> bool:
+        """Whether a signal has come."""
+        return bool(self._signals)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
         """The first signal drains, the second ends at once."""
         self._signals.append(number)
         if len(self._signals) > 1:
