@@ -142,7 +142,7 @@ class Protocol:
         asked = await run_in_threadpool(parse) if len(body) > LARGE else parse()
         head = {"model_name": model.name, "model_version": VERSION} | ({} if asked.id is None else {"id": asked.id})
         finish = partial(reply, asked, head, model.text)
-        content, length = await self._service.make(request, model, asked.wanted, finish)
+        content, length = await self._service.make(request, model, asked.wanted, finish, asked.timeout)
         if length is None:
             return Response(content, media_type="application/json")
         return Response(content, headers={tensors.LENGTH: str(length)}, media_type="application/octet-stream")

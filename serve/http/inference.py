@@ -33,15 +33,23 @@ from wgan.serve.outputs.pixels import as_pixels, encode_png
 MOST_VALUES = 2**26  # of a reply: 256 MiB of float32
 MOST_IN_JSON = 2**20  # of a reply in JSON: some 20 bytes each
 OUTPUTS = ("image", "pixels", "png")
-PARAMETERS = ("binary_data_output", "truncation", "truncation_kind")
+PARAMETERS = ("binary_data_output", "timeout", "truncation", "truncation_kind")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An infer request: its images, its outputs and for each whether it is to be binary, and its own id."""
+    """An infer request.
+
+    Args:
+        wanted: its images.
+        outputs: what is made of them, and for each whether it is to be binary.
+        timeout: seconds.
+        id: the client's own.
+    """
 
     wanted: Wanted
     outputs: Mapping[str, bool]
+    timeout: float
     id: str | None
 
 
@@ -75,7 +83,7 @@ def of_request(about: Metadata, body: bytes, lengths: Sequence[str], most: int) 
     wanted = _wanted(arrays, about, _truncation(parameters))
     outputs = _outputs(values.get("outputs"), _truth(parameters, "binary_data_output", False))
     _check_size(wanted.count, about, outputs)
-    return Asked(wanted, outputs, name)
+    return Asked(wanted, outputs, _timeout(parameters), name)
 
 
 def reply(
@@ -141,6 +149,14 @@ def _truncation(parameters: Mapping[str, Any]) -> Truncation | None:
     if type(threshold) not in (int, float) or not LOWEST <= threshold <= HIGHEST:
         raise Refusal.bad(f"truncation is {shown(threshold)}, not a number from {LOWEST:g} to {HIGHEST:g}")
     return Truncation(float(threshold), kind or KINDS[0])
+
+
+def _timeout(parameters: Mapping[str, Any]) -> float:
+    """Seconds, of Triton's microseconds; 0 says that the client sets none."""
+    value = parameters.get("timeout", 0)
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise Refusal.bad(f"timeout is {shown(value)}, not a whole number of microseconds")
+    return value / 1e6 if value else math.inf
 
 
 def _outputs(entries: Any, binary: bool) -> dict[str, bool]:
