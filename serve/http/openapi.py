@@ -76,7 +76,7 @@ def document(routes: list[BaseRoute], model: Model, settings: Settings) -> dict[
         "info": {
             "title": "wgan",
             "version": installed("wgan") or "0",
-            "description": f"Images of the generator {model.name}; the same URL of the same artifact has the same bytes",
+            "description": f"Images of the generator {model.name}; one URL of one artifact has the same bytes",
         },
         "paths": paths,
         "components": {"schemas": schemas} | ({"securitySchemes": BEARER} if settings.tokens else {}),

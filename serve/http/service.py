@@ -1,6 +1,7 @@
 """What the routes have in common: the generator that is served now, and how a request waits for its images."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
@@ -41,15 +42,17 @@ class Service:
         self.metrics.model(model)
         return before
 
-    async def make(self, request: Request, model: Model, wanted: Wanted, finish: Finish) -> Any:
-        """What ``finish`` made of the images.
+    async def make(
+        self, request: Request, model: Model, wanted: Wanted, finish: Finish, timeout: float = math.inf
+    ) -> Any:
+        """What ``finish`` made of the images, within ``timeout`` seconds and within X-Request-Timeout.
 
         Raises:
             Refusal: too many wait, the request's time is over, or the generator failed.
             Gone: the client has left; its images are not made.
         """
         with model.in_use():
-            deadline = time.monotonic() + self.timeout(request)
+            deadline = time.monotonic() + min(timeout, self.timeout(request))
             job = model.batcher.put(wanted, finish, deadline, self.settings.patience)
             return await _unless_gone(job, request.receive)
 
