@@ -81,7 +81,8 @@ def choice(words: tuple[str, ...]) -> Kind:
     def value(given: Any) -> str:
         return given if isinstance(given, str) and given in words else _bad()
 
-    return Kind(f"one of {plain(some_of(words))}", {"type": "string", "enum": list(dict.fromkeys(words))}, value)
+    wanted = " ".join(plain(some_of(words)).split())  # a class may have a line break in its name
+    return Kind(f"one of {wanted}", {"type": "string", "enum": list(dict.fromkeys(words))}, value)
 
 
 def form(pattern: str, wanted: str) -> Kind:

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from wgan.serve.http.asked import TYPE, url_fields
+from wgan.serve.http.asked import TYPE
 from wgan.serve.http.fields import Schema
 from wgan.serve.http.model import Model
-from wgan.serve.http.operations import TEXT, V1, Operation, record
+from wgan.serve.http.operations import TEXT, V1, Operation, parts, record
 from wgan.serve.http.operations_v2 import V2
 from wgan.serve.http.service import Service
 from wgan.serve.http.settings import Settings
@@ -67,10 +67,9 @@ def document(routes: list[BaseRoute], model: Model, settings: Settings) -> dict[
         if operation is not None:
             paths.setdefault(path, {})[method] = _described(operation, model, settings)
     error = {"error": TEXT, "code": {"type": "string", "pattern": "^[a-z0-9_]+$"}, "request_id": TEXT}
-    schemas = {"Error": record(error)}
-    label = url_fields(model.backend.metadata.classes).get("label")
-    if label is not None:
-        schemas["Label"] = label.schema
+    schemas = {"Error": record(error)} | parts(model.backend.metadata)
+    responses = {_named(status): _error(status) for status in (*REASONS, None)}
+    components = {"schemas": schemas, "responses": responses}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,7 +78,7 @@ def document(routes: list[BaseRoute], model: Model, settings: Settings) -> dict[
             "description": f"Images of the generator {model.name}; one URL of one artifact has the same bytes",
         },
         "paths": paths,
-        "components": {"schemas": schemas} | ({"securitySchemes": BEARER} if settings.tokens else {}),
+        "components": components | ({"securitySchemes": BEARER} if settings.tokens else {}),
         "security": [{"bearer": []}] if settings.tokens else [],
     }
 
@@ -88,11 +87,14 @@ def _described(operation: Operation, model: Model, settings: Settings) -> dict[s
     made = operation.made(model, settings)
     responses: dict[str, Any] = {"200": made.pop("200")} if "200" in made else {}
     asks = [] if operation.free or not settings.tokens else [401]
-    for status in sorted({400, *asks, *operation.statuses}):
-        responses[str(status)] = _error(status)
-    responses["default"] = _error(None)
-    open_to_all = {"security": []} if operation.free else {}
+    for status in (*sorted({400, *asks, *operation.statuses}), None):
+        responses[str(status or "default")] = {"$ref": f"#/components/responses/{_named(status)}"}
+    open_to_all: dict[str, Any] = {"security": []} if operation.free else {}
     return {"operationId": operation.id, "summary": operation.about, **made, "responses": responses, **open_to_all}
+
+
+def _named(status: int | None) -> str:
+    return f"status_{status or 'default'}"
 
 
 def _error(status: int | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wgan.serve.artifacts.metadata import FIGURES
+from wgan.serve.artifacts.metadata import FIGURES, Metadata
 from wgan.serve.http.asked import SEED, TYPE, body_fields, most_of, url_fields
 from wgan.serve.http.encoding import FORMATS
 from wgan.serve.http.fields import Schema, seed
@@ -18,7 +18,7 @@ TEXT: Schema = {"type": "string"}
 TRUE_OR_FALSE: Schema = {"type": "boolean"}
 MODEL_HEADER = {"X-Wgan-Model": {"description": "SHA-256 of the artifact", "schema": TEXT}}
 TIMEOUT = "X-Request-Timeout"
-LABEL = "#/components/schemas/Label"
+PARTS = "#/components/schemas/"
 
 
 @dataclass(frozen=True)
@@ -125,38 +125,48 @@ def image(format: str) -> Made:
 def images(model: Model, settings: Settings) -> Values:
     """`POST /v1/images`."""
     shape = {"X-Shape": {"description": "of the format raw: N,H,W,C", "schema": TEXT}}
-    content = {format.media: {"schema": {}} for format in FORMATS.values()}
+    content: Values = {format.media: {"schema": {}} for format in FORMATS.values()}
     return {
         "parameters": [timeout(settings)],
-        "requestBody": {"required": True, "content": {TYPE: {"schema": {"anyOf": bodies(model, settings)}}}},
+        "requestBody": {
+            "required": True,
+            "description": ABOUT["format"],
+            "content": {TYPE: {"schema": {"anyOf": bodies(model.backend.metadata, settings)}}},
+        },
         "200": {"description": "the images", "content": content, "headers": MODEL_HEADER | shape},
     }
 
 
-def bodies(model: Model, settings: Settings) -> list[Schema]:
+def parts(metadata: Metadata) -> dict[str, Schema]:
+    """The schemas that many bodies have in common, by name."""
+    fields = {name: kind.schema for name, kind in url_fields(metadata.classes).items() if name != "model"}
+    described = {name: schema | {"description": ABOUT[name]} for name, schema in fields.items()}
+    return described | {"any_seed": SEED.schema}
+
+
+def bodies(metadata: Metadata, settings: Settings) -> list[Schema]:
     """The bodies of `POST /v1/images`: an object for each way to name images, with the formats that hold so many."""
-    classes = model.backend.metadata.classes
     limits: dict[int, list[str]] = {}
     for name in FORMATS:
         limits.setdefault(most_of(name, settings), []).append(name)
+    drawn = {name: {"$ref": PARTS + name} for name in parts(metadata)}
+    any_seed = drawn.pop("any_seed")
     ways = []
     for most, formats in limits.items():
-        schemas = {name: kind.schema for name, kind in body_fields(classes, most, tuple(formats)).items()}
-        several = {"interpolate": schemas["interpolate"], "steps": schemas["steps"]}
+        of = {name: kind.schema for name, kind in body_fields(None, most, tuple(formats)).items()}
+        several = {"interpolate": of["interpolate"] | {"items": any_seed}, "steps": of["steps"]}
         own: list[tuple[Values, str]] = [
-            ({"seed": schemas["seed"]}, "seed"),
-            ({"seed": seed(SEEDS - most).schema, "n": schemas["n"]}, "n"),
-            ({"seeds": schemas["seeds"]}, "seeds"),
+            ({"seed": any_seed}, "seed"),
+            ({"seed": seed(SEEDS - most).schema, "n": of["n"]}, "n"),
+            ({"seeds": of["seeds"] | {"items": any_seed}}, "seeds"),
             *([(several, "interpolate")] if most > 1 else []),
         ]
-        shared = {name: schemas[name] for name in (*url_fields(classes), "format") if name in schemas}
-        if classes is not None:
-            shared["label"] = {"$ref": LABEL}
         default = [] if "png" in formats else ["format"]
         for fields, first in own:
-            described = {name: schema | {"description": ABOUT[name]} for name, schema in (fields | shared).items()}
+            described = {name: schema | {"description": ABOUT[name]} for name, schema in fields.items()}
             depends = {"dependentRequired": {"truncation_kind": ["truncation"]}}
-            ways.append(record(described) | depends | {"required": [first, *default]})
+            way = record(described | drawn | {"format": of["format"]})
+            ways.append(way | depends | {"required": [first, *default]})
     return ways
 
 
