@@ -22,7 +22,8 @@ TOKEN = "0123456789abcdef0123"
 CONFIG = """
 seed = 1
 [generation]
-max-examples = 20
+max-examples = 12
+no-shrink = true
 deterministic = true
 database = "none"
 [phases.stateful]
@@ -84,10 +85,10 @@ def test_what_the_document_calls_free_needs_no_token_and_all_else_does() -> None
 
 def expressible(case: Any) -> bool:
     """Whether the document could say that this is refused, if it is: no schema tells 1.0 from 1, or adds two fields."""
-    query, body, seconds = case.query or {}, case.body, (case.headers or {}).get("X-Request-Timeout", "1")
+    query, body = case.query or {}, case.body
     if not case.meta.generation.mode.is_positive:
         return True
-    if "e" in str(seconds) or ("truncation_kind" in query and "truncation" not in query):
+    if "truncation_kind" in query and "truncation" not in query:
         return False
     if isinstance(body, dict) and case.operation.path == "/v1/images":
         seeds = [str(seed) for seed in body.get("seeds", ())]
@@ -98,6 +99,13 @@ def expressible(case: Any) -> bool:
     return not whole_floats(body)
 
 
+def unhurried(_: Any, case: Any) -> Any:
+    """The case without a time that the document allows, and that is too short for any image."""
+    if case.meta.generation.mode.is_positive and case.headers is not None:
+        case.headers.pop("X-Request-Timeout", None)
+    return case
+
+
 def whole_floats(value: Any) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return (isinstance(value, float) and value.is_integer()) or any(map(whole_floats, inner))
@@ -106,6 +114,7 @@ def whole_floats(value: Any) -> bool:
 @pytest.mark.slow
 def test_requests_made_from_the_document_are_answered_as_it_says(server: Serving) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json", config=SchemathesisConfig.from_str(CONFIG))
+    schema.hook("map_case")(unhurried)
     schema.hook("filter_case")(lambda _, case: expressible(case))
     tried: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
