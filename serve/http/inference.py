@@ -125,7 +125,9 @@ def _wanted(arrays: Mapping[str, np.ndarray], about: Metadata, truncation: Trunc
         if seeds is None:
             raise Refusal.bad(f"z needs label, whole numbers from 0 to {len(about.classes) - 1}")
         labels = seeds % len(about.classes)
-    return Wanted(len(z if z is not None else seeds), seeds, z, labels, truncation)  # type: ignore[arg-type]
+    rows = z if seeds is None else seeds
+    assert rows is not None
+    return Wanted(len(rows), seeds, z, labels, truncation)
 
 
 def _check_size(count: int, about: Metadata, outputs: Mapping[str, bool]) -> None:

@@ -193,7 +193,7 @@ def encode_array(name: str, array: np.ndarray, binary: bool) -> Encoded:
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     head = {"name": name, "datatype": NAMES[array.dtype], "shape": list(array.shape)}
     if binary:
-        return Encoded([_dump(head | _sized(array.nbytes))], [memoryview(array).cast("B")])
+        return Encoded([_dump(head | _sized(array.nbytes))], [array.data.cast("B")])
     return Encoded([_dump(head)[:-1], b', "data": [', b", ".join(_numbers(array.reshape(-1))), b"]}"])
 
 

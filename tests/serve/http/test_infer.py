@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import tritonclient.http as triton
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from tests import ROOT
 from tests.fakes.generator import FakeGenerator
 from tests.serve.http.protocol_client import CHECKS, Peer, tensor
 from tests.serve.http.serving import Serving, serving, wgan_serve
@@ -26,7 +28,7 @@ from wgan.serve.latents.truncation import Truncation
 from wgan.serve.outputs.pixels import as_pixels
 
 CLASSES = ("cat", "dog", "owl")
-JSON = {"content-type": "application/json"}
+FORM = "application/x-www-form-urlencoded"  # what curl says of any text
 
 
 class Labelled(FakeGenerator):
@@ -302,6 +304,21 @@ def test_a_server_that_is_not_ready_lives_and_says_why(labelled: Serving, http: 
             assert post(http, inputs=[seeds_of(1)]).status_code == 200
         finally:
             labelled.service.state = READY
+
+
+def test_the_documentation_s_examples_work_as_written(labelled: Serving, http: httpx.Client):
+    page = (ROOT / "docs" / "deploy" / "open-inference.md").read_text("utf-8")
+    (asked,) = re.findall(r"generator/infer -d '(.*?)'", page, re.S)
+    reply = http.post("/v2/models/fake/infer", content=asked, headers={"content-type": FORM})
+    assert [each["name"] for each in reply.json()["outputs"]] == ["pixels"]
+    (program,) = re.findall(r"```text\n(import.*?)```", page, re.S)
+    program = program.replace("127.0.0.1:8000", f"127.0.0.1:{labelled.port}").replace('"generator"', '"fake"')
+    made: dict[str, Any] = {}
+    exec(program, made)
+    made["client"].close()
+    np.testing.assert_array_equal(
+        made["pixels"], as_pixels(images_of(labelled.service.model.backend, list(range(16)))), strict=True
+    )
 
 
 @pytest.mark.slow

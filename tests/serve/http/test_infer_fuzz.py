@@ -126,6 +126,18 @@ def test_fields_that_are_not_as_they_should_be(
         answered(client, *whole((changed, parts[1])))
 
 
+@bounded
+@given(
+    parts=st.sampled_from(VALID), place=st.integers(0, 40), by=st.sampled_from([-(2**63), -8, -1, 1, 8, 2**31, 2**62])
+)
+def test_figures_that_lie(client: httpx.Client, parts: Parts, place: int, by: int):
+    header = copy.deepcopy(parts[0])
+    figures = [(at, key) for at in walk(header) for key in keys_of(at) if type(at[key]) is int]
+    holder, key = figures[place % len(figures)]
+    holder[key] += by
+    answered(client, *whole((header, parts[1])))
+
+
 def set_at(value: Any, place: int, new: Any) -> None:
     """Puts it in a place of the tree, counted from its start."""
     holders = [(holder, key) for holder in walk(value) for key in keys_of(holder)]
