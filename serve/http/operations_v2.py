@@ -141,7 +141,7 @@ def _model_ready(model: Model, settings: Settings) -> Values:
 
 
 def _never(model: Model, settings: Settings) -> Values:
-    return {"parameters": [parameter("name", "path", TEXT)]}
+    return {"parameters": [parameter("name", "path", {"const": model.name})]}
 
 
 def _of_model(path: str) -> list[Operation]:

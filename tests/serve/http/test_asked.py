@@ -240,6 +240,7 @@ near = st.fixed_dictionaries(
 anything = st.recursive(odd, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(near | anything)
 def test_whatever_is_sent_is_read_or_refused_clearly(value: Any) -> None:
@@ -274,6 +275,7 @@ def finite(value: Any) -> bool:
         return False
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(near.filter(lambda value: not whole_floats(value) and finite(value)))
 def test_the_document_takes_a_body_where_the_server_does(value: Any) -> None:

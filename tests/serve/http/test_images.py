@@ -198,6 +198,7 @@ def test_head_says_what_get_would_and_makes_no_image(fake: tuple[Counting, httpx
     assert client.head("/v1/images/x.webp").status_code == 400
 
 
+@pytest.mark.slow
 def test_a_tag_stands_for_all_that_the_bytes_depend_on_and_nothing_else() -> None:
     def tag(client: httpx.Client, url: str) -> str:
         return str(client.get(url).headers["etag"])
@@ -221,6 +222,7 @@ def test_a_url_may_name_its_artifact(fake: tuple[Counting, httpx.Client]) -> Non
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.slow
 def test_an_image_is_kept_as_long_as_its_artifact_stays() -> None:
     def kept(settings: Settings, url: str, **headers: str) -> str:
         with serving(FakeGenerator(), settings) as server, server.client(headers=headers) as client:
@@ -255,6 +257,7 @@ def settled(backend: Counting, client: httpx.Client) -> int:
     return before
 
 
+@pytest.mark.slow
 def test_a_reader_who_stops_reading_holds_the_images_up_and_fills_no_memory() -> None:
     backend = Counting()
     with serving(backend, Settings(max_streamed=10**6)) as server, server.client() as client:
@@ -266,6 +269,7 @@ def test_a_reader_who_stops_reading_holds_the_images_up_and_fills_no_memory() ->
             assert settled(backend, client) < 200_000  # what the machine's own buffers hold, and a few parts
 
 
+@pytest.mark.slow
 def test_no_images_are_made_for_who_left_in_the_middle() -> None:
     backend = Counting()
     with serving(backend, Settings(max_streamed=10**6)) as server, server.client() as client:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 
@@ -22,7 +21,7 @@ TOKEN = "0123456789abcdef0123"
 CONFIG = """
 seed = 1
 [generation]
-max-examples = 12
+max-examples = 8
 no-shrink = true
 deterministic = true
 database = "none"
@@ -127,7 +126,7 @@ def test_requests_made_from_the_document_are_answered_as_it_says(server: Serving
                 tried[event.recorder.label] += 1
                 for check in checks:
                     assert check.status == Status.SUCCESS, (event.recorder.cases[number].value, check.failure_info)
-    assert CHECKS.get_all_names()
-    assert len(tried) == len(OPERATIONS)
+    described = {f"{method.upper()} {path}" for path, method in operations(document(server))}
+    assert tried.keys() == described - {"GET /openapi.json"}  # which it reads itself
     assert {200, 304, 400, 404, 405} <= statuses.keys()
     assert 500 not in statuses
