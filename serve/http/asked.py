@@ -4,6 +4,7 @@ Nothing is guessed: an unknown name, a name twice or a value of another type is 
 The tables here are what the OpenAPI document is made of.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Fields = Mapping[str, Kind]
 Classes = tuple[str, ...] | None
 WAYS = ("seed", "n", "seeds", "interpolate")  # of which at least one says which images
 TYPE = "application/json"
+LARGE = 1 << 16  # bytes of a body that is read beside the event loop
 SEED = seed()
 PIN = form("[0-9a-f]{8,64}", "8 to 64 of the digits 0-9 and a-f, the beginning of a digest")
 
@@ -79,7 +81,10 @@ async def of_body(request: HttpRequest, metadata: Metadata, settings: Settings) 
         raise Refusal.bad(f"{shown(name)} in the URL is not known here: the fields are in the body, which is JSON")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != TYPE:
         raise Refusal.unsupported(f"the body must be JSON: say so with Content-Type: {TYPE}")
-    return of_json(await request.body(), metadata, settings)
+    body = await request.body()
+    if len(body) > LARGE:
+        return await asyncio.to_thread(of_json, body, metadata, settings)
+    return of_json(body, metadata, settings)
 
 
 def of_json(body: bytes, metadata: Metadata, settings: Settings) -> Asked:
