@@ -1,27 +1,22 @@
 """What the server says of itself: whether it lives and is ready, and what it serves."""
 
 import json
-import platform
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-from PIL import features
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from wgan.serve.artifacts.formats import BACKENDS
 from wgan.serve.artifacts.metadata import FIGURES
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.base.terminal import plain
-from wgan.serve.http.encoding import has_webp
+from wgan.serve.http.encoding import versions
 from wgan.serve.http.model import Model
 from wgan.serve.http.refusals import Refusal
 from wgan.serve.http.service import DRAINING, READY, Service
 from wgan.serve.http.settings import Settings
-from wgan.serve.machine.requirements import installed, packages
 
-ENCODERS = ("wgan", "numpy", "pillow", "deflate")
 NOT_READY = {DRAINING: "the server is shutting down: ask another one"}  # any other state is its start
 
 
@@ -85,12 +80,3 @@ def _parity(model: Model) -> dict[str, Any] | None:
     if report is None:
         return None
     return {name: report[name] for name in ("passed", "finite", "device", "gates", *FIGURES) if name in report}
-
-
-@cache
-def versions(backend: str) -> dict[str, str]:
-    """Of what an image's pixels, and the bytes of its file, may depend on beside the artifact."""
-    extras = BACKENDS[backend].extras if backend in BACKENDS else ()
-    own = {name: installed(name) for name in ENCODERS} | {"webp": features.version("webp") if has_webp() else None}
-    there = {package.name: package.installed for package in packages(extras)}
-    return {name: version for name, version in (own | there).items() if version} | {"python": platform.python_version()}

@@ -1,20 +1,25 @@
 """From a generator's images to the body of a reply, whole or in parts: the bytes that `wgan sample` writes."""
 
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from types import MappingProxyType
 
 import numpy as np
 from PIL import Image, features
 
+from wgan.serve.artifacts.formats import BACKENDS
 from wgan.serve.artifacts.metadata import ImageSpec
 from wgan.serve.http.chosen import Chosen
+from wgan.serve.machine.requirements import installed, packages
 from wgan.serve.outputs.encoded import npy_header, own_text, page_of, png_of, tar_end, tar_members
 from wgan.serve.outputs.pixels import Pixels, as_pixels, to_pil
 
 Bytes = Callable[[np.ndarray], bytes]  # from what the backend gave
 ONE, WHOLE, STREAMED = "one", "whole", "streamed"
+ENCODERS = ("wgan", "numpy", "pillow", "deflate")
 PART = 64  # images of a streamed body that are made at a time
 _DESCRIPTION = 0x010E  # Exif's number of ImageDescription
 
@@ -124,3 +129,13 @@ def webp_of(image: Pixels, text: Mapping[str, str]) -> bytes:
 def has_webp() -> bool:
     """Whether this Pillow writes WebP."""
     return bool(features.check("webp"))
+
+
+@cache
+def versions(backend: str) -> dict[str, str]:
+    """Of what an image's pixels, and the bytes of its file, may depend on beside the artifact."""
+    extras = BACKENDS[backend].extras if backend in BACKENDS else ()
+    own = {name: installed(name) for name in ENCODERS}
+    runtime = {package.name: package.installed for package in packages(extras) if package.extra is not None}
+    libraries = {"python": platform.python_version(), "webp": features.version("webp") if has_webp() else None}
+    return {name: version for name, version in (own | libraries | runtime).items() if version is not None}

@@ -14,10 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import say
-from wgan.serve.http.about import versions
 from wgan.serve.http.asked import Asked, in_fields, of_body, of_url
 from wgan.serve.http.chosen import Chosen, choose
-from wgan.serve.http.encoding import FORMATS, ONE, PART, Body, has_webp
+from wgan.serve.http.encoding import FORMATS, ONE, PART, Body, has_webp, versions
 from wgan.serve.http.model import Model
 from wgan.serve.http.refusals import Gone, Refusal
 from wgan.serve.http.service import Service
