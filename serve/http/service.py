@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -63,7 +63,7 @@ class Service:
 
     async def make_each(
         self, request: Request, model: Model, parts: Iterable[tuple[Wanted, Finish]]
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """`make` for each part in turn, a few ahead of the one that is taken: memory does not grow with their number.
 
         The first part is refused as any request is. Those after it wait for room as long as their time lasts, each
