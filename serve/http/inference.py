@@ -28,7 +28,8 @@ from wgan.serve.http.tensors import (
 )
 from wgan.serve.http.wanted import Wanted
 from wgan.serve.latents.truncation import HIGHEST, KINDS, LOWEST, Truncation
-from wgan.serve.outputs.pixels import as_pixels, encode_png
+from wgan.serve.outputs.encoded import png_of
+from wgan.serve.outputs.pixels import as_pixels
 
 MOST_VALUES = 2**26  # of a reply: 256 MiB of float32
 MOST_IN_JSON = 2**20  # of a reply in JSON: some 20 bytes each
@@ -195,8 +196,8 @@ def _pngs(wanted: Wanted, text: Mapping[str, str], pixels: np.ndarray) -> list[b
     if wanted.z is not None:
         given = np.ascontiguousarray(wanted.z, "<f4")
         facts["latents"] = hashlib.sha256(repr(given.shape).encode() + given.tobytes()).hexdigest()
-    unit, numbers = ("row", range(wanted.count)) if wanted.seeds is None else ("seed", wanted.seeds.tolist())
-    own = [{unit: str(number)} for number in numbers]
-    if wanted.labels is not None:
-        own = [each | {"label": str(label)} for each, label in zip(own, wanted.labels.tolist(), strict=True)]
-    return [encode_png(image, {**facts, **each}) for image, each in zip(pixels, own, strict=True)]
+    labels = [None] * wanted.count if wanted.labels is None else wanted.labels.tolist()
+    unit, numbers = ("row", list(range(wanted.count))) if wanted.seeds is None else ("seed", wanted.seeds.tolist())
+    return [
+        png_of(image, unit, number, label, facts) for image, number, label in zip(pixels, numbers, labels, strict=True)
+    ]

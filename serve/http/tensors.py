@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.base.foreign_json import parse_exact_json
 from wgan.serve.http.refusals import Refusal
 
 LENGTH = "inference-header-content-length"  # of the JSON, in bytes
@@ -104,10 +104,10 @@ def split(body: bytes, lengths: Sequence[str]) -> tuple[dict[str, Any], memoryvi
             raise Refusal.bad(f"Inference-Header-Content-Length is {given}, not a number from 0 to the body's {end}")
         end = int(lengths[0])
     try:
-        value = parse_json(body[:end])
-    except ValueError:
+        value = parse_exact_json(body[:end])
+    except ValueError as error:
         hint = "" if lengths else "; where raw tensors follow it, Inference-Header-Content-Length says where it ends"
-        raise Refusal.bad(f"the request is not JSON{hint}") from None
+        raise Refusal.bad(f"the request is not JSON ({error}){hint}") from None
     if not isinstance(value, dict):
         raise Refusal.bad(f"the request is {shown(value)}, not a JSON object")
     return value, memoryview(body)[end:]

@@ -145,8 +145,6 @@ def refuses_what_it_cannot_make(peer: Peer) -> None:
         lambda client: client.infer(peer.model, good, outputs=[triton.InferRequestedOutput("none")]),
         lambda client: client.infer(peer.model, []),
         lambda client: client.get_model_metadata(f"{peer.model}_"),
-        lambda client: client.load_model(peer.model),
-        lambda client: client.unload_model(peer.model),
     ]
     with peer.client() as client:
         for number, mistake in enumerate(mistakes):
@@ -158,7 +156,17 @@ def refuses_what_it_cannot_make(peer: Peer) -> None:
     np.testing.assert_array_equal(result.as_numpy("image"), peer.backend.run(z, labels), strict=True)
 
 
+def takes_no_models(peer: Peer) -> None:
+    """Neither loads nor unloads them over HTTP; Triton calls that 503."""
+    with peer.client() as client:
+        for change in (client.load_model, client.unload_model):
+            with pytest.raises(InferenceServerException) as error:
+                change(peer.model)
+            assert int(error.value.status()) in (400, 403, 503)
+        assert client.is_model_ready(peer.model)
+
+
 CHECKS: list[Callable[[Peer], None]] = [
     is_live_and_ready, says_what_it_takes, makes_the_backend_s_images, makes_images_unless_asked_for_others,
-    keeps_the_client_s_id, makes_many_at_once, refuses_what_it_cannot_make,
+    keeps_the_client_s_id, makes_many_at_once, refuses_what_it_cannot_make, takes_no_models,
 ]  # fmt: skip

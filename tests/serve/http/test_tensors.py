@@ -210,9 +210,9 @@ def test_a_length_that_is_none_of_the_body_is_refused(lengths: list[str]):
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a": 1}\0', b"\xff", b"[" * 200, b"\xff\xfe{", b"1" * 5000], ids=repr)
 def test_what_is_not_json_is_refused(body: bytes):
-    with pytest.raises(Refusal, match="the request is not JSON; where raw tensors follow it"):
+    with pytest.raises(Refusal, match="the request is not JSON \\(.*\\); where raw tensors follow it"):
         split(body, [])
-    with pytest.raises(Refusal, match="the request is not JSON$"):
+    with pytest.raises(Refusal, match="the request is not JSON \\(.*\\)$"):
         split(body, [str(len(body))])
 
 
