@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import WganError
@@ -22,7 +23,7 @@ from wgan.serve.base.terminal import say
 from wgan.serve.http.app import application
 from wgan.serve.http.metrics import Metrics
 from wgan.serve.http.model import Model, warm_up
-from wgan.serve.http.protocol import Protocol
+from wgan.serve.http.protocol import protocol_of
 from wgan.serve.http.service import DRAINING, READY, Service
 from wgan.serve.http.settings import Settings
 from wgan.serve.http.watch import changes
@@ -57,11 +58,12 @@ def run(source: Source, listener: socket.socket, settings: Settings) -> int:
         return runner.run(life.run())
 
 
-def _configured(service: Service) -> uvicorn.Config:
+def configured(app: ASGIApp, service: Service) -> uvicorn.Config:
+    """uvicorn's settings for an application behind a `Guard`."""
     settings = service.settings
     return uvicorn.Config(
-        application(service),
-        http=Protocol,
+        app,
+        http=protocol_of(service),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -86,7 +88,7 @@ class Life:
 
     def __init__(self, source: Source, service: Service, listener: socket.socket):
         self._source, self.service, self._listener = source, service, listener
-        config = _configured(service)
+        config = configured(application(service), service)
         self.loop_factory = config.get_loop_factory()
         self._server = _Uvicorn(config)
         self._settings = service.settings
