@@ -10,6 +10,22 @@ AT_A_TIME = 64  # bodies of the largest size that may be held together
 LINGER_SECONDS, LINGER_BYTES = 1.0, 4 << 20
 
 
+class Incoming:
+    """A body on its way. ``more`` says whether any of it is still to come."""
+
+    def __init__(self, receive: Receive):
+        self.receive, self.more = receive, True
+
+    async def part(self) -> bytes:
+        """The next part. Raises Gone where the client left."""
+        message = await self.receive()
+        if message["type"] != "http.request":
+            raise Gone
+        self.more = message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
+
+
 class Bodies:
     """Reads bodies.
 
@@ -22,8 +38,8 @@ class Bodies:
         self._most, self._timeout = most, timeout
         self._held = 0
 
-    async def read(self, receive: Receive, length: bytes | None) -> tuple[bytes, Receive]:
-        """A body and the `receive` that gives it to a route. What is read is held until `free`.
+    async def read(self, incoming: Incoming, length: bytes | None) -> tuple[int, Receive]:
+        """A body's bytes and the `receive` that gives it to a route. What is read is held until `free`.
 
         Raises:
             Refusal: it is too large, too slow, or too much is held already.
@@ -35,12 +51,8 @@ class Bodies:
         size = 0
         try:
             async with asyncio.timeout(self._timeout):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise Gone
-                    part, more = message.get("body", b""), message.get("more_body", False)
+                while incoming.more:
+                    part = await incoming.part()
                     size += len(part)
                     self._held += len(part)
                     if size > self._most:
@@ -56,8 +68,7 @@ class Bodies:
         except BaseException:
             self.free(size)
             raise
-        body = b"".join(parts)
-        return body, _replayed(body, receive)
+        return size, _replayed(b"".join(parts), incoming.receive)
 
     def free(self, size: int) -> None:
         """A body is no longer held."""
@@ -80,15 +91,12 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def linger(receive: Receive) -> None:
+async def linger(incoming: Incoming) -> None:
     """Takes what a client still sends, for a while: closing at once would reset its connection, and lose the reply."""
     taken = 0
     try:
         async with asyncio.timeout(LINGER_SECONDS):
-            while taken < LINGER_BYTES:
-                message = await receive()
-                taken += len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-    except TimeoutError:
+            while incoming.more and taken < LINGER_BYTES:
+                taken += len(await incoming.part())
+    except (TimeoutError, Gone):
         pass

@@ -88,9 +88,12 @@ class Connections:
             before, since = self._unread.get(connection, (0, now))
             if not unread:
                 self._unread.pop(connection, None)
-            elif unread < before or not before:
-                self._unread[connection] = unread, now
-            elif now - since >= self._write_timeout:
+                continue
+            if unread < before or not before or connection.drained:
+                since = now
+            connection.drained = False
+            self._unread[connection] = unread, since
+            if now - since >= self._write_timeout:
                 self.metrics.refused("write_timeout")
                 connection.transport.abort()
         self._timer = loop.call_later(self._period, self._look, loop) if self._open else None

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wgan.serve.base.terminal import fault
 from wgan.serve.http.access import AccessLog
-from wgan.serve.http.bodies import Bodies, linger
+from wgan.serve.http.bodies import Bodies, Incoming, linger
 from wgan.serve.http.hosts import Hosts
 from wgan.serve.http.ids import error_body, request_id
 from wgan.serve.http.metrics import route_of
@@ -89,15 +89,13 @@ class Guard:
 
         scope["app"] = self  # the router then raises what it cannot answer, instead of writing text
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+        incoming = Incoming(receive) if has_body else None
         held = 0
         try:
             self._admit(scope, headers, twice)
-            if has_body:
-                body, receive_body = await self._bodies.read(receive, headers.get(b"content-length"))
-                held, has_body = len(body), False
-                await self._app(scope, receive_body, answer)
-            else:
-                await self._app(scope, receive, answer)
+            if incoming is not None:
+                held, receive = await self._bodies.read(incoming, headers.get(b"content-length"))
+            await self._app(scope, receive, answer)
         except Gone:
             status = status or GONE
         except Exception as error:
@@ -108,7 +106,7 @@ class Guard:
             refusal = _refusal(number, error)
             if refusal.code in LIMITS:
                 self._metrics.refused(refusal.code)
-            await self._refuse(refusal, number, answer, receive if has_body else None)
+            await self._refuse(refusal, number, answer, incoming)
         finally:
             self._bodies.free(held)
             route, seconds = route_of(scope), time.perf_counter() - began
@@ -129,8 +127,8 @@ class Guard:
             line = "this server asks for a token: send `Authorization: Bearer TOKEN`"
             raise Refusal(401, "unauthorized", line, {"www-authenticate": 'Bearer realm="wgan"'})
 
-    async def _refuse(self, refusal: Refusal, number: str, answer: Send, unread: Receive | None) -> None:
-        """Answers it. ``unread`` has a body that nobody read: the connection closes after it."""
+    async def _refuse(self, refusal: Refusal, number: str, answer: Send, incoming: Incoming | None) -> None:
+        """Answers it. Where some of its body was not read the connection closes after it."""
         body = error_body(refusal.message, refusal.code, number)
         headers = [
             (b"content-type", b"application/json"),
@@ -138,12 +136,13 @@ class Guard:
             (b"cache-control", b"no-store"),
             *((name.lower().encode(), value.encode()) for name, value in refusal.headers.items()),
         ]
-        if unread is not None and CLOSE not in headers:
+        unread = incoming is not None and incoming.more
+        if unread and CLOSE not in headers:
             headers.append(CLOSE)
         await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        if unread is not None:
+        if incoming is not None and unread:
             await answer({"type": "http.response.body", "body": body, "more_body": True})
-            await linger(unread)
+            await linger(incoming)
             body = b""
         await answer({"type": "http.response.body", "body": body, "more_body": False})
 

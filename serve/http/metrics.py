@@ -97,7 +97,8 @@ class Metrics:
     def text(self, accept: str) -> tuple[bytes, str]:
         """All of it and its media type: OpenMetrics where ``accept`` names it, else Prometheus's own text."""
         if "application/openmetrics-text" in accept:
-            return openmetrics.generate_latest(self.registry), openmetrics.CONTENT_TYPE_LATEST
+            text: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
         return exposition.generate_latest(self.registry), exposition.CONTENT_TYPE_PLAIN_0_0_4
 
 

@@ -45,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         self._fed = 0  # bytes since then, without the piece in which it began
         self._piece = 0  # bytes of the piece that is parsed now
         self._deaf = False  # what it sends is thrown away
+        self.drained = False  # its client has taken what was written, since it was looked at
         self._last_words: bytes | None = None  # after the replies that are under way
         self._fault: _Unacceptable | None = None
 
@@ -194,6 +195,11 @@ class Protocol(HttpToolsProtocol):
             self.flow.resume_reading()
         else:
             self.transport.close()
+
+    def resume_writing(self) -> None:
+        """Of asyncio."""
+        self.drained = True
+        super().resume_writing()
 
     def unread(self) -> int:
         """Bytes that the client has yet to take, while this side keeps any of them."""
