@@ -9,13 +9,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import WganError
@@ -23,13 +20,12 @@ from wgan.serve.base.terminal import say
 from wgan.serve.http.app import application
 from wgan.serve.http.metrics import Metrics
 from wgan.serve.http.model import Model, warm_up
-from wgan.serve.http.protocol import protocol_of
 from wgan.serve.http.service import DRAINING, READY, Service
 from wgan.serve.http.settings import Settings
+from wgan.serve.http.uvicorns import LAST_WORDS, Uvicorn, configured
 from wgan.serve.http.watch import changes
 from wgan.serve.http.workers import be_fair
 
-KEEP_ALIVE = 75  # seconds that a connection may be idle
 INTERRUPTED = 130
 
 
@@ -58,31 +54,6 @@ def run(source: Source, listener: socket.socket, settings: Settings) -> int:
         return runner.run(life.run())
 
 
-def configured(app: ASGIApp, service: Service) -> uvicorn.Config:
-    """uvicorn's settings for an application behind a `Guard`."""
-    settings = service.settings
-    return uvicorn.Config(
-        app,
-        http=protocol_of(service),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
-    )
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signals."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Life:
     """From the first connection to the last. Signals reach it where it runs on the main thread."""
 
@@ -90,14 +61,14 @@ class Life:
         self._source, self.service, self._listener = source, service, listener
         config = configured(application(service), service)
         self.loop_factory = config.get_loop_factory()
-        self._server = _Uvicorn(config)
+        self._server = Uvicorn(config)
         self._settings = service.settings
         self._signals: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Returns the exit code."""
-        self._ending = asyncio.Event()
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         self._reloading = asyncio.Lock()
         if threading.current_thread() is threading.main_thread():
             self._listen_to_signals()
@@ -112,11 +83,12 @@ class Life:
                 await asyncio.sleep(self._settings.drain_delay)
         finally:
             self._server.should_exit = True
+            self._loop.call_later(self._settings.drain_timeout, self.service.abandon)
             await serving
             for task in self._tasks:
                 task.cancel()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.service.model.close(), self._settings.drain_timeout)
+            await asyncio.wait_for(self.service.model.close(), LAST_WORDS)
         return INTERRUPTED if interrupted else 0
 
     async def _start(self) -> None:

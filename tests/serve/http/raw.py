@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, Router
@@ -20,9 +19,9 @@ from wgan.serve.http import metrics
 from wgan.serve.http.guard import Guard
 from wgan.serve.http.listening import listen
 from wgan.serve.http.metrics import Metrics
-from wgan.serve.http.server import configured
 from wgan.serve.http.service import READY, Service
 from wgan.serve.http.settings import Settings
+from wgan.serve.http.uvicorns import Uvicorn, configured
 
 
 @dataclass
@@ -182,7 +181,7 @@ def bare(settings: Settings | None = None) -> Iterator[Bare]:
     service.state = READY
     listener = listen("127.0.0.1", 0)
     app = Guard(Router([*routes(seen), *metrics.routes(service)], redirect_slashes=False), service)
-    server = uvicorn.Server(configured(app, service))
+    server = Uvicorn(configured(app, service))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
