@@ -18,6 +18,7 @@ from wgan.serve.http.settings import Settings
 from wgan.serve.http.wanted import Wanted
 
 STARTING, READY, DRAINING = "starting", "ready", "draining"
+IMAGES = "wgan.images"  # in a request's scope: how many it has asked for, for the access log
 AHEAD = 4  # parts of a streamed reply that are made before the client has taken the one before them
 
 
@@ -35,6 +36,11 @@ class Service:
         if self._model is None:
             raise Refusal(503, "starting", "the server is starting: ask again", {"retry-after": "1"})
         return self._model
+
+    @property
+    def queued(self) -> int:
+        """Images that wait to be made."""
+        return self._model.batcher.queued if self._model else 0
 
     def serve(self, model: Model) -> Model | None:
         """Serves this one from now on; returns the one before it."""
@@ -56,6 +62,7 @@ class Service:
             Refusal: too many wait, the request's time is over, or the generator failed.
             Gone: the client has left; its images are not made.
         """
+        request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
         with model.in_use():
             deadline = time.monotonic() + min(timeout, self.timeout(request))
             job = model.batcher.put(wanted, finish, deadline, self.settings.patience)
@@ -75,6 +82,7 @@ class Service:
         with model.in_use():
             try:
                 for wanted, finish in parts:
+                    request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
                     deadline = time.monotonic() + timeout
                     jobs.append(model.batcher.put(wanted, finish, deadline, patience))
                     if len(jobs) == 1 and patience < timeout:
