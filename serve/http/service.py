@@ -1,9 +1,10 @@
 """What the routes have in common: the generator that is served now, and how a request waits for its images."""
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -52,8 +53,10 @@ class Service:
         if self._model is not None:
             self._model.batcher.abandon()
 
-    async def make(self, request: Request, model: Model, wanted: Wanted, finish: Finish) -> Any:
-        """What ``finish`` made of the images.
+    async def make(
+        self, request: Request, model: Model, wanted: Wanted, finish: Finish, timeout: float = math.inf
+    ) -> Any:
+        """What ``finish`` made of the images, within ``timeout`` seconds and within X-Request-Timeout.
 
         Raises:
             Refusal: too many wait, the request's time is over, or the generator failed.
@@ -61,13 +64,13 @@ class Service:
         """
         request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
         with model.in_use():
-            deadline = time.monotonic() + self.timeout(request)
+            deadline = time.monotonic() + min(timeout, self.timeout(request))
             job = model.batcher.put(wanted, finish, deadline, self.settings.patience)
             return await _unless_gone(job, request.receive)
 
     async def make_each(
         self, request: Request, model: Model, parts: Iterable[tuple[Wanted, Finish]]
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """`make` for each part in turn, a few ahead of the one that is taken: memory does not grow with their number.
 
         The first part is refused as any request is. Those after it wait for room as long as their time lasts, each

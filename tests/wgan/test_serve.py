@@ -14,7 +14,7 @@ from wgan.cli import main
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--host", "0.0.0.0"], "--token-file FILE or --no-auth"),  # noqa: S104
+        (["--host", "0.0.0.0"], "--token-file FILE or --no-auth"),
         (["--host", "::"], "--token-file FILE or --no-auth"),
         (["--host", "no.such.host.invalid", "--no-auth"], "--host no.such.host.invalid"),
         (["--port", "65536"], "0 to 65,535"),
