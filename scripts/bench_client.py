@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan.serve.latents.table import SEEDS
+import numpy as np
+
+from wgan.serve.latents.table import SEEDS, latents
 
 SLOW = 20.0  # seconds after which a reply is given up
 WAIT = 60.0  # for the process beyond its time
-INFER = "/v2/models/generator/infer"
 
 _LUA = """
 local kind, count, seeds = "%s", %d, %d
@@ -56,6 +57,8 @@ class Load:
         seconds: for which they ask.
         count: images of a request.
         dim: entries of a latent.
+        model: the generator's name under the Open Inference Protocol.
+        classes: whether it takes labels.
     """
 
     kind: str
@@ -65,6 +68,8 @@ class Load:
     seconds: float
     count: int = 1
     dim: int = 128
+    model: str = "generator"
+    classes: bool = False
 
 
 def drive(load: Load, wrk: bool) -> dict[str, Any]:
@@ -118,6 +123,11 @@ class Connection:
         self.asked = time.perf_counter()
         self.socket.sendall(request)
 
+    @property
+    def reply(self) -> str:
+        """What has come, for people."""
+        return self._buffer[-200:].decode(errors="replace")
+
     def read(self) -> int | None:
         """The status of the reply once it is whole. Raises OSError where the connection ends before that."""
         if not (data := self.socket.recv(1 << 18)):
@@ -135,6 +145,7 @@ class Connection:
 def ask_for(load: Load) -> dict[str, Any]:
     """The load, from this process."""
     requests, taken, failed = _requests(load), list[float](), 0
+    said = ""  # by the first reply that failed
     selector = selectors.DefaultSelector()
     for _ in range(load.clients):
         connection = Connection(load)
@@ -158,12 +169,14 @@ def ask_for(load: Load) -> dict[str, Any]:
                 taken.append(time.perf_counter() - connection.asked)
             elif status:
                 failed += 1
+                said = said or connection.reply
             if status is not None:
                 connection.ask(next(requests))
     seconds = time.perf_counter() - began
     cuts = statistics.quantiles(taken, n=100, method="inclusive") if len(taken) > 1 else [SLOW] * 99
     return {
-        "done": len(taken), "failed": failed, "seconds": seconds, "p50_ms": 1e3 * cuts[49], "p99_ms": 1e3 * cuts[98]
+        "done": len(taken), "failed": failed, "seconds": seconds, "p50_ms": 1e3 * cuts[49], "p99_ms": 1e3 * cuts[98],
+        "said": said,
     }  # fmt: skip
 
 
@@ -189,15 +202,17 @@ def _post(path: str, host: str, head: str, tensors: bytes = b"") -> bytes:
 
 
 def _infer(load: Load, host: str, number: random.Random) -> bytes:
-    from wgan.serve.latents.table import latents
-
-    z = latents(number.randrange(SEEDS - load.count), load.count, load.dim).astype("<f4").tobytes()
-    tensor = {"name": "z", "shape": [load.count, load.dim], "datatype": "FP32"}
-    head = {
-        "inputs": [{**tensor, "parameters": {"binary_data_size": len(z)}}],
-        "outputs": [{"name": "image", "parameters": {"binary_data": True}}],
-    }
-    return _post(INFER, host, json.dumps(head), z)
+    z = latents(number.randrange(SEEDS - load.count), load.count, load.dim)
+    tensors = [("z", "FP32", z.astype("<f4"))]
+    if load.classes:
+        tensors.append(("label", "INT64", np.zeros((load.count, 1), "<i8")))
+    inputs = [
+        {"name": name, "datatype": kind, "shape": value.shape, "parameters": {"binary_data_size": value.nbytes}}
+        for name, kind, value in tensors
+    ]
+    head = {"inputs": inputs, "outputs": [{"name": "image", "parameters": {"binary_data": True}}]}
+    data = b"".join(value.tobytes() for _, _, value in tensors)
+    return _post(f"/v2/models/{load.model}/infer", host, json.dumps(head), data)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def serving(path: Path) -> Iterator[tuple[str, int, "subprocess.Popen[str]"]]:
 
 @contextmanager
 def triton(path: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """A real Triton with this artifact: its address."""
+    """A real Triton with this artifact, which it calls by its file's stem: its address."""
     import triton_real
 
     from wgan.export.formats.triton import Settings, write_repository
@@ -140,13 +140,15 @@ def everything(wanted: argparse.Namespace) -> Row:
             servers["infer"] = stack.enter_context(triton(path, wanted.triton))
 
         def ask(kind: str, clients: int, seconds: float) -> Row:
-            load = Load(
-                kind, *servers[kind], clients, seconds, 1 if kind == "png" else RAW, backend.metadata.latent.dim
-            )
+            images, spec = 1 if kind == "png" else RAW, backend.metadata
+            named = spec.latent.dim, path.stem, spec.classes is not None
+            load = Load(kind, *servers[kind], clients, seconds, images, *named)
             before = cpu_seconds(server.pid)
             told = drive(load, wrk)
             if not told["done"]:
-                raise RuntimeError(f"{CASES[kind]}, {clients} clients: no reply in {told['seconds']:.0f} s")
+                raise RuntimeError(
+                    f"{CASES[kind]}, {clients} clients: no image, {told['failed']} failed: {told.get('said')}"
+                )
             after = None if kind == "infer" else cpu_seconds(server.pid)
             return told | {"cpu": None if before is None or after is None else after - before}
 
