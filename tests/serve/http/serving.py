@@ -128,8 +128,9 @@ def wgan_serve(model: Path | str, folder: Path, *options: str) -> Iterator[Proce
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, log.read_text()
-        yield Process(process, json.loads(line), log)
+        told = json.loads(line) if line else {"error": log.read_text()}
+        assert "error" not in told, told["error"]
+        yield Process(process, told, log)
     finally:
         if process.poll() is None:
             process.kill()
