@@ -64,8 +64,6 @@ def _headers() -> dict[str, str]:
         "content-security-policy": policy(),
         "etag": f'"{hashlib.sha256(document()).hexdigest()[:32]}"',
         "cache-control": "no-cache",  # another wgan may have another page
-        "referrer-policy": "no-referrer",  # its address says what was drawn
-        "x-content-type-options": "nosniff",
         "cross-origin-opener-policy": "same-origin",
     }
 

@@ -6,7 +6,7 @@ const [LOW, HIGH] = [0.001, 10]; // of a truncation
 
 const state = {
   first: null, count: COUNT, seed: null, from: null, to: null, steps: 32, // seeds as BigInt
-  label: null, truncation: null, kind: "truncated", // as text, as it was given
+  label: null, truncation: null, kind: "truncated", // as text
 };
 const look = () => ({ label: state.label, truncation: state.truncation, kind: state.kind });
 
@@ -52,11 +52,10 @@ const address = (() => {
       wrong.push(`This model has no class “${state.label}”.`);
       state.label = null;
     }
-    state.truncation = fields.get("truncation");
-    if (state.truncation !== null && !(Number(state.truncation) >= LOW && Number(state.truncation) <= HIGH)) {
-      wrong.push(`A truncation is a number from ${LOW} to ${HIGH}.`);
-      state.truncation = null;
-    }
+    const truncation = fields.has("truncation") ? Number(fields.get("truncation")) : null;
+    const possible = truncation === null || (truncation >= LOW && truncation <= HIGH);
+    if (!possible) wrong.push(`A truncation is a number from ${LOW} to ${HIGH}.`);
+    state.truncation = truncation !== null && possible ? String(truncation) : null;
     state.kind = fields.get("truncation_kind") === "scaled" ? "scaled" : "truncated";
     const made = fields.get("model");
     if (made && !model.digest.startsWith(made)) {

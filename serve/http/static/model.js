@@ -23,18 +23,17 @@ function scientific(value) {
 }
 
 function originOf(origin) {
-  if (typeof origin === "string") return { main: origin, more: "" };
   if (!Number.isFinite(origin?.step)) return null;
   const scores = Object.entries(origin.scores ?? {}).filter(([, value]) => Number.isFinite(value));
   const named = (name) => (name === "frechet_distance" ? "Fréchet distance" : name.toUpperCase());
   const more = scores.map(([name, value]) => `${named(name)} ${value.toFixed(1)}`);
-  if (origin.which) more.unshift(origin.which);
+  if (origin.checkpoint) more.unshift(origin.checkpoint);
   return { main: origin.step.toLocaleString("en"), more: more.join(", ") };
 }
 
 function parityOf(parity) {
   if (typeof parity?.passed !== "boolean") return { main: "not measured", more: "" };
-  if (!parity.passed) return { main: "did not hold", more: parity.reason ?? "" };
+  if (!parity.passed) return { main: "did not hold", more: "against PyTorch" };
   const figure = Number.isFinite(parity.max_abs) ? scientific(parity.max_abs) : "held";
   return { main: figure, more: "largest error against PyTorch" };
 }
@@ -55,7 +54,7 @@ function showModel(model) {
   byId("facts").hidden = false;
   byId("name").textContent = model.name;
   document.title = `${model.name} · wgan serve`;
-  byId("lead").textContent = `${String(said.format ?? "").toUpperCase()} file, SHA-256 ${model.digest.slice(0, 16)}…`;
+  byId("lead").textContent = `${String(said.format).toUpperCase()} file, SHA-256 ${model.digest.slice(0, 16)}…`;
   byId("lead").title = model.digest;
   byId("lead").hidden = false;
 

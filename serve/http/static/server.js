@@ -3,8 +3,7 @@
 
 const TOKEN = "wgan-token"; // in sessionStorage: this tab's alone
 const TOGETHER = 6; // requests at a time
-const TRIES = 6; // of one request while the server is busy or gone
-const LONGEST = 60; // seconds between two tries
+const PATIENCE = 60; // seconds for which one request is tried again while the server is busy or gone
 
 class Failure extends Error {
   constructor(words, status, { wait = null, code = "" } = {}) {
@@ -37,9 +36,7 @@ const server = (() => {
     else open -= 1;
   };
 
-  const gone = (attempt) => new Failure("The server does not answer.", 0, { wait: Math.min(2 ** (attempt - 1), 15) });
-
-  async function failureOf(response, attempt) {
+  async function failureOf(response) {
     let said = {};
     try {
       said = await response.json();
@@ -50,8 +47,7 @@ const server = (() => {
     const own = typeof said?.error === "string" ? said.error : "";
     const id = response.headers.get("X-Request-Id") ?? "";
     const asked = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-    const after = Math.min(Number.isFinite(asked) ? Math.max(asked, 0.2) : 2 ** (attempt - 1), LONGEST);
-    const wait = status === 429 || status === 503 || status === 502 ? after : null;
+    const wait = [429, 502, 503].includes(status) ? Math.max(asked || 1, 0.5) : null;
     const words = {
       401: "The server does not take this token.",
       429: "The server has as much to do as it takes.",
@@ -65,7 +61,8 @@ const server = (() => {
 
   // What `read` makes of the reply; tries again when the server says that it may have room by then.
   async function ask(path, read, { body, signal } = {}) {
-    for (let attempt = 1; ; attempt += 1) {
+    const end = Date.now() + PATIENCE * 1000;
+    for (let attempt = 0; ; attempt += 1) {
       await turn();
       let failure;
       try {
@@ -83,19 +80,19 @@ const server = (() => {
           waiting(null);
           return found;
         }
-        failure = await failureOf(response, attempt);
+        failure = await failureOf(response);
       } catch (error) {
         if (signal?.aborted) throw error;
-        failure = gone(attempt);
+        failure = new Failure("The server does not answer.", 0, { wait: 1 });
       } finally {
         leave();
       }
-      if (failure.wait === null || attempt === TRIES) {
+      // longer each time, and apart from each other: all that were refused do not come back at once
+      const ms = failure.wait * 1000 * (1.5 ** attempt + Math.random() / 4);
+      if (failure.wait === null || Date.now() + ms > end) {
         waiting(null);
         throw failure;
       }
-      // apart from each other, so that all that were refused do not come back at once
-      const ms = failure.wait * 1000 * (1 + Math.random() / 4);
       until = Math.max(until, Date.now() + failure.wait * 1000);
       waiting(failure, Math.ceil(ms / 1000));
       await sleep(ms, signal);
