@@ -52,7 +52,7 @@ const server = (() => {
       401: "The server does not take this token.",
       429: "The server has as much to do as it takes.",
       502: "The server behind this address does not answer.",
-      503: own ? `The server is not available: ${own}.` : "The server is not available for the moment.",
+      503: own ? `${own[0].toUpperCase()}${own.slice(1)}.` : "The server is not available for the moment.",
       504: "The images were not made in the time that the server allows.",
     }[status] ?? (own ? `The server says: ${own}` : `The server answered with status ${status}.`);
     const named = status >= 500 && id ? `${words} (Request ${id})` : words;
