@@ -67,7 +67,8 @@ async def load(port: int, clients: int, seconds: float, path: Callable[[int], st
         seed = number * 10**6
         while time.monotonic() < end:
             seed += 1
-            counts[(await connection.get(path(seed))).status] += 1
+            reply = await connection.get(path(seed))
+            counts[reply.status] += time.monotonic() < end
 
     await together(port, clients, ask)
     return counts

@@ -1,7 +1,6 @@
 """The end of a server, and a new artifact in the old one's place: nothing that was asked is lost."""
 
 import asyncio
-import os
 import shutil
 import signal
 import time
@@ -124,14 +123,15 @@ def put(new: Path, place: Path) -> None:
     """As a deployment does it: a whole file takes the old one's name."""
     beside = place.with_name("new.onnx")
     shutil.copyfile(new, beside)
-    os.replace(beside, place)
+    beside.replace(place)
 
 
 @pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact of other weights."""
     folder = tmp_path_factory.mktemp("another") / "export"
-    return list(exporter.export(make_generator(seed=7), folder, ["onnx"], max_batch=64))[0].path
+    (made,) = exporter.export(make_generator(seed=7), folder, ["onnx"], max_batch=64)
+    return made.path
 
 
 @pytest.mark.parametrize("how", ["--watch", "SIGHUP"])

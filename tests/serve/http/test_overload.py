@@ -14,7 +14,7 @@ from tests.serve.http.clients import Connection, load, together
 from tests.serve.http.serving import PATIENCE, Serving, serving
 from wgan.serve.http.settings import Settings
 
-BATCH, SECONDS = 8, 0.02  # so the generator makes 400 images a second, whatever the machine does
+BATCH, SECONDS = 8, 0.08  # so the generator makes 100 images a second, whatever the machine does
 
 
 def path(seed: int) -> str:
@@ -53,7 +53,8 @@ def test_at_four_times_its_capacity_a_server_serves_what_it_can_and_refuses_the_
     assert set(unloaded) == {200}
     assert set(loaded) == {200, 429}
     assert loaded[200] / 3 >= 0.8 * unloaded[200] / 1.5
-    assert loaded[429] < loaded[200], "a refusal that comes at once is asked again at once"
+    # each was answered after a while: a refusal that comes at once is asked again at once
+    assert loaded[429] <= 256 * (3 / settings.patience + 1)
     assert queued[0] <= 64
     assert grown < 64 * 1024  # KiB
 
