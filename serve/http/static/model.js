@@ -35,7 +35,9 @@ function parityOf(parity) {
   if (typeof parity?.passed !== "boolean") return { main: "not measured", more: "" };
   if (!parity.passed) return { main: "did not hold", more: "against PyTorch" };
   const figure = Number.isFinite(parity.max_abs) ? scientific(parity.max_abs) : "held";
-  return { main: figure, more: "largest error against PyTorch" };
+  const gate = parity.gates?.max_abs;
+  const allowed = Number.isFinite(gate) ? `, ${scientific(gate)} allowed` : "";
+  return { main: figure, more: `largest error against PyTorch${allowed}` };
 }
 
 function showModel(model) {
