@@ -63,7 +63,8 @@ function showModel(model) {
   const across = Math.max(image.width, image.height);
   const root = document.documentElement;
   const scaled = (to) => Math.max(1, Math.round(to / across)) * image.width;
-  root.style.setProperty("--tile", `${Math.min(scaled(128), (160 * image.width) / across)}px`);
+  const tile = across > 128 ? (174 * image.width) / across : scaled(128); // 8 or 6 side by side
+  root.style.setProperty("--tile", `${tile}px`);
   root.style.setProperty("--whole", `${Math.max(scaled(512), Math.min(image.width, 512))}px`);
   root.style.setProperty("--ratio", `${image.width} / ${image.height}`);
   root.classList.toggle("clear", image.channels === 4);

@@ -98,7 +98,7 @@ const way = (() => {
       at.max = String(steps);
       const few = Math.min(SHOWN, steps);
       lay(strip, Array.from({ length: few }, (_, i) => frames[Math.round((i * (steps - 1)) / (few - 1))]));
-      strip.style.width = `calc(${few} * var(--tile))`;
+      strip.style.width = `calc(${few} * min(var(--tile), 128px))`;
       strip.setAttribute("aria-label", `${few} steps ${words}`);
       byId("way-shown").hidden = false;
       made = wanted;

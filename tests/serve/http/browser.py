@@ -75,8 +75,9 @@ class Page:
         return self._browser.ask(method, self._session, **parameters)
 
     def open(self, url: str) -> None:
-        """Goes to this address."""
+        """Goes to this address, and is back when the document is there."""
         assert "errorText" not in self.ask("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete'")
 
     def get(self, script: str) -> Any:
         """The value of an expression of JavaScript, or what it promises."""
