@@ -22,12 +22,14 @@ import tritonclient.http as client
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from tests import ROOT
 from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.export.formats import triton
 from wgan.serve.backends.open import open_backend
 from wgan.serve.latents.table import latents
+from wgan.serve.outputs.pixels import to_uint8
 
 CLASSES = ("red", "blue", "green")
 PATIENCE = 60.0  # seconds that a client waits, and that a test waits for what must come
@@ -229,6 +231,16 @@ def test_the_written_client_draws_files_of_the_same_pixels(served: Served, tmp_p
     done = run("--model", "named_seeds", "--label", "pink")
     assert (done.returncode, done.stdout) == (2, "")
     assert "label pink is not one of red, blue, green" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_example_draws_on_it(served: Served, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "triton_client.py"), served.url]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    z = np.random.default_rng(0).standard_normal((4, 16), np.float32)
+    for number, pixels in enumerate(to_uint8(run_here(served.plain, z))):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"image-{number}.png")), pixels)
 
 
 @pytest.mark.slow
