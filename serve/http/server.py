@@ -4,6 +4,7 @@ What listens is uvicorn. What a signal does is ours: uvicorn ends with 143 after
 """
 
 import asyncio
+import gc
 import math
 import os
 import signal
@@ -120,6 +121,8 @@ class Life:
         self.service.serve(Model(backend, self._settings, self.service.metrics))
         if not self._signals:
             self.service.state = READY
+            gc.collect()
+            gc.freeze()  # what lives now lives to the end: collections need not look through it again
             self._source.ready(backend)
             if self._settings.watch:
                 self._spawn(self._watch(backend))
