@@ -24,6 +24,8 @@ from tritonclient.utils import InferenceServerException
 
 from tests import ROOT
 from tests.make import make_generator
+from tests.serve.http.protocol_client import CHECKS, Peer
+from tests.serve.http.serving import wgan_serve
 from wgan.cli import main
 from wgan.export import exporter
 from wgan.export.formats import triton
@@ -84,8 +86,8 @@ def images_of(server: client.InferenceServerClient, model: str, z: np.ndarray, l
     return server.infer(model, inputs).as_numpy("image")
 
 
-def drawn(server: client.InferenceServerClient, model: str, seeds: Sequence[int], **asked: Any) -> Any:
-    """`pixels` of the companion."""
+def drawn(server: client.InferenceServerClient, companion: str, seeds: Sequence[int], **asked: Any) -> Any:
+    """Its `pixels`."""
     count = len(seeds)
     inputs = [tensor("seed", np.array(seeds, np.int64)[:, None], "INT64")]
     if "label" in asked:
@@ -94,7 +96,7 @@ def drawn(server: client.InferenceServerClient, model: str, seeds: Sequence[int]
         inputs.append(tensor("truncation", np.full((count, 1), asked["truncation"], np.float32), "FP32"))
     parameters = {"truncation_kind": asked["kind"]} if "kind" in asked else None
     wanted = [client.InferRequestedOutput("pixels")]
-    return server.infer(f"{model}_seeds", inputs, outputs=wanted, parameters=parameters).as_numpy("pixels")
+    return server.infer(companion, inputs, outputs=wanted, parameters=parameters).as_numpy("pixels")
 
 
 def sampled(model: Path, place: Path, *words: str) -> np.ndarray:
@@ -146,11 +148,37 @@ def test_images_have_the_bits_of_this_machines_backend(served: Served, count: in
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("model", ["generator", "named"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_checks_of_wgan_serve_hold_here_too(served: Served, check: Callable[[Peer], None], model: str) -> None:
+    with open_backend(served.plain if model == "generator" else served.named, device="cpu") as backend:
+        check(Peer(served.url, model, backend))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["generator", "named"])
+def test_wgan_serve_gives_the_same_bits(served: Served, tmp_path: Path, model: str) -> None:
+    """The same calls of tritonclient; of seeds, Triton's answers are the companion's."""
+    file, label = (served.plain, None) if model == "generator" else (served.named, np.array([2, 0, 1, 1]))
+    z, seeds = latents(50, 4, 16), [2**63 - 1, 0, 7, 7]
+    answers = []
+    with wgan_serve(file, tmp_path) as ours:
+        for url, companion in ((f"127.0.0.1:{ours.port}", model), (served.url, f"{model}_seeds")):
+            with client.InferenceServerClient(url, connection_timeout=PATIENCE, network_timeout=PATIENCE) as server:
+                asked = {} if label is None else {"label": 1}
+                answers.append([images_of(server, model, z, label), drawn(server, companion, seeds),
+                                drawn(server, companion, seeds, **asked)])  # fmt: skip
+    for one, other in zip(*answers, strict=True):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.slow
 def test_a_batch_that_is_too_large_is_refused(served: Served) -> None:
     with served.client() as server:
         for ask in (
             lambda: images_of(server, "generator", latents(0, 257, 16)),
-            lambda: drawn(server, "generator", range(257)),
+            lambda: drawn(server, "generator_seeds", range(257)),
         ):
             with pytest.raises(InferenceServerException, match="batch-size must be <= 256") as refused:
                 ask()
@@ -177,9 +205,11 @@ def test_seeds_are_the_images_of_a_sample(
                      "-n", "3", "--seed", str(first), *words)  # fmt: skip
     seeds = range(first, first + 3)
     with served.client() as server:
-        np.testing.assert_array_equal(drawn(server, model, seeds, **asked), wanted)
+        np.testing.assert_array_equal(drawn(server, f"{model}_seeds", seeds, **asked), wanted)
         # in another order, one of them twice
-        np.testing.assert_array_equal(drawn(server, model, [seeds[i] for i in (2, 0, 0)], **asked), wanted[[2, 0, 0]])
+        np.testing.assert_array_equal(
+            drawn(server, f"{model}_seeds", [seeds[i] for i in (2, 0, 0)], **asked), wanted[[2, 0, 0]]
+        )
 
 
 @pytest.mark.slow
@@ -189,7 +219,7 @@ def test_what_cannot_be_drawn_costs_its_own_request_alone(served: Served, tmp_pa
     def ask(seed: int, **asked: Any) -> str:
         with served.client() as server:
             try:
-                return str(np.array_equal(drawn(server, "named", [seed], **asked), wanted))
+                return str(np.array_equal(drawn(server, "named_seeds", [seed], **asked), wanted))
             except InferenceServerException as error:
                 return f"{error.status()} {error.message()}"
 
@@ -276,7 +306,7 @@ def test_a_new_version_takes_over_without_a_lost_request(served: Served, tmp_pat
     assert set(answers) == {"old", "new"}
     with served.client() as server:
         assert server.get_model_metadata("generator")["versions"] == ["2"]
-        assert len(drawn(server, "generator", [1, 2])) == 2
+        assert len(drawn(server, "generator_seeds", [1, 2])) == 2
 
 
 def run_here(path: Path, z: np.ndarray) -> np.ndarray:
