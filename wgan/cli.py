@@ -1,4 +1,4 @@
-"""The command line: `wgan train | export | verify | sample | eval | bench | doctor | settings | help | demo`.
+"""The command line: `wgan train | export | verify | sample | serve | eval | bench | doctor | settings | help | demo`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold,
 2 something the user can mend (one line), 130 interrupted.
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wgan.commands import bench, demo, doctor, eval, export, report, sample, settings, train, verify
+from wgan.commands import bench, demo, doctor, eval, export, report, sample, serve, settings, train, verify
 from wgan.commands.console import Quiet, StoppedAndSaved, Verbose, add
 from wgan.commands.help import show_help
 from wgan.commands.layout import Command, Group
@@ -75,6 +75,7 @@ add(app, train.train, panel=MAKE, examples=train.EXAMPLES, more=settings.listed)
 add(app, export.export, panel=MAKE, examples=export.EXAMPLES)
 add(app, verify.verify, panel=MAKE, examples=verify.EXAMPLES)
 add(app, sample.sample, panel=USE, examples=sample.EXAMPLES)
+add(app, serve.serve, panel=USE, examples=serve.EXAMPLES)
 add(app, eval.evaluate, panel=USE, name="eval", examples=eval.EXAMPLES)
 add(app, bench.bench, panel=USE, examples=bench.EXAMPLES)
 add(app, report.report, panel=KNOW, examples=report.EXAMPLES)

@@ -15,6 +15,8 @@ compiler can fuse two. The table is therefore the same bit for bit everywhere, a
 """
 
 from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ from wgan.serve.base.errors import ConfigError
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int32]
+Words = NDArray[np.uint64]
+Seeds = NDArray[np.integer[Any]]
 Rows = Callable[[int, int], Float]  # (first, count): float32 (count, Z), the latents of these numbers
 
 SEEDS = 2**63  # rows in the table
@@ -66,14 +70,57 @@ def latents(first: int, count: int, dim: int) -> Float:
         raise ConfigError(f"seeds must be from 0 to 2^63 - 1, not {first} … {first + count - 1}")
     if count < 0 or dim < 1:
         raise ConfigError(f"cannot draw {count} latents of {dim} values")
-    blocks = -(-dim // _PER_BLOCK)
-    width = blocks * _PER_BLOCK // 2  # pairs in a row
-    stream = np.random.Philox(key=_KEY, counter=first * blocks)
+    stream = np.random.Philox(key=_KEY, counter=first * _blocks(dim))
+    return _table(count, dim, lambda _, words: stream.random_raw(words))
+
+
+def latents_of(seeds: Seeds, dim: int) -> Float:
+    """Rows ``seeds`` (N,) of the table, in any order and as often as named: float32 (N, dim).
+
+    The same bits as ``latents(seed, 1, dim)`` of each. Seeds that follow one another are drawn at once.
+    Raises ConfigError for anything but a row of integers from 0 to 2^63 - 1.
+    """
+    seeds = np.asarray(seeds)
+    if seeds.ndim != 1 or (seeds.size and seeds.dtype.kind not in "iu"):
+        raise ConfigError(f"seeds must be a row of integers, not {seeds.dtype} {seeds.shape}")
+    if dim < 1:
+        raise ConfigError(f"cannot draw {len(seeds)} latents of {dim} values")
+    for seed in (int(seeds.min()), int(seeds.max())) if seeds.size else ():
+        if not 0 <= seed < SEEDS:
+            raise ConfigError(f"seeds must be from 0 to 2^63 - 1, not {seed}")
+    rows = seeds.astype(np.int64)
+    blocks = _blocks(dim)
+    words_in_row = blocks * _PER_BLOCK // 2
+    stream = np.random.Philox(key=_KEY, counter=0)
+    at = 0  # the block that the stream gives next
+
+    def draw(start: int, words: int) -> Words:
+        nonlocal at
+        part = rows[start : start + words // words_in_row]
+        breaks = np.flatnonzero(part[1:] != part[:-1] + 1) + 1
+        drawn = np.empty(words, np.uint64)
+        for head, end in pairwise([0, *breaks.tolist(), len(part)]):
+            seed = int(part[head])
+            stream.advance(seed * blocks - at)  # a new stream would take four times as long
+            drawn[head * words_in_row : end * words_in_row] = stream.random_raw((end - head) * words_in_row)
+            at = (seed + end - head) * blocks
+        return drawn
+
+    return _table(len(rows), dim, draw)
+
+
+def _blocks(dim: int) -> int:
+    return -(-dim // _PER_BLOCK)
+
+
+def _table(count: int, dim: int, draw: Callable[[int, int], Words]) -> Float:
+    """The rows, float32 (count, dim), of words that ``draw(row, count)`` gives: so many from the start of a row."""
+    width = _blocks(dim) * _PER_BLOCK // 2  # pairs in a row
     table = np.empty((count, 2 * width), np.float32)
     step = max(1, _PAIRS // width)
     for start in range(0, count, step):
         rows = table[start : start + step]
-        words = stream.random_raw(len(rows) * width).astype("<u8", copy=False)  # low half first on any CPU
+        words = draw(start, len(rows) * width).astype("<u8", copy=False)  # low half first on any CPU
         bits = words.view("<i4").astype(np.int32, copy=False).reshape(len(rows), 2 * width)
         box_muller(bits[:, :width], bits[:, width:], rows[:, :width], rows[:, width:])
     return table if dim == 2 * width else np.ascontiguousarray(table[:, :dim])

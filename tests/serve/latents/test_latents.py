@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.latents.table import SEEDS, box_muller, latents
+from wgan.serve.latents.table import SEEDS, box_muller, latents, latents_of
 
 GOLDEN = "98205d1098e949e1a5af4e77b7ca1ffb99b59d563375b450d5fbb64986e5ed23"
 DIGEST = """
@@ -97,6 +97,41 @@ def test_rows_outside_the_table_are_refused(first, count, dim):
     assert SEEDS == 2**63
     with pytest.raises(ConfigError):
         latents(first, count, dim)
+
+
+@pytest.mark.parametrize("dim", [1, 3, 8, 100, 128, 40_000])
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_scattered_seeds_have_the_rows_of_the_table(dim, kind):
+    seeds = [7, 8, 9, 2**63 - 1, 0, 0, 2**63 - 2, 2**63 - 1, 5, 4, 3, 123_456_789_012]
+    rows = latents_of(np.array(seeds, kind), dim)
+    assert rows.shape == (len(seeds), dim)
+    assert rows.dtype == np.float32
+    assert np.array_equal(rows, np.concatenate([latents(seed, 1, dim) for seed in seeds]))
+
+
+def test_scattered_seeds_may_be_more_than_are_transformed_at_a_time():
+    seeds = np.random.default_rng(3).integers(0, 10_000, 2000)
+    seeds[600:1400] = np.arange(800)
+    assert np.array_equal(latents_of(seeds, 128), latents(0, 10_000, 128)[seeds])
+    assert np.array_equal(latents_of(seeds[::-1], 128), latents_of(seeds, 128)[::-1])
+
+
+@pytest.mark.parametrize("seeds", [np.empty(0, np.int64), np.empty(0, np.uint64), []])
+def test_no_scattered_seeds_are_an_empty_table(seeds):
+    assert latents_of(seeds, 12).shape == (0, 12)
+
+
+@pytest.mark.parametrize(
+    "seeds", [np.array([5, -1]), np.array([0, 2**63], np.uint64), np.zeros(2), np.zeros((2, 2), np.int64), np.int64(3)]
+)
+def test_scattered_seeds_outside_the_table_are_refused(seeds):
+    with pytest.raises(ConfigError, match="seeds must be"):
+        latents_of(seeds, 8)
+
+
+def test_scattered_seeds_need_a_width():
+    with pytest.raises(ConfigError, match="of 0 values"):
+        latents_of(np.arange(2), 0)
 
 
 def test_the_transform_is_box_muller_to_float32_precision():

@@ -1,0 +1,191 @@
+"""A server's life: it listens, loads, is ready, takes new artifacts, drains and ends.
+
+What listens is uvicorn. What a signal does is ours: uvicorn ends with 143 after a SIGTERM, and at once stops listening.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from wgan.serve.backends.base import Backend
+from wgan.serve.base.errors import WganError
+from wgan.serve.base.terminal import say
+from wgan.serve.http.app import application
+from wgan.serve.http.metrics import Metrics
+from wgan.serve.http.model import Model, warm_up
+from wgan.serve.http.protocol import Protocol
+from wgan.serve.http.service import DRAINING, READY, Service
+from wgan.serve.http.settings import Settings
+from wgan.serve.http.watch import changes
+from wgan.serve.http.workers import be_fair
+
+KEEP_ALIVE = 75  # seconds that a connection may be idle
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the generator comes from.
+
+    Args:
+        open: opens it, in the state that it is in now; raises WganError where it may not be served.
+        ready: is told of the first one, when it has been run once.
+    """
+
+    open: Callable[[], Backend]
+    ready: Callable[[Backend], None]
+
+
+def run(source: Source, listener: socket.socket, settings: Settings) -> int:
+    """Serves until a signal ends it; returns the exit code.
+
+    Raises:
+        WganError: the generator cannot be served.
+    """
+    be_fair()
+    life = Life(source, Service(settings, Metrics()), listener)
+    with asyncio.Runner(loop_factory=life.loop_factory) as runner:
+        return runner.run(life.run())
+
+
+def _configured(service: Service) -> uvicorn.Config:
+    settings = service.settings
+    return uvicorn.Config(
+        application(service),
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
+    )
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Life:
+    """From the first connection to the last. Signals reach it where it runs on the main thread."""
+
+    def __init__(self, source: Source, service: Service, listener: socket.socket):
+        self._source, self.service, self._listener = source, service, listener
+        config = _configured(service)
+        self.loop_factory = config.get_loop_factory()
+        self._server = _Uvicorn(config)
+        self._settings = service.settings
+        self._signals: list[int] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Returns the exit code."""
+        self._ending = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        if threading.current_thread() is threading.main_thread():
+            self._listen_to_signals()
+        serving = asyncio.create_task(self._server.serve([self._listener]))
+        try:
+            await self._start()
+            if self.service.state == READY:
+                await self._ending.wait()
+            interrupted = self._signals[:1] == [signal.SIGINT]
+            self.service.state = DRAINING
+            if not interrupted:
+                await asyncio.sleep(self._settings.drain_delay)
+        finally:
+            self._server.should_exit = True
+            await serving
+            for task in self._tasks:
+                task.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.service.model.close(), self._settings.drain_timeout)
+        return INTERRUPTED if interrupted else 0
+
+    async def _start(self) -> None:
+        loading = asyncio.ensure_future(self._loaded())
+        ending = asyncio.ensure_future(self._ending.wait())
+        await asyncio.wait((loading, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        backend = await loading  # a runtime cannot be stopped while it loads
+        self.service.serve(Model(backend, self._settings, self.service.metrics))
+        if not self._signals:
+            self.service.state = READY
+            self._source.ready(backend)
+            if self._settings.watch:
+                self._spawn(self._watch(backend))
+
+    async def _loaded(self) -> Backend:
+        """A generator that has been run."""
+
+        def load() -> Backend:
+            backend = self._source.open()
+            warm_up(backend, self._settings.batch_size)
+            return backend
+
+        return await asyncio.get_running_loop().run_in_executor(None, load)
+
+    async def _watch(self, backend: Backend) -> None:
+        async for _ in changes(backend.path):
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Serves what is in the artifact's place now. Where it may not be served the old one stays."""
+        async with self._reloading:
+            try:
+                backend = await self._loaded()
+            except WganError as error:
+                say(f"the new artifact is not served, the old one stays: {error}")
+                return
+            before = self.service.serve(Model(backend, self._settings, self.service.metrics))
+            say(f"serving the new artifact, {backend.digest[:12]}")
+            if before is not None:
+                self._spawn(before.retire())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def listen(number: int, react: Callable[[], None]) -> None:
+            try:
+                loop.add_signal_handler(number, react)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(react))
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            listen(number, lambda number=number: self.end(number))  # type: ignore[misc]
+        if hasattr(signal, "SIGHUP"):
+            listen(signal.SIGHUP, lambda: self._spawn(self.reload()))
+
+    @property
+    def ending(self) -> bool:
+        """Whether a signal has come."""
+        return bool(self._signals)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """The first signal drains, the second ends at once."""
+        self._signals.append(number)
+        if len(self._signals) > 1:
+            sys.stdout.flush()
+            os._exit(128 + number)
+        say("ending: requests under way are finished; a second signal ends at once")
+        self._ending.set()
