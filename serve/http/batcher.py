@@ -71,7 +71,7 @@ class Batcher:
         self._waiting: OrderedDict[Job, None] = OrderedDict()  # for room; of the loop's thread alone
         self._queued = 0
         self._closed = False
-        self._underway = 0  # jobs whose future is open
+        self._underway: set[Job] = set()  # their futures are open
         self._made, self._since = 0, time.monotonic()
 
     @property
@@ -107,7 +107,7 @@ class Batcher:
             self._waiting[job] = None
             job.timers.append(self.loop.call_later(patience, lambda: self._out_of_patience(job)))
         job.timers.append(self.loop.call_later(max(0.0, deadline - time.monotonic()), job.late))
-        self._underway += 1
+        self._underway.add(job)
         job.future.add_done_callback(lambda _: self._forget(job))
         return job
 
@@ -154,6 +154,11 @@ class Batcher:
         """Calls it on the loop's thread, unless the loop has ended."""
         with suppress(RuntimeError):  # it is closed: a second signal ended the server
             self.loop.call_soon_threadsafe(function, *values)
+
+    def abandon(self) -> None:
+        """Refuses all that is under way: the server cannot wait any longer."""
+        for job in list(self._underway):
+            self.refuse(job, Refusal.draining())
 
     def close(self) -> None:
         """Lets the workers end once the queue is empty; refuses what comes now."""
@@ -207,7 +212,7 @@ class Batcher:
 
     def _forget(self, job: Job) -> None:
         """After a job has ended, however it did."""
-        self._underway -= 1
+        self._underway.discard(job)
         for timer in job.timers:
             timer.cancel()
         self._waiting.pop(job, None)

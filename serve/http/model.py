@@ -49,8 +49,8 @@ class Model:
     async def close(self) -> None:
         """Ends the workers when all that was queued is made, and frees the runtime."""
         self.batcher.close()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._workers.join)
+        while self._workers.alive:  # not joined on another thread: the loop would wait for that one at its end
+            await asyncio.sleep(0.01)
         self.backend.close()
 
     async def retire(self) -> None:

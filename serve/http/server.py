@@ -4,13 +4,15 @@ What listens is uvicorn. What a signal does is ours: uvicorn ends with 143 after
 """
 
 import asyncio
+import gc
+import math
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +24,14 @@ from wgan.serve.base.terminal import say
 from wgan.serve.http.app import application
 from wgan.serve.http.metrics import Metrics
 from wgan.serve.http.model import Model, warm_up
-from wgan.serve.http.protocol import Protocol
+from wgan.serve.http.protocol import Protocol, Uvicorn
 from wgan.serve.http.service import DRAINING, READY, Service
 from wgan.serve.http.settings import Settings
 from wgan.serve.http.watch import changes
 from wgan.serve.http.workers import be_fair
 
 KEEP_ALIVE = 75  # seconds that a connection may be idle
+LAST_WORDS = 1  # seconds for the replies to requests that were not made in time
 INTERRUPTED = 130
 
 
@@ -58,7 +61,6 @@ def run(source: Source, listener: socket.socket, settings: Settings) -> int:
 
 
 def _configured(service: Service) -> uvicorn.Config:
-    settings = service.settings
     return uvicorn.Config(
         application(service),
         http=Protocol,
@@ -69,16 +71,8 @@ def _configured(service: Service) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
+        timeout_graceful_shutdown=math.ceil(service.settings.drain_timeout + LAST_WORDS),
     )
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signals."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Life:
@@ -88,14 +82,14 @@ class Life:
         self._source, self.service, self._listener = source, service, listener
         config = _configured(service)
         self.loop_factory = config.get_loop_factory()
-        self._server = _Uvicorn(config)
+        self._server = Uvicorn(config)
         self._settings = service.settings
         self._signals: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Returns the exit code."""
-        self._ending = asyncio.Event()
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         self._reloading = asyncio.Lock()
         if threading.current_thread() is threading.main_thread():
             self._listen_to_signals()
@@ -110,11 +104,12 @@ class Life:
                 await asyncio.sleep(self._settings.drain_delay)
         finally:
             self._server.should_exit = True
+            self._loop.call_later(self._settings.drain_timeout, self.service.abandon)
             await serving
             for task in self._tasks:
                 task.cancel()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.service.model.close(), self._settings.drain_timeout)
+            await asyncio.wait_for(self.service.model.close(), LAST_WORDS)
         return INTERRUPTED if interrupted else 0
 
     async def _start(self) -> None:
@@ -126,6 +121,8 @@ class Life:
         self.service.serve(Model(backend, self._settings, self.service.metrics))
         if not self._signals:
             self.service.state = READY
+            gc.collect()
+            gc.freeze()  # what lives now lives to the end: collections need not look through it again
             self._source.ready(backend)
             if self._settings.watch:
                 self._spawn(self._watch(backend))

@@ -41,6 +41,11 @@ class Service:
         self.metrics.model(model)
         return before
 
+    def abandon(self) -> None:
+        """Refuses all that is under way."""
+        if self._model is not None:
+            self._model.batcher.abandon()
+
     async def make(self, request: Request, model: Model, wanted: Wanted, finish: Finish) -> Any:
         """What ``finish`` made of the images.
 

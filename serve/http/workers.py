@@ -56,10 +56,10 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def join(self) -> None:
-        """Waits for them."""
-        for thread in self._threads:
-            thread.join()
+    @property
+    def alive(self) -> bool:
+        """Whether any of them works, or may."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while (pieces := self._batcher.take(wait=True)) is not None:

@@ -1,5 +1,7 @@
 """A backend whose images are made of their latents, fast: for what surrounds a generator."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,3 +25,32 @@ class FakeGenerator(Backend):
 
     def close(self) -> None:
         """There is nothing to free."""
+
+
+class SlowGenerator(FakeGenerator):
+    """Takes its time for each batch, and counts.
+
+    Args:
+        seconds: of a batch, in which other threads run. Beside that, no batch is made while ``open`` is not set.
+        name: "onnx" is run by several workers at a time, any other by one.
+    """
+
+    def __init__(self, seconds: float, name: str = "fake", classes: tuple[str, ...] | None = None):
+        super().__init__(classes)
+        self.seconds, self.name = seconds, name
+        self.batches: list[int] = []
+        self.open, self.entered = threading.Event(), threading.Event()
+        self.open.set()
+
+    @property
+    def made(self) -> int:
+        """Images."""
+        return sum(self.batches)
+
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        if not self.open.is_set():
+            self.entered.set()
+        assert self.open.wait(60)
+        time.sleep(self.seconds)
+        self.batches.append(len(z))
+        return super()._infer(z, labels)

@@ -119,17 +119,19 @@ class Process:
 
 
 @contextmanager
-def wgan_serve(model: Path | str, folder: Path, *options: str) -> Iterator[Process]:
-    """`wgan serve --model MODEL` on a free port, ready when it is given; its log lies in ``folder``."""
+def wgan_serve(model: Path | str | None, folder: Path, *options: str) -> Iterator[Process]:
+    """`wgan serve --model MODEL` on a free port, ready when it is given; without one, of the newest run; its log lies in ``folder``."""
     log = folder / "serve.log"
-    words = [sys.executable, "-m", "wgan", "serve", "--model", str(model), "--port", "0", "--json", *options]
+    named = [] if model is None else ["--model", str(model)]
+    words = [sys.executable, "-m", "wgan", "serve", *named, "--port", "0", "--json", *options]
     with log.open("w") as stderr:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr, text=True, env=dict(os.environ))
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, log.read_text()
-        yield Process(process, json.loads(line), log)
+        told = json.loads(line) if line else {"error": log.read_text()}
+        assert "error" not in told, told["error"]
+        yield Process(process, told, log)
     finally:
         if process.poll() is None:
             process.kill()
