@@ -31,10 +31,14 @@ _BLOCK = re.compile(r"(<!-- capture: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Typed:
-    """What is typed: a command, and where a Ctrl-C follows, the words on the screen that it waits for."""
+    """What is typed: a command, and where a Ctrl-C follows, the words on the screen that it waits for.
+
+    ``meanwhile`` is typed on another terminal before that Ctrl-C.
+    """
 
     command: str
     stop_at: str | None = None
+    meanwhile: str | None = None
 
 
 WALK: dict[str, list[Typed]] = {
@@ -43,11 +47,23 @@ WALK: dict[str, list[Typed]] = {
     "export": [Typed("wgan export --format onnx")],
     "sample": [Typed("wgan sample --backend onnx -n 64")],
     "deploy": [Typed("wgan sample --model generator.onnx -n 8 --seed 5000 --out eight.png")],
+    "serve": [
+        Typed(
+            "wgan serve --model generator.onnx",
+            stop_at="http://",
+            meanwhile=r'curl -s -w "%{http_code} %{content_type}\n" -O http://127.0.0.1:8000/v1/images/5000.png',
+        )
+    ],
 }
+DEPLOYED = ("deploy", "serve")  # captures on the other machine
 
 
 def capture(typed: Typed, folder: Path, environment: Mapping[str, str]) -> tuple[list[str], int]:
-    """The lines that stand on a terminal of 80 columns when the command has ended, and its exit code."""
+    """The lines that stand on a terminal of 80 columns when the command has ended, and its exit code.
+
+    What another terminal showed meanwhile comes after them.
+    """
+    other: list[str] = []
     screen = pyte.HistoryScreen(COLUMNS, ROWS, history=10_000, ratio=1.0)
     screen.set_mode(pyte.modes.LNM)
     stream = pyte.ByteStream(screen)
@@ -68,14 +84,20 @@ def capture(typed: Typed, folder: Path, environment: Mapping[str, str]) -> tuple
                 break
             stream.feed(seen)
         if typed.stop_at is not None and not stopped and any(typed.stop_at in line for line in screen.display):
-            time.sleep(5)
+            if typed.meanwhile is None:
+                time.sleep(5)
+            else:
+                seen_there, code = capture(Typed(typed.meanwhile), folder, environment)
+                if code:
+                    raise SystemExit(f"docs_walk: `{typed.meanwhile}` ended with {code}:\n" + "\n".join(seen_there))
+                other = ["", f"$ {typed.meanwhile}", *seen_there]
             os.write(terminal, b"\x03")
             stopped = True
     else:
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(terminal)
-    return lines_of(screen), code
+    return [*lines_of(screen), *other], code
 
 
 def lines_of(screen: pyte.HistoryScreen) -> list[str]:
@@ -103,9 +125,9 @@ def walk(photos: Path, folder: Path, slim: Path) -> dict[str, list[str]]:
     captures: dict[str, list[str]] = {}
     for name, typed in WALK.items():
         place, bin_ = folder, Path(sys.executable).parent
-        if name == "deploy":
+        if name in DEPLOYED:
             place, bin_ = folder / "server", slim / "bin"
-            place.mkdir()
+            place.mkdir(exist_ok=True)
             (made,) = (folder / "runs").glob("*/export/generator.onnx")
             shutil.copy(made, place)
         environment = {**os.environ, "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}"}
@@ -130,9 +152,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         slim, folder = Path(place) / "slim", Path(place) / "walk"
         folder.mkdir()
-        say("installing wgan[onnx-cpu] into an environment of its own")
+        say("installing wgan[onnx-cpu,serve] into an environment of its own")
         subprocess.run([sys.executable, "-m", "venv", str(slim)], check=True)
-        install = [str(slim / "bin" / "pip"), "install", "-q", "-c", "constraints.txt", ".[onnx-cpu]"]
+        install = [str(slim / "bin" / "pip"), "install", "-q", "-c", "constraints.txt", ".[onnx-cpu,serve]"]
         subprocess.run(install, cwd=ROOT, check=True)
         captures = walk(photos, folder, slim)
     PAGE.write_text(filled(PAGE.read_text("utf-8"), captures), "utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.http.batcher import Batcher
+from wgan.serve.http.encoding import versions
 from wgan.serve.http.metrics import Metrics
 from wgan.serve.http.settings import Settings
 from wgan.serve.http.wanted import Wanted, inputs
@@ -68,3 +69,4 @@ def warm_up(backend: Backend, batch_size: int | None) -> None:
         labels = None if backend.metadata.classes is None else np.zeros(count, np.int64)
         wanted = Wanted(count, np.arange(count), labels=labels)
         backend.run(*inputs([(wanted, 0, count)], backend.metadata.latent.dim, backend.steady_batch))
+    versions(backend.name)  # are read from many files

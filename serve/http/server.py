@@ -5,7 +5,6 @@ What listens is uvicorn. What a signal does is ours: uvicorn ends with 143 after
 
 import asyncio
 import gc
-import math
 import os
 import signal
 import socket
@@ -16,22 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
-
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import WganError
 from wgan.serve.base.terminal import say
 from wgan.serve.http.app import application
 from wgan.serve.http.metrics import Metrics
 from wgan.serve.http.model import Model, warm_up
-from wgan.serve.http.protocol import Protocol, Uvicorn
 from wgan.serve.http.service import DRAINING, READY, Service
 from wgan.serve.http.settings import Settings
+from wgan.serve.http.uvicorns import LAST_WORDS, Uvicorn, configured
 from wgan.serve.http.watch import changes
 from wgan.serve.http.workers import be_fair
 
-KEEP_ALIVE = 75  # seconds that a connection may be idle
-LAST_WORDS = 1  # seconds for the replies to requests that were not made in time
 INTERRUPTED = 130
 
 
@@ -60,27 +55,12 @@ def run(source: Source, listener: socket.socket, settings: Settings) -> int:
         return runner.run(life.run())
 
 
-def _configured(service: Service) -> uvicorn.Config:
-    return uvicorn.Config(
-        application(service),
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=math.ceil(service.settings.drain_timeout + LAST_WORDS),
-    )
-
-
 class Life:
     """From the first connection to the last. Signals reach it where it runs on the main thread."""
 
     def __init__(self, source: Source, service: Service, listener: socket.socket):
         self._source, self.service, self._listener = source, service, listener
-        config = _configured(service)
+        config = configured(application(service), service)
         self.loop_factory = config.get_loop_factory()
         self._server = Uvicorn(config)
         self._settings = service.settings

@@ -1,9 +1,10 @@
 """What the routes have in common: the generator that is served now, and how a request waits for its images."""
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from wgan.serve.http.settings import Settings
 from wgan.serve.http.wanted import Wanted
 
 STARTING, READY, DRAINING = "starting", "ready", "draining"
+IMAGES = "wgan.images"  # in a request's scope: how many it has asked for, for the access log
 AHEAD = 4  # parts of a streamed reply that are made before the client has taken the one before them
 
 
@@ -35,6 +37,11 @@ class Service:
             raise Refusal(503, "starting", "the server is starting: ask again", {"retry-after": "1"})
         return self._model
 
+    @property
+    def queued(self) -> int:
+        """Images that wait to be made."""
+        return self._model.batcher.queued if self._model else 0
+
     def serve(self, model: Model) -> Model | None:
         """Serves this one from now on; returns the one before it."""
         before, self._model = self._model, model
@@ -46,21 +53,24 @@ class Service:
         if self._model is not None:
             self._model.batcher.abandon()
 
-    async def make(self, request: Request, model: Model, wanted: Wanted, finish: Finish) -> Any:
-        """What ``finish`` made of the images.
+    async def make(
+        self, request: Request, model: Model, wanted: Wanted, finish: Finish, timeout: float = math.inf
+    ) -> Any:
+        """What ``finish`` made of the images, within ``timeout`` seconds and within X-Request-Timeout.
 
         Raises:
             Refusal: too many wait, the request's time is over, or the generator failed.
             Gone: the client has left; its images are not made.
         """
+        request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
         with model.in_use():
-            deadline = time.monotonic() + self.timeout(request)
+            deadline = time.monotonic() + min(timeout, self.timeout(request))
             job = model.batcher.put(wanted, finish, deadline, self.settings.patience)
             return await _unless_gone(job, request.receive)
 
     async def make_each(
         self, request: Request, model: Model, parts: Iterable[tuple[Wanted, Finish]]
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """`make` for each part in turn, a few ahead of the one that is taken: memory does not grow with their number.
 
         The first part is refused as any request is. Those after it wait for room as long as their time lasts, each
@@ -72,10 +82,9 @@ class Service:
         with model.in_use():
             try:
                 for wanted, finish in parts:
+                    request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
                     deadline = time.monotonic() + timeout
                     jobs.append(model.batcher.put(wanted, finish, deadline, patience))
-                    if len(jobs) == 1 and patience < timeout:
-                        await asyncio.sleep(0)
                     patience = timeout
                     if len(jobs) >= AHEAD:
                         yield await jobs.popleft().future

@@ -1,14 +1,14 @@
 """The server's limits, each with its default."""
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from wgan.serve.base.errors import ConfigError
-from wgan.serve.base.terminal import short
+from wgan.serve.http.tokens import read_tokens
 
 MIB = 1 << 20
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,12 @@ class Settings:
     @property
     def local(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in LOOPBACK or self.host.startswith("127.")
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # a name, which may lead anywhere
+            return False
 
 
 def settings_of(token_file: Path | None, no_auth: bool, **values: Any) -> Settings:
@@ -89,19 +94,3 @@ def settings_of(token_file: Path | None, no_auth: bool, **values: Any) -> Settin
             f"--host {settings.host} is for other machines: say who may ask, with --token-file FILE or --no-auth"
         )
     return settings
-
-
-def read_tokens(path: Path) -> tuple[str, ...]:
-    """The tokens in a file, one a line; blank lines and those that begin with # are skipped.
-
-    Raises:
-        ConfigError: no such file, or no token in it.
-    """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--token-file {path} cannot be read ({short(error)}): name a file of text") from None
-    tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    if not tokens:
-        raise ConfigError(f"--token-file {path} holds no token: write one a line")
-    return tokens

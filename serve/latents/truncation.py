@@ -19,7 +19,7 @@ in one way, as in `latents`. Within 1e-6 of g in float64.
 
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -79,7 +79,7 @@ def _map(x: Float, threshold: float, out: Float) -> None:
     np.copysign(y, x, out=out)
 
 
-@cache
+@lru_cache(maxsize=128)  # a server is asked for any number of thresholds
 def _cubics(threshold: float) -> NDArray[np.float32]:
     """Hermite's cubic on each interval, constant terms first: float32 (4, intervals).
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wgan.serve.base.files import Replacement
 from wgan.serve.outputs.base import Labels, Output
+from wgan.serve.outputs.encoded import npy_header
 from wgan.serve.outputs.pixels import Pixels
 
 
@@ -23,7 +24,7 @@ class NpyOutput(Output):
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
         if first == self.first:
-            _write_header(self._file, np.uint8, (self.count, *images.shape[1:]))
+            self._file.write(npy_header(np.uint8, (self.count, *images.shape[1:])))
         self._file.write(np.ascontiguousarray(images).data)
 
     def _finish(self) -> None:
@@ -52,7 +53,7 @@ class NpzOutput(Output):
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
         if first == self.first:
-            _write_header(self._images, np.uint8, (self.count, *images.shape[1:]))
+            self._images.write(npy_header(np.uint8, (self.count, *images.shape[1:])))
         self._images.write(np.ascontiguousarray(images).data)
         if labels is not None:
             self._labels.append(np.array(labels, np.int64))
@@ -73,13 +74,8 @@ class NpzOutput(Output):
 
     def _save(self, name: str, array: NDArray[np.int64]) -> None:
         with self._member(name) as file:
-            _write_header(file, np.int64, array.shape)
+            file.write(npy_header(np.int64, array.shape))
             file.write(array.data)
 
     def _member(self, name: str) -> IO[bytes]:
         return self._zip.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
-
-
-def _write_header(file: IO[bytes], dtype: type, shape: tuple[int, ...]) -> None:
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})

@@ -1,8 +1,6 @@
 """Outputs that are PNG files: a folder of them, a WebDataset tar of them, or one page."""
 
-import json
 import os
-import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -15,18 +13,14 @@ from wgan.serve.base.errors import OutputError
 from wgan.serve.base.files import Replacement, sync_folder, write_unsynced
 from wgan.serve.base.pipeline import Pipeline
 from wgan.serve.outputs.base import Labels, Output
+from wgan.serve.outputs.encoded import page_of, png_of, stem, tar_end, tar_members
 from wgan.serve.outputs.folder import claim, keep, manifest_of, page_beside, release
-from wgan.serve.outputs.pixels import Pixels, encode_png, grid
+from wgan.serve.outputs.pixels import Pixels
 
 PAGE = 64  # images on the page beside a folder
 LARGEST_GRID = 4096  # images on a grid of their own
 Facts = Mapping[str, Any]
 _JOB = 16  # images encoded by a thread at a time
-
-
-def stem(unit: str, number: int) -> str:
-    """The name of an image's files, without their ending: seed-000012, or the row of a file, or a frame."""
-    return f"{unit}-{number:06d}"
 
 
 class FolderOutput(Output):
@@ -65,14 +59,15 @@ class FolderOutput(Output):
     def _save(self, seeds: range, images: Pixels, labels: list[int | None]) -> None:
         for seed, image, label in zip(seeds, images, labels, strict=True):
             name = f"{self._folder}{stem(self._unit, seed)}.png"
-            write_unsynced(name, _encode(image, self._unit, seed, label, self._text))
+            write_unsynced(name, png_of(image, self._unit, seed, label, self._text))
 
     def _finish(self) -> None:
         for _ in self._pipeline.finish():
             pass
         if self._page is not None:
             page = np.concatenate(self._kept)
-            self._page.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
+            numbers = range(self.first, self.first + len(page))
+            self._page.tmp.write_bytes(page_of(page, self._unit, numbers, self._text))
             self._page.commit()
         keep(self.path, self._facts)
         sync_folder(self.path)
@@ -103,8 +98,8 @@ class GridOutput(Output):
         self._kept.append(images.copy())
 
     def _finish(self) -> None:
-        page = np.concatenate(self._kept)
-        self._replacement.tmp.write_bytes(_encode_grid(page, self._unit, self.first, self._text))
+        numbers = range(self.first, self.first + self.count)
+        self._replacement.tmp.write_bytes(page_of(np.concatenate(self._kept), self._unit, numbers, self._text))
         self._replacement.commit()
 
     def _discard(self) -> None:
@@ -131,20 +126,12 @@ class TarOutput(Output):
                 self._file.write(members)
 
     def _members(self, seeds: range, images: Pixels, labels: list[int | None]) -> bytes:
-        members = []
-        for seed, image, label in zip(seeds, images, labels, strict=True):
-            facts = {self._unit: seed} if label is None else {self._unit: seed, "label": label}
-            members.append(
-                _member(f"{stem(self._unit, seed)}.png", _encode(image, self._unit, seed, label, self._text))
-            )
-            members.append(_member(f"{stem(self._unit, seed)}.json", json.dumps(facts).encode()))
-        return b"".join(members)
+        return tar_members(images, self._unit, seeds, labels, self._text)
 
     def _finish(self) -> None:
         for members in self._pipeline.finish():
             self._file.write(members)
-        end = self._file.tell() + 2 * tarfile.BLOCKSIZE
-        self._file.write(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
+        self._file.write(tar_end(self._file.tell()))
         self._file.close()
         self._replacement.commit()
 
@@ -161,21 +148,3 @@ def _jobs(first: int, images: Pixels, labels: Labels | None) -> Iterator[tuple[r
         seeds = range(first + start, first + start + len(part))
         numbers = [None] * len(part) if labels is None else labels[start : start + _JOB].tolist()
         yield seeds, part, numbers
-
-
-def _encode(image: Pixels, unit: str, seed: int, label: int | None, text: Mapping[str, str]) -> bytes:
-    own = {unit: str(seed)} if label is None else {unit: str(seed), "label": str(label)}
-    return encode_png(image, {**text, **own})
-
-
-def _encode_grid(images: Pixels, unit: str, first: int, text: Mapping[str, str]) -> bytes:
-    columns = len(images) if unit == "frame" else None  # frames are a strip
-    own = {f"{unit}s": f"{first}..{first + len(images) - 1}"}
-    return encode_png(grid(images, columns), {**text, **own})
-
-
-def _member(name: str, data: bytes) -> bytes:
-    """A tar member by hand: ``tarfile.TarFile`` keeps every member it wrote in memory."""
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)

@@ -18,8 +18,8 @@ import numpy as np
 from wgan.serve.base.errors import ConfigError, OutputError
 from wgan.serve.base.files import writing
 from wgan.serve.base.foreign_array import reading_array
+from wgan.serve.outputs.encoded import stem
 from wgan.serve.outputs.manifest import Manifest, difference, short
-from wgan.serve.outputs.pictures import stem
 
 ENDINGS = (".tar", ".npy", ".npz")
 KIND, SCHEMA = "wgan_shards", 1

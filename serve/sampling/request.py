@@ -34,11 +34,17 @@ class Request:
     steps: int | None = None
     shard_size: int | None = None
     shard: str | None = None
+    seeds: tuple[int, ...] | None = None  # that need not follow one another: over HTTP alone
 
     def __post_init__(self) -> None:
         if self.latents is not None:
             given = {"--seed": self.seed, "--truncation": self.truncation, "--interpolate": self.interpolate}
             self._alone("--latents", given, "its rows are taken as they are, numbered from 0")
+        if self.seeds is not None:
+            given = {"--seed": self.seed, "-n": self.n, "--interpolate": self.interpolate}
+            self._alone("--seeds", given, "they say which images, and how many")
+            if not self.seeds or not 0 <= min(self.seeds) <= max(self.seeds) < SEEDS:
+                raise ConfigError("--seeds must be seeds, from 0 to 2^63 - 1, at least one of them")
         if self.interpolate is not None:
             others = {"-n": self.n, "--seed": self.seed, "--shard-size": self.shard_size, "--shard": self.shard}
             self._alone("--interpolate", others, "--steps says how many images, A and B which seeds")
@@ -49,7 +55,7 @@ class Request:
             raise ConfigError("--steps needs --interpolate A B; for a number of images use -n")
         if self.steps is not None and not 2 <= self.steps <= 10**6:
             raise ConfigError(f"--steps {self.steps} is outside its range, 2 to 1,000,000")
-        if self.n is None and self.latents is None and self.interpolate is None:
+        if all(given is None for given in (self.n, self.seeds, self.latents, self.interpolate)):
             way = or_again("-n", 64, of=("sample",))
             raise ConfigError(f"say how many images: {way}; or which, with --latents FILE.npy or --interpolate A B")
         if self.n is not None and self.n < 1:

@@ -47,6 +47,14 @@ def labels_for(backend: Backend, first: int, count: int, label: int | None) -> n
     return np.arange(start, start + count, dtype=np.int64) % len(classes)
 
 
+def labels_of(backend: Backend, seeds: np.ndarray, label: int | None) -> np.ndarray | None:
+    """`labels_for` seeds int64 (N,) that need not follow one another."""
+    classes = backend.metadata.classes
+    if classes is None:
+        return None
+    return seeds % len(classes) if label is None else np.full(len(seeds), label, np.int64)
+
+
 def class_number(backend: Backend, name: str | None) -> int | None:
     """The class that `--label` names.
 

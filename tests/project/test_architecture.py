@@ -21,9 +21,19 @@ ABOVE = {"serve": ("wgan.training", "wgan.export", *FACE), "training": ("wgan.ex
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 260, 60, 7  # lines, lines, and parameters of a function
 
-IMPORT_NAME = {"pillow": "PIL"}  # where it differs from the package's
-BASE = {re.split(r"[ <>=!~;\[]", line)[0] for line in PROJECT["project"]["dependencies"]}
+IMPORT_NAME = {"pillow": "PIL", "prometheus-client": "prometheus_client"}  # where it differs from the package's
+
+
+def packages(lines: list[str]) -> set[str]:
+    """The names in requirements."""
+    return {re.split(r"[ <>=!~;\[]", line)[0] for line in lines}
+
+
+BASE = packages(PROJECT["project"]["dependencies"])
 BASE_HAS = {IMPORT_NAME.get(name, name) for name in BASE} | set(sys.stdlib_module_names) | {"wgan"}
+# the HTTP server alone has an extra of its own
+SERVER = "wgan.serve.http"
+SERVER_HAS = {IMPORT_NAME.get(name, name) for name in packages(PROJECT["project"]["optional-dependencies"]["serve"])}
 
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
@@ -69,8 +79,13 @@ def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
     folder = [*module.split("."), ""][1]
     face = folder not in ABOVE
     package = module if is_package else module.rpartition(".")[0]
+    server = within(module, SERVER)
     found = []
     for line, name, where in imports(ast.parse(source), package):
+        if not server and name.split(".")[0] in SERVER_HAS:
+            found.append(f"{module}:{line} imports {name}: {SERVER} alone does")
+        if not server and where == "module" and within(name, SERVER):
+            found.append(f"{module}:{line} imports {name} at module level: it needs the extra serve")
         above = ABOVE.get(folder, ())
         if any(within(name, other) for other in above):
             found.append(f"{module}:{line} imports {name}: {folder} stands below it")
@@ -78,7 +93,7 @@ def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
             found.append(f"{module}:{line} imports {name}: onnxrt.runtime.load does, with its telemetry off")
         elif where == "module" and module != "wgan.demo" and (face or folder == "serve"):
             heavy = face and (within(name, "wgan.training") or within(name, "wgan.export"))
-            if heavy or name.split(".")[0] not in BASE_HAS:
+            if heavy or name.split(".")[0] not in BASE_HAS | (SERVER_HAS if server else set()):
                 found.append(f"{module}:{line} imports {name} at module level: it is not in the base install")
         if face and within(name, "wgan.cli") and module != "wgan.__main__":
             found.append(f"{module}:{line} imports {name}: nothing may")
@@ -94,6 +109,9 @@ def test_a_module_imports_only_what_its_room_may(path: Path):
     ("module", "source"),
     [
         ("wgan.serve.latents.table", "import torch"),
+        ("wgan.serve.http.server", "import torch"),
+        ("wgan.serve.sampling.run", "from wgan.serve.http.server import run"),
+        ("wgan.serve.sampling.run", "def f():\n    import uvicorn"),
         ("wgan.serve.latents.table", "try:\n    from torch.nn import Module\nexcept ImportError:\n    pass"),
         ("wgan.serve.outputs.pixels", "class A:\n    import torchvision"),
         ("wgan.serve.artifacts.artifact", "import onnx"),

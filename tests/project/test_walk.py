@@ -19,7 +19,8 @@ def test_the_page_holds_the_whole_walk_in_80_columns() -> None:
     shown = blocks()
     assert list(shown) == list(WALK)
     for name, lines in shown.items():
-        assert [line[2:] for line in lines if line.startswith("$ ")] == [typed.command for typed in WALK[name]]
+        typed = [words for one in WALK[name] for words in (one.command, one.meanwhile) if words is not None]
+        assert [line[2:] for line in lines if line.startswith("$ ")] == typed
         assert len(lines) > len(WALK[name])
         assert max(map(len, lines)) <= COLUMNS
 
@@ -40,6 +41,15 @@ def test_a_capture_is_what_stands_on_the_screen_at_the_end(tmp_path: Path) -> No
 def test_a_capture_keeps_what_has_left_the_screen(tmp_path: Path) -> None:
     lines, code = capture(Typed("seq 100"), tmp_path, os.environ)
     assert (lines, code) == ([str(n) for n in range(1, 101)], 0)
+
+
+@pytest.mark.slow
+def test_what_is_typed_meanwhile_stands_below(tmp_path: Path) -> None:
+    program = "trap 'exit 130' INT; echo ready; while [ ! -e seen ]; do sleep 0.1; done; echo found; sleep 60"
+    typed = Typed(program, stop_at="ready", meanwhile="touch seen; sleep 1; ls")
+    lines, code = capture(typed, tmp_path, os.environ)
+    assert code == 130
+    assert lines == ["ready", "found", "^C", "", "$ touch seen; sleep 1; ls", "seen"]
 
 
 @pytest.mark.slow

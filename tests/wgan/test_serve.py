@@ -14,7 +14,7 @@ from wgan.cli import main
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--host", "0.0.0.0"], "--token-file FILE or --no-auth"),  # noqa: S104
+        (["--host", "0.0.0.0"], "--token-file FILE or --no-auth"),
         (["--host", "::"], "--token-file FILE or --no-auth"),
         (["--host", "no.such.host.invalid", "--no-auth"], "--host no.such.host.invalid"),
         (["--port", "65536"], "0 to 65,535"),
@@ -24,8 +24,8 @@ from wgan.cli import main
         (["--batch-size", "0"], "--batch-size 0"),
         (["--drain-timeout", "-1"], "--drain-timeout -1"),
         (["--drain-delay", "nan"], "--drain-delay nan"),
-        (["--token-file", "absent"], "--token-file absent"),
-        (["--token-file", "empty"], "--token-file empty"),
+        (["--token-file", "absent"], "token file absent"),
+        (["--token-file", "empty"], "token file empty"),
         (["--token-file", "token", "--no-auth"], "exclude each other"),
         (["--backend", "torchscript"], "torchscript"),
         (["--model", "absent.onnx"], "absent.onnx"),

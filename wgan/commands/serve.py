@@ -92,6 +92,7 @@ def need_serving() -> None:
 
 def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bool) -> None:
     from wgan.serve.backends.base import Options
+    from wgan.serve.http import tokens
     from wgan.serve.http.listening import listen, url_of
     from wgan.serve.http.server import Source, run
 
@@ -107,6 +108,7 @@ def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bo
 
     listener = listen(settings.host, settings.port)
     url = url_of(listener)
+    say_once(tokens.cautions(settings))
 
     def ready(backend: "Backend") -> None:
         emit(_result(backend, kind, url), _text(backend, url), as_json)

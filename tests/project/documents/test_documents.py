@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.make import make_generator
 from tests.project.documents.pages import ROOT, Step, pages, steps
+from tests.project.documents.server import Servers, servers
 from tests.project.documents.small import smaller, smaller_program
 from wgan.cli import main
 from wgan.export import exporter
@@ -28,6 +29,7 @@ ELSEWHERE = {
     "bash scripts/quickstart.sh": "tests/project/test_scripts.py",
     "bash scripts/test.sh": ".ci/run",
     'pip install ".[onnx-cpu]" -c constraints.txt': "tests/project/test_packaging.py",
+    'pip install ".[onnx-cpu,serve]" -c constraints.txt': "tests/project/test_packaging.py",
     "python scripts/bench_contention.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_data.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_sampling.py": "tests/project/test_bench_scripts.py",
@@ -80,6 +82,8 @@ def workplace(
     for index in range(8):
         Image.fromarray(random.integers(0, 256, (20, 20, 4), np.uint8)).save(tmp_path / "sprites" / f"{index}.png")
     shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "photos")
+    (tmp_path / "token.txt").write_text("a-token-of-enough-characters\n")
+    (tmp_path / "token.txt").chmod(0o600)
     np.save(tmp_path / "z.npy", random.standard_normal((3, 128)).astype(np.float32))
     shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
     shutil.copy(inception_weights, tmp_path / "weights.pth")
@@ -98,28 +102,33 @@ def _of_another_tool(ours: Path, theirs: Path) -> None:
     onnx.save(model, theirs)
 
 
-def run(step: Step, capfd: pytest.CaptureFixture[str]) -> str | None:
-    """Runs one step of a page; why it did not do what the page says, or None."""
+def run(step: Step, capfd: pytest.CaptureFixture[str], served: Servers | None = None) -> str | None:
+    """Runs one step of a page; why it did not do what the page says, or None. ``served``: the page's servers so far."""
     if step.language == "python":
         try:
             program = smaller_program(step.text)
         except ConfigError as error:
             return str(error)
+        program = program if served is None else served.found(program)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         return None if done.returncode == 0 else done.stderr[-600:]
     if step.text in ELSEWHERE:
         return None
     try:
-        words = smaller(step.text, _steps_of_newest())
+        words = smaller(step.text if served is None else served.found(step.text), _steps_of_newest())
     except ConfigError as error:
         return str(error)
+    if words[:2] == ["wgan", "serve"]:
+        assert served is not None
+        _export_newest()
+        return served.start(words)
     if words[0] == "wgan":
         if words[1] in ("sample", "verify", "eval", "bench") and "--model" not in words:
             _export_newest()
             capfd.readouterr()
         code = main(words[1:])
         said = "".join(capfd.readouterr())
-    elif words[0] in ("torchrun", "python", "cat", "ls"):
+    elif words[0] in ("torchrun", "python", "cat", "ls", "curl"):
         env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
         code, said = done.returncode, done.stderr
@@ -152,7 +161,9 @@ def test_every_command_of_a_page_does_what_the_page_says(
     todo = steps(page.read_text("utf-8"))
     if not any(step.text.startswith(("wgan train", "wgan demo")) for step in todo[:1]):
         shutil.copytree(trained, workplace, dirs_exist_ok=True)
-    wrong = [f"{page.name}:{step.line}: `{step.text}`: {why}" for step in todo if (why := run(step, capfd)) is not None]
+    with servers() as served:
+        found = [(step, run(step, capfd, served)) for step in todo]
+    wrong = [f"{page.name}:{step.line}: `{step.text}`: {why}" for step, why in found if why is not None]
     assert wrong == [], "\n".join(wrong)
 
 

@@ -120,7 +120,10 @@ class Process:
 
 @contextmanager
 def wgan_serve(model: Path | str | None, folder: Path, *options: str) -> Iterator[Process]:
-    """`wgan serve --model MODEL` on a free port, ready when it is given; without one, of the newest run; its log lies in ``folder``."""
+    """`wgan serve --model MODEL` on a free port, ready when it is given; its log lies in ``folder``.
+
+    Without a model it is the newest run's.
+    """
     log = folder / "serve.log"
     named = [] if model is None else ["--model", str(model)]
     words = [sys.executable, "-m", "wgan", "serve", *named, "--port", "0", "--json", *options]
