@@ -25,7 +25,7 @@ USER = 10001  # of the images, and of what runs them
 
 
 def told(words: Sequence[str]) -> dict[str, Any]:
-    """What `wgan serve` understands of these options. An option that it does not have is an error, as is a bad value."""
+    """What `wgan serve` understands of these options. An option that it does not have is an error."""
     command = PROGRAM.commands["serve"]
     with command.make_context("serve", [str(word) for word in words]) as context:
         return dict(context.params)
