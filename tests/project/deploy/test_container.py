@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 SERVE_LIMIT = 20e6  # bytes that `serve` adds to `onnx-cpu`
 IMAGE = dockerfile(DEPLOY / "Dockerfile")
 TOKEN_FILE = "/run/secrets/wgan_token"
-TOKEN = "a token that only this test has"
+TOKEN = "a-token-that-only-this-test-has"
 SYSTEM = ("bin", "etc", "lib", "lib32", "lib64", "sbin", "usr")
 CAGED = os.name == "posix" and os.geteuid() == 0 and shutil.which("unshare") is not None
 
@@ -74,7 +74,7 @@ def caged(words: list[str], env: Path, token: Path, root: Path) -> list[str]:
     for place in (env, *([] if prefix == Path("/usr") else [prefix])):
         lines.append(f"mkdir -p .{place}; mount --bind {place} .{place}; mount -o remount,bind,ro .{place}")
     lines += [
-        f"mkdir -p .{Path(TOKEN_FILE).parent}; cp {token} .{TOKEN_FILE}; chmod 444 .{TOKEN_FILE}",
+        f"mkdir -p .{Path(TOKEN_FILE).parent}; install -m 400 -o {USER} {token} .{TOKEN_FILE}",
         "mount -t tmpfs -o mode=1777,size=64m tmp tmp; mount -o remount,ro .",
         f"exec chroot . setpriv --reuid {USER} --regid {USER} --clear-groups --no-new-privs --bounding-set=-all "
         f"--inh-caps=-all env -C /models -i PATH={env}/bin:/usr/bin PYTHONDONTWRITEBYTECODE=1 {shlex.join(words)}",
