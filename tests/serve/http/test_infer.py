@@ -26,6 +26,7 @@ from wgan.serve.http.service import DRAINING, READY, STARTING
 from wgan.serve.latents.table import latents
 from wgan.serve.latents.truncation import Truncation
 from wgan.serve.outputs.pixels import as_pixels
+from wgan.version import version
 
 CLASSES = ("cat", "dog", "owl")
 FORM = "application/x-www-form-urlencoded"  # what curl says of any text
@@ -214,6 +215,29 @@ def test_what_is_said_of_the_model_is_what_it_takes_and_gives(server: Serving):
     assert json.loads(config["parameters"].get("wgan.classes", {"string_value": "null"})["string_value"]) == (
         None if about.classes is None else list(about.classes)
     )
+
+
+def test_what_the_server_says_is_what_clients_of_the_protocol_read(http: httpx.Client):
+    assert http.get("/v2").json() == {
+        "name": "wgan",
+        "version": version(),
+        "extensions": ["binary_tensor_data", "model_configuration"],
+    }
+    assert http.get("/v2/health/live").json() == {"live": True}
+    assert http.get("/v2/models/fake/ready").json() == {"name": "fake", "ready": True}
+    said = http.get("/v2/models/fake").json()
+    assert [(each["name"], each["datatype"]) for each in said["inputs"]] == [
+        ("z", "FP32"),
+        ("seed", "INT64"),
+        ("label", "INT64"),
+    ]
+    config = http.get("/v2/models/fake/config").json()
+    assert (config["name"], config["platform"], config["max_batch_size"]) == ("fake", "wgan_onnx", 0)
+    assert config["version_policy"] == {"latest": {"num_versions": 1}}
+    assert config["parameters"]["wgan.max_n"] == {"string_value": "256"}
+    assert all(each["optional"] is True for each in config["input"])
+    assert [each["data_type"] for each in config["input"]] == ["TYPE_FP32", "TYPE_INT64", "TYPE_INT64"]
+    assert [each["data_type"] for each in config["output"]] == ["TYPE_FP32", "TYPE_UINT8", "TYPE_STRING"]
 
 
 def test_an_answer_in_json_is_named_so(http: httpx.Client):
