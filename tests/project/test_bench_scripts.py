@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -188,6 +189,28 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     expected = found["parts"]["flops"] * found["parts"]["generation"] / found["peaks"]["CPU fp32"]
     assert found["parts"]["share_of_peak"] == pytest.approx(expected)
     assert "encoding, one thread" in tables
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["own", "wrk"])
+def test_the_serving_benchmark_asks_for_images_alone_and_beside_sampling(tiny_export: Path, client: str) -> None:
+    if client == "wrk" and shutil.which("wrk") is None:
+        pytest.skip("needs wrk")
+    words = ["--model", str(tiny_export / "generator.onnx"), "--quick", "--seconds", "0.3", "--client", client]
+    found, tables = run("bench_serving.py", *words)
+    assert found["client"] == client
+    assert [(row["case"], row["clients"]) for row in found["rows"]] == [
+        ("one PNG", 1),
+        ("one PNG", 16),
+        ("16 raw images", 1),
+        ("16 raw images", 16),
+    ]
+    for row in found["rows"]:
+        assert row["failed"] == 0
+        assert row["images_per_second"] == pytest.approx(row["requests_per_second"] * row["images"])
+        assert row["of_sample"] == pytest.approx(row["images_per_second"] / found["sample"]["images_per_second"])
+        assert row["p99_ms"] >= row["p50_ms"] > 0
+    assert "16 raw images" in tables
 
 
 @pytest.mark.slow

@@ -47,6 +47,14 @@ def test_a_value_that_is_no_number_is_an_error_naming_the_image(bad):
         to_uint8(x)
 
 
+def test_a_batch_of_several_blocks_is_rounded_like_its_images_alone():
+    x = np.random.default_rng(1).uniform(-1.1, 1.1, (9, 3, 128, 128)).astype(np.float32)
+    assert np.array_equal(to_uint8(x), np.concatenate([to_uint8(image[None]) for image in x]))
+    x[7, 1, 5, 6] = np.nan
+    with pytest.raises(BackendError, match=r"image 7 of a batch of 9"):
+        to_uint8(x)
+
+
 def test_no_images_are_no_pixels():
     assert to_uint8(np.empty((0, 3, 4, 5), np.float32)).shape == (0, 4, 5, 3)
 
