@@ -1,4 +1,4 @@
-"""What the server counts of itself, and `/metrics`, where Prometheus reads it."""
+"""What the server counts of itself, for Prometheus."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,9 @@ from prometheus_client import (
     exposition,
 )
 from prometheus_client.openmetrics import exposition as openmetrics
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 if TYPE_CHECKING:
     from wgan.serve.http.model import Model
-    from wgan.serve.http.service import Service
 
 OTHER = "other"  # the route of every path that is none: a label for each would be memory for whoever asks
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -116,16 +112,3 @@ class Metrics:
 def route_of(scope: Any) -> str:
     """The template of the route that took a request, or `OTHER`."""
     return getattr(scope.get("route"), "path", OTHER)
-
-
-def routes(service: "Service") -> list[BaseRoute]:
-    """`/metrics`."""
-    from wgan.serve.http.service import READY
-
-    service.metrics.follow(lambda: service.queued, lambda: service.state == READY)
-
-    def metrics(request: Request) -> Response:  # on a thread: what it writes takes milliseconds
-        body, media_type = service.metrics.text(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": media_type, "cache-control": "no-store"})
-
-    return [Route("/metrics", metrics, methods=["GET"])]
