@@ -86,8 +86,6 @@ class Service:
                     request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
                     deadline = time.monotonic() + timeout
                     jobs.append(model.batcher.put(wanted, finish, deadline, patience))
-                    if len(jobs) == 1 and patience < timeout:
-                        await asyncio.sleep(0)
                     patience = timeout
                     if len(jobs) >= AHEAD:
                         yield await jobs.popleft().future

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.generator import FakeGenerator
 from tests.serve.http.raw import bare, eventually, request
-from tests.serve.http.serving import serving
+from tests.serve.http.serving import serving, wgan_serve
 from wgan.serve.http.access import WAITING, AccessLog
 from wgan.serve.http.settings import Settings
 
@@ -103,6 +103,18 @@ def test_a_log_that_was_closed_harms_nothing(tmp_path: Path) -> None:
     stream.close()
     log.write(SCOPE, "1", "/ok", 200, 1, 0.001, 0)
     log.close()
+
+
+@pytest.mark.slow
+def test_the_command_says_what_is_open_and_logs_each_request(tmp_path: Path) -> None:
+    options = "--access-log", "--allow-host", "*"
+    with wgan_serve("faces", tmp_path, *options) as server, server.client() as client:
+        client.get("/healthz?secret=1", headers={"host": "anything.example"})
+        assert server.end() == 0
+        said = server.log.read_text()
+    assert "DNS rebinding" in said
+    (line,) = (json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    assert (line["path"], line["code"]) == ("/healthz", 200)
 
 
 def logged(capfd: pytest.CaptureFixture[str], count: int) -> list[dict[str, Any]]:

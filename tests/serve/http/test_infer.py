@@ -174,11 +174,11 @@ def test_a_png_says_how_its_latent_was_made(http: httpx.Client):
     assert "seed" not in said
 
 
-@pytest.mark.parametrize("kind", [None, "truncated", "scaled"])
-def test_truncation_is_of_the_latents(labelled: Serving, http: httpx.Client, kind: str | None):
-    parameters = {"truncation": 0.7} | ({} if kind is None else {"truncation_kind": kind})
+@pytest.mark.parametrize(("kind", "threshold"), [(None, 0.7), ("truncated", 10), ("scaled", 0.001)])
+def test_truncation_is_of_the_latents(labelled: Serving, http: httpx.Client, kind: str | None, threshold: float):
+    parameters = {"truncation": threshold} | ({} if kind is None else {"truncation_kind": kind})
     reply = post(http, inputs=[seeds_of(3, 4)], parameters=parameters)
-    z = Truncation(0.7, kind or "truncated")(latents(3, 2, 192))
+    z = Truncation(threshold, kind or "truncated")(latents(3, 2, 192))
     wanted = labelled.service.model.backend.run(z, np.array([0, 1]))
     (output,) = reply.json()["outputs"]
     np.testing.assert_array_equal(np.array(output["data"], np.float32).reshape(output["shape"]), wanted)
@@ -247,6 +247,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [NEAR, labels_of(1)], "parameters": {"truncation": 1}}, "z excludes truncation"),
     ({"inputs": [seeds_of(1)], "parameters": {"binary_data_output": 1}}, "binary_data_output is 1"),
     ({"inputs": [seeds_of(1)], "parameters": {"timeout": -1}}, "timeout is -1"),
+    ({"inputs": [seeds_of(1)], "parameters": {"timeout": 2**63}}, "timeout is 9223372036854775808"),
     ({"inputs": [seeds_of(1)], "outputs": {}}, "outputs is an object"),
     ({"inputs": [seeds_of(1)], "outputs": [{"name": "logits"}]}, 'named "logits"'),
     ({"inputs": [seeds_of(1)], "outputs": [{"name": "image"}] * 2}, "image is there twice"),
@@ -268,6 +269,23 @@ def test_a_request_that_cannot_be_met_is_refused_in_one_line(http: httpx.Client,
     assert len(body["error"].splitlines()) == 1
     assert len(body["error"]) < 200
     assert body["request_id"] == reply.headers["x-request-id"]
+
+
+def test_a_seed_s_image_that_is_not_finite_is_the_server_s_fault(capfd: pytest.CaptureFixture[str]):
+    class Broken(FakeGenerator):
+        def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+            return np.where(super()._infer(z, labels) > 0.5, np.float32(np.inf), np.float32(0))
+
+    with serving(Broken()) as server, server.client() as http:
+        z = {"name": "z", "datatype": "FP32", "shape": [1, 192]}
+        for output in ("image", "pixels"):
+            outputs = [{"name": output}]
+            assert post(http, inputs=[z | {"data": [0] * 192}], outputs=outputs).status_code == 200
+            assert post(http, inputs=[z | {"data": [9] * 192}], outputs=outputs).status_code == 400
+            reply = post(http, inputs=[seeds_of(*range(9))], outputs=outputs)
+            assert (reply.status_code, reply.json()["code"]) == (500, "failed")
+            assert "NaN" not in reply.text
+    assert "NaN or Inf" in capfd.readouterr().err
 
 
 def test_replies_are_not_larger_than_a_server_should_hold(http: httpx.Client, monkeypatch: pytest.MonkeyPatch):

@@ -123,9 +123,15 @@ def test_of_a_hundred_clients_that_left_nothing_is_made(name: str) -> None:
 
         async def leave(connection: Connection, number: int) -> None:
             asking = asyncio.ensure_future(connection.get(path(number)))
-            await until_queued(100)
+            await all_are_queued.wait()
             asking.cancel()
             connection.close()
+
+        all_are_queued = asyncio.Event()
+
+        async def see_them() -> None:
+            await until_queued(100)
+            all_are_queued.set()
 
         async def stay_while_others_leave() -> None:
             stays = Connection(server.port)
@@ -133,7 +139,7 @@ def test_of_a_hundred_clients_that_left_nothing_is_made(name: str) -> None:
             async with asyncio.timeout(PATIENCE):
                 while not generator.entered.is_set():
                     await asyncio.sleep(0.01)
-            await together(server.port, 100, leave)
+            await asyncio.gather(together(server.port, 100, leave), see_them())
             await until_queued(0)
             generator.open.set()
             assert (await staying).status == 200

@@ -27,9 +27,9 @@ def test_a_token_a_line_without_comments(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "has no token"),
-        ("# none\n\n", "has no token"),
-        (f"{GOOD}\nhunter2-secret\n", "line 2 .* at least 16"),
+        ("", "holds no token"),
+        ("# none\n\n", "holds no token"),
+        (f"{GOOD}\nhunter2-secret\n", "line 2: .* at least 16"),
         ("with a blank in it-secret", "line 1"),
         ("with-ünicode-in-it-secret", "line 1"),
         (b"\xff\xfe\x00", "no text"),
@@ -46,7 +46,7 @@ def test_a_file_without_good_tokens_is_one_line_without_the_token(
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigError, match="cannot be read .No such file"):
         read_tokens(tmp_path / "none.txt")
 
 
