@@ -64,7 +64,8 @@ class Protocol(HttpToolsProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
-                tell, cycle.scope[LEFT] = cycle.scope.get(LEFT), True  # type: ignore[typeddict-unknown-key]
+                scope = cast(dict[str, Any], cycle.scope)
+                tell, scope[LEFT] = scope.get(LEFT), True
                 if callable(tell):
                     tell()
         super().connection_lost(exc)
