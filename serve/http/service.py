@@ -1,6 +1,5 @@
 """What the routes have in common: the generator that is served now, and how a request waits for its images."""
 
-import asyncio
 import math
 import time
 from collections import deque
