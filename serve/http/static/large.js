@@ -59,6 +59,7 @@ const large = (() => {
       save.href = picture;
       save.download = `seed-${String(seed).padStart(6, "0")}.png`;
       say(text, model);
+      tell("");
     } catch (error) {
       if (signal.aborted) return;
       image.removeAttribute("src");
