@@ -65,7 +65,9 @@ def described(model: Model, settings: Settings) -> dict[str, Any]:
         "classes": None if metadata.classes is None else list(metadata.classes),
         "origin": None if origin is None else origin.to_source(),
         "parity": _parity(model),
-        "assumes": None if backend.assumes is None else plain(backend.assumes),
+        "assumes": None
+        if backend.assumes is None
+        else plain(backend.assumes.replace(str(backend.path), backend.path.name)),
         "backend": backend.name,
         "device": backend.device,
         "provider": backend.provider,

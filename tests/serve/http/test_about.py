@@ -48,3 +48,13 @@ def test_a_server_lives_before_it_is_ready_and_while_it_drains() -> None:
             assert (reply.status_code, reply.json()["code"]) == (503, state)
             assert "retry-after" in reply.headers
         assert client.head("/healthz").status_code == 200
+
+
+def test_what_is_assumed_of_anothers_file_does_not_say_where_it_lies() -> None:
+    generator = FakeGenerator()
+    generator.path = Path("/srv/secret/theirs.onnx")
+    generator.assumes = f"{generator.path} was not exported by wgan: assuming normal latents"
+    with serving(generator) as server, server.client() as client:
+        assert (
+            client.get("/v1/model").json()["assumes"] == "theirs.onnx was not exported by wgan: assuming normal latents"
+        )
