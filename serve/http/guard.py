@@ -93,7 +93,7 @@ class Guard:
                 held, receive = await self._bodies.read(incoming, headers.get(b"content-length"))
             await self._app(scope, receive, answer)
         except Gone:
-            status = status or GONE
+            pass
         except Exception as error:
             if status:
                 # its head is sent: a reply that ends too early is seen as one that broke off

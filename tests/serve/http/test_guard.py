@@ -234,6 +234,25 @@ def test_all_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
             assert client.reply().body == b"x"
 
 
+@pytest.mark.parametrize(
+    ("headers", "body", "code"),
+    [
+        (["Content-Length: 1000"], "x" * 900, "body_timeout"),
+        (["Transfer-Encoding: chunked"], f"3e9\r\n{'x' * 1001}\r\n0\r\n\r\n", "too_large"),
+    ],
+)
+def test_bodies_that_were_refused_are_held_no_longer(
+    monkeypatch: pytest.MonkeyPatch, headers: list[str], body: str, code: str
+) -> None:
+    monkeypatch.setattr(bodies, "AT_A_TIME", 2)
+    monkeypatch.setattr(bodies, "LINGER_SECONDS", 0.01)
+    with bare(Settings(max_body=1000, body_timeout=0.05)) as server:
+        for _ in range(4):
+            with server.connect() as client:
+                client.send(request("/echo", *headers, method="POST", body=body))
+                assert client.reply().error["code"] == code
+
+
 def test_a_refused_request_with_a_body_ends_the_connection(client: Raw, server: Bare) -> None:
     smuggled = request("/seeds/1")
     client.send(request("/echo", CROSS, f"Content-Length: {len(smuggled)}", method="POST", body=smuggled))
