@@ -35,5 +35,6 @@ docs-serve:
 
 bench:
 	.venv/bin/python scripts/bench_sampling.py --quick
+	.venv/bin/python scripts/bench_serving.py --quick
 	.venv/bin/python scripts/bench_training.py --quick
 	.venv/bin/python scripts/bench_data.py --quick

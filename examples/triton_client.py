@@ -1,9 +1,10 @@
-"""Images from a generator that a Triton server serves.
+"""Images from a generator that a Triton server serves, by latents of your own.
 
-wgan export --format triton                                   # writes runs/<run>/export/triton, a model repository
-tritonserver --model-repository runs/<run>/export/triton      # on the machine with the server
+wgan export --format triton          # writes runs/<run>/export/triton, and says how to start a server on it
 pip install 'tritonclient[http]' pillow
 python examples/triton_client.py localhost:8000
+
+For images by their seeds there is client.py, which the export writes beside the repository.
 """
 
 import json

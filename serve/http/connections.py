@@ -110,4 +110,4 @@ def files_for(wanted: int) -> int:
     if soft != unlimited and soft < wanted + FILES:
         soft = wanted + FILES if hard == unlimited else min(hard, wanted + FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == unlimited else max(1, min(wanted, soft - FILES))
+    return wanted if soft == unlimited else min(wanted, soft - min(FILES, soft // 2))

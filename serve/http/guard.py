@@ -53,15 +53,13 @@ class Guard:
     Args:
         app: the routes; what they raise is answered here.
         service: its settings, metrics and state.
-        assets: paths of the page's parts, which need no token.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, assets: frozenset[str] = frozenset()):
+    def __init__(self, app: ASGIApp, service: Service):
         settings = service.settings
         self._app, self._service, self._metrics = app, service, service.metrics
         self._bearers, self._hosts = Bearers(settings.tokens), Hosts(settings)
         self._bodies = Bodies(settings.max_body, settings.body_timeout)
-        self._open = OPEN | assets
         self._log = AccessLog() if settings.access_log else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,18 +71,16 @@ class Guard:
         number = request_id(headers.get(b"x-request-id"))
         ours = (b"x-request-id", number.encode()), *SECURITY
         status = size = 0
-        whole = False
 
         async def answer(message: Message) -> None:
-            nonlocal status, size, whole
+            nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *ours]
                 if self._service.state == DRAINING:
                     message["headers"].append(CLOSE)
-            else:
+            elif scope["method"] != "HEAD":
                 size += len(message.get("body", b""))
-                whole = not message.get("more_body", False)
             await send(message)
 
         scope["app"] = self  # the router then raises what it cannot answer, instead of writing text
@@ -99,9 +95,9 @@ class Guard:
         except Gone:
             status = status or GONE
         except Exception as error:
-            if whole or status:
+            if status:
                 # its head is sent: a reply that ends too early is seen as one that broke off
-                _log(number, error)
+                self._broke_off(number, error)
                 return
             refusal = _refusal(number, error)
             if refusal.code in LIMITS:
@@ -122,10 +118,17 @@ class Guard:
         if headers.get(b"sec-fetch-site") == b"cross-site" and not followed_link(scope["method"], headers):
             line = "a page of another site asked for this: open the server's own page, or ask outside a browser"
             raise Refusal(403, "cross_site", line)
-        closed = self._bearers and scope["path"] not in self._open
+        closed = self._bearers and scope["path"] not in OPEN
         if closed and not self._bearers.admit(headers.get(b"authorization")):
             line = "this server asks for a token: send `Authorization: Bearer TOKEN`"
             raise Refusal(401, "unauthorized", line, {"www-authenticate": 'Bearer realm="wgan"'})
+
+    def _broke_off(self, number: str, error: Exception) -> None:
+        self._metrics.refused("broke_off")
+        if isinstance(error, Refusal):
+            fault(f"request {number} broke off: {error.message}")
+        else:
+            _log(number, error)
 
     async def _refuse(self, refusal: Refusal, number: str, answer: Send, incoming: Incoming | None) -> None:
         """Answers it. Where some of its body was not read the connection closes after it."""

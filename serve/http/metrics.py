@@ -1,17 +1,21 @@
-"""What the server counts of itself, and `/metrics`, where Prometheus reads it."""
+"""What the server counts of itself, for Prometheus."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, exposition
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    exposition,
+)
 from prometheus_client.openmetrics import exposition as openmetrics
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 if TYPE_CHECKING:
     from wgan.serve.http.model import Model
-    from wgan.serve.http.service import Service
 
 OTHER = "other"  # the route of every path that is none: a label for each would be memory for whoever asks
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -19,6 +23,9 @@ QUEUE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 WORK_SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BATCH_IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MODEL = ("name", "digest", "format", "precision", "backend", "device")
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each: when it began
 
 
 class Metrics:
@@ -105,16 +112,3 @@ class Metrics:
 def route_of(scope: Any) -> str:
     """The template of the route that took a request, or `OTHER`."""
     return getattr(scope.get("route"), "path", OTHER)
-
-
-def routes(service: "Service") -> list[BaseRoute]:
-    """`/metrics`."""
-    from wgan.serve.http.service import READY
-
-    service.metrics.follow(lambda: service.queued, lambda: service.state == READY)
-
-    def metrics(request: Request) -> Response:  # on a thread: what it writes takes milliseconds
-        body, media_type = service.metrics.text(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": media_type, "cache-control": "no-store"})
-
-    return [Route("/metrics", metrics, methods=["GET"])]

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from wgan.serve.http.connections import Connections
 from wgan.serve.http.ids import raw_reply
-from wgan.serve.http.service import Service
+from wgan.serve.http.service import LEFT, Service
 
 LAST = 0.3  # seconds in which an idle connection may still bring the request that it has sent
 HEAD = 16 << 10  # bytes of a request line and headers
@@ -64,6 +64,10 @@ class Protocol(HttpToolsProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                scope = cast(dict[str, Any], cycle.scope)
+                tell, scope[LEFT] = scope.get(LEFT), True
+                if callable(tell):
+                    tell()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

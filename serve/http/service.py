@@ -1,6 +1,5 @@
 """What the routes have in common: the generator that is served now, and how a request waits for its images."""
 
-import asyncio
 import math
 import time
 from collections import deque
@@ -8,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.types import Scope
 
 from wgan.serve.http.batcher import Finish, Job
 from wgan.serve.http.metrics import Metrics
@@ -18,6 +17,7 @@ from wgan.serve.http.settings import Settings
 from wgan.serve.http.wanted import Wanted
 
 STARTING, READY, DRAINING = "starting", "ready", "draining"
+LEFT = "wgan.left"  # in a request's scope: True where its client has left, else what to call when it does
 IMAGES = "wgan.images"  # in a request's scope: how many it has asked for, for the access log
 AHEAD = 4  # parts of a streamed reply that are made before the client has taken the one before them
 
@@ -66,7 +66,7 @@ class Service:
         with model.in_use():
             deadline = time.monotonic() + min(timeout, self.timeout(request))
             job = model.batcher.put(wanted, finish, deadline, self.settings.patience)
-            return await _unless_gone(job, request.receive)
+            return await _unless_gone(job, request.scope)
 
     async def make_each(
         self, request: Request, model: Model, parts: Iterable[tuple[Wanted, Finish]]
@@ -108,17 +108,15 @@ class Service:
         return seconds
 
 
-async def _unless_gone(job: Job, receive: Receive) -> Any:
-    """The job's answer; where the client leaves first, the job is taken out of the queue."""
+async def _unless_gone(job: Job, scope: Scope) -> Any:
+    """The job's answer; where the client leaves first, the job is taken out of the queue.
 
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    The protocol tells. A task that waits for `http.disconnect` would take a sixth of a request's time.
+    """
+    if scope.get(LEFT) is True:
         job.fail(Gone())
-
-    watcher = asyncio.ensure_future(watch())
+    scope[LEFT] = lambda: job.fail(Gone())
     try:
         return await job.future
     finally:
-        watcher.cancel()
         job.future.cancel()  # where the handler itself is cancelled

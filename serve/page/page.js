@@ -1,13 +1,7 @@
 "use strict";
-// What the other scripts share. Text from the page's data is only ever set as text or drawn.
+// What the report's other scripts share.
 
 const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 const exactNumber = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
 const roundNumber = (value) => (value == null ? "–" : value.toLocaleString("en", { maximumSignificantDigits: 4 }));

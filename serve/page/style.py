@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_STYLES = ("page.css", "controls.css")
-_SCRIPTS = ("page.js", "charts.js", "slider.js")  # ours, in the order in which they run
+_STYLES = ("base.css", "page.css", "controls.css")
+_SCRIPTS = ("element.js", "page.js", "charts.js", "slider.js")  # ours, in the order in which they run
 _LIBRARY = "uplot"
 
 

@@ -200,11 +200,11 @@ def test_metadata_takes_the_two_kinds_of_image_and_no_mixture(image: dict[str, o
 
 
 def test_triton_is_told_of_the_pixels(folder: Path, tmp_path: Path) -> None:
-    model = triton.write_repository(folder / "generator.uint8.onnx", tmp_path, triton.Settings(max_batch=8))
+    model = triton.write_repository(folder / "generator.uint8.onnx", tmp_path / "t", triton.Settings(max_batch=8)).model
     text = (model / "config.pbtxt").read_text()
     assert model.name == "generator_uint8"
     assert 'name: "image"\n  data_type: TYPE_UINT8\n  dims: [ 32, 32, 3 ]' in text
-    assert 'key: "wgan.image_layout"\n  value { string_value: "NHWC" }' in text
+    assert 'key: "wgan.image_layout"\n  value {\n    string_value: "NHWC"' in text
 
 
 def test_pixels_on_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,7 +167,11 @@ def test_the_checker_allows_what_the_rooms_may_do(module: str, source: str):
     assert breaches(source, module) == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "scripts").rglob("*.py")), ids=lambda path: path.name)
+# what runs in another program's Python, and silences ONNX Runtime itself
+ELSEWHERE = {ROOT / "scripts" / "triton_backends" / "onnxruntime" / "model.py"}
+
+
+@pytest.mark.parametrize("path", sorted({*(ROOT / "scripts").rglob("*.py")} - ELSEWHERE), ids=lambda path: path.name)
 def test_no_script_imports_onnx_runtime_itself(path: Path):
     assert [name for _, name, _ in imports(ast.parse(path.read_text("utf-8")), "") if within(name, "onnxruntime")] == []
 

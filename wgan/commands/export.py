@@ -126,6 +126,32 @@ def export(
             help="with triton: auto, cpu or cuda", metavar="NAME", autocompletion=devices, rich_help_panel=TRITON
         ),
     ] = "auto",
+    triton_queue: Annotated[
+        int,
+        typer.Option(
+            help="with triton: requests that wait at most; a server refuses more", metavar="N", rich_help_panel=TRITON
+        ),
+    ] = 1024,
+    triton_wait: Annotated[
+        float,
+        typer.Option(
+            help="with triton: seconds that one waits at most before it is refused",
+            metavar="SECONDS",
+            rich_help_panel=TRITON,
+        ),
+    ] = 1.0,
+    triton_instances: Annotated[
+        int,
+        typer.Option(help="with triton: of the model, on each GPU if there are", metavar="N", rich_help_panel=TRITON),
+    ] = 1,
+    triton_threads: Annotated[
+        int | None,
+        typer.Option(
+            help="with triton: of an operator on the CPU, in each instance [default: one a core]",
+            metavar="N",
+            rich_help_panel=TRITON,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
@@ -137,7 +163,9 @@ def export(
     from wgan.export import from_run
     from wgan.export.formats import triton
 
-    serving = triton.Settings(triton_backend, triton_device, max_batch)
+    serving = triton.Settings(
+        triton_backend, triton_device, max_batch, triton_queue, triton_wait, triton_instances, triton_threads
+    )
     serving.check()
     check_device(device)
     source = from_run.Source.of(run, checkpoint, out)
@@ -150,8 +178,10 @@ def export(
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
         from_run.finish(source)
-        model = triton.write_repository(done[0].path, source.target / "triton", serving) if format == "triton" else None
-    _show(done, model, as_json)
+        written = None
+        if format == "triton":
+            written = triton.write_repository(done[0].path, source.target / "triton", serving)
+    _show(done, None if written is None else written.facts(serving), as_json)
 
 
 def _kinds(format: str, serving: "Settings") -> list[str]:
@@ -165,16 +195,19 @@ def _kinds(format: str, serving: "Settings") -> list[str]:
     return [FORMATS_OF[serving.backend]]
 
 
-def _show(done: "list[Exported]", model: Path | None, as_json: bool) -> None:
-    """The result, with the folder of a model in a Triton repository if there is one."""
+def _show(done: "list[Exported]", served: dict[str, object] | None, as_json: bool) -> None:
+    """The result, with a Triton repository, and how to start a server on it, if there is one."""
     from wgan.export.table import parity_table
     from wgan.serve.artifacts.formats import backends_of
 
     result: dict[str, object] = {"artifacts": [artifact.to_dict() for artifact in done]}
     text = parity_table(done)
-    if model is not None:
-        result["triton"] = {"repository": str(model.parent), "model": model.name}
-        text += f"\nmodel repository: {model.parent} (model {model.name})"
+    if served is not None:
+        result["triton"] = served
+        text += (
+            f"\nmodel repository: {served['repository']} (model {served['model']}, version {served['version']}; "
+            f"{served['seeds']} takes seeds)\nclient: {served['client']}\nstart a server: {served['command']}"
+        )
     emit(result, text, as_json)
     if done:
         path = done[0].path

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "python scripts/bench_contention.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_data.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_sampling.py": "tests/project/test_bench_scripts.py",
+    "python scripts/bench_serving.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_training.py": "tests/project/test_bench_scripts.py",
 }
 # What only a GPU runs: without one such a command ends with one line that says so.

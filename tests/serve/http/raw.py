@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, Router
 
 from tests.serve.http.serving import PATIENCE
-from wgan.serve.http import metrics
+from wgan.serve.http import scrape
 from wgan.serve.http.guard import Guard
 from wgan.serve.http.listening import listen
 from wgan.serve.http.metrics import Metrics
@@ -180,7 +180,7 @@ def bare(settings: Settings | None = None) -> Iterator[Bare]:
     service = Service(settings or Settings(), Metrics())
     service.state = READY
     listener = listen("127.0.0.1", 0)
-    app = Guard(Router([*routes(seen), *metrics.routes(service)], redirect_slashes=False), service)
+    app = Guard(Router([*routes(seen), *scrape.routes(service)], redirect_slashes=False), service)
     server = Uvicorn(configured(app, service))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -271,13 +271,14 @@ def test_what_a_route_raises_is_in_the_log_and_not_in_the_reply(client: Raw, cap
     assert client.get().status == 200
 
 
-def test_a_reply_that_breaks_off_is_seen_as_one(client: Raw, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_reply_that_breaks_off_is_seen_as_one(server: Bare, client: Raw, capfd: pytest.CaptureFixture[str]) -> None:
     client.send(request("/breaks"))
     got = b""
     while piece := client.socket.recv(1 << 16):
         got += piece
     assert b"some" in got
     assert not got.endswith(b"0\r\n\r\n")
+    assert server.counted("wgan_refusals_total", reason="broke_off") == 1
     assert "half-way" in capfd.readouterr().err
 
 

@@ -26,6 +26,7 @@ from wgan.serve.http.service import DRAINING, READY, STARTING
 from wgan.serve.latents.table import latents
 from wgan.serve.latents.truncation import Truncation
 from wgan.serve.outputs.pixels import as_pixels
+from wgan.version import version
 
 CLASSES = ("cat", "dog", "owl")
 FORM = "application/x-www-form-urlencoded"  # what curl says of any text
@@ -174,11 +175,11 @@ def test_a_png_says_how_its_latent_was_made(http: httpx.Client):
     assert "seed" not in said
 
 
-@pytest.mark.parametrize("kind", [None, "truncated", "scaled"])
-def test_truncation_is_of_the_latents(labelled: Serving, http: httpx.Client, kind: str | None):
-    parameters = {"truncation": 0.7} | ({} if kind is None else {"truncation_kind": kind})
+@pytest.mark.parametrize(("kind", "threshold"), [(None, 0.7), ("truncated", 10), ("scaled", 0.001)])
+def test_truncation_is_of_the_latents(labelled: Serving, http: httpx.Client, kind: str | None, threshold: float):
+    parameters = {"truncation": threshold} | ({} if kind is None else {"truncation_kind": kind})
     reply = post(http, inputs=[seeds_of(3, 4)], parameters=parameters)
-    z = Truncation(0.7, kind or "truncated")(latents(3, 2, 192))
+    z = Truncation(threshold, kind or "truncated")(latents(3, 2, 192))
     wanted = labelled.service.model.backend.run(z, np.array([0, 1]))
     (output,) = reply.json()["outputs"]
     np.testing.assert_array_equal(np.array(output["data"], np.float32).reshape(output["shape"]), wanted)
@@ -216,6 +217,29 @@ def test_what_is_said_of_the_model_is_what_it_takes_and_gives(server: Serving):
     )
 
 
+def test_what_the_server_says_is_what_clients_of_the_protocol_read(http: httpx.Client):
+    assert http.get("/v2").json() == {
+        "name": "wgan",
+        "version": version(),
+        "extensions": ["binary_tensor_data", "model_configuration"],
+    }
+    assert http.get("/v2/health/live").json() == {"live": True}
+    assert http.get("/v2/models/fake/ready").json() == {"name": "fake", "ready": True}
+    said = http.get("/v2/models/fake").json()
+    assert [(each["name"], each["datatype"]) for each in said["inputs"]] == [
+        ("z", "FP32"),
+        ("seed", "INT64"),
+        ("label", "INT64"),
+    ]
+    config = http.get("/v2/models/fake/config").json()
+    assert (config["name"], config["platform"], config["max_batch_size"]) == ("fake", "wgan_onnx", 0)
+    assert config["version_policy"] == {"latest": {"num_versions": 1}}
+    assert config["parameters"]["wgan.max_n"] == {"string_value": "256"}
+    assert all(each["optional"] is True for each in config["input"])
+    assert [each["data_type"] for each in config["input"]] == ["TYPE_FP32", "TYPE_INT64", "TYPE_INT64"]
+    assert [each["data_type"] for each in config["output"]] == ["TYPE_FP32", "TYPE_UINT8", "TYPE_STRING"]
+
+
 def test_an_answer_in_json_is_named_so(http: httpx.Client):
     reply = post(http, inputs=[seeds_of(1)])
     assert reply.headers["content-type"] == "application/json"
@@ -247,6 +271,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [NEAR, labels_of(1)], "parameters": {"truncation": 1}}, "z excludes truncation"),
     ({"inputs": [seeds_of(1)], "parameters": {"binary_data_output": 1}}, "binary_data_output is 1"),
     ({"inputs": [seeds_of(1)], "parameters": {"timeout": -1}}, "timeout is -1"),
+    ({"inputs": [seeds_of(1)], "parameters": {"timeout": 2**63}}, "timeout is 9223372036854775808"),
     ({"inputs": [seeds_of(1)], "outputs": {}}, "outputs is an object"),
     ({"inputs": [seeds_of(1)], "outputs": [{"name": "logits"}]}, 'named "logits"'),
     ({"inputs": [seeds_of(1)], "outputs": [{"name": "image"}] * 2}, "image is there twice"),
@@ -268,6 +293,23 @@ def test_a_request_that_cannot_be_met_is_refused_in_one_line(http: httpx.Client,
     assert len(body["error"].splitlines()) == 1
     assert len(body["error"]) < 200
     assert body["request_id"] == reply.headers["x-request-id"]
+
+
+def test_a_seed_s_image_that_is_not_finite_is_the_server_s_fault(capfd: pytest.CaptureFixture[str]):
+    class Broken(FakeGenerator):
+        def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+            return np.where(super()._infer(z, labels) > 0.5, np.float32(np.inf), np.float32(0))
+
+    with serving(Broken()) as server, server.client() as http:
+        z = {"name": "z", "datatype": "FP32", "shape": [1, 192]}
+        for output in ("image", "pixels"):
+            outputs = [{"name": output}]
+            assert post(http, inputs=[z | {"data": [0] * 192}], outputs=outputs).status_code == 200
+            assert post(http, inputs=[z | {"data": [9] * 192}], outputs=outputs).status_code == 400
+            reply = post(http, inputs=[seeds_of(*range(9))], outputs=outputs)
+            assert (reply.status_code, reply.json()["code"]) == (500, "failed")
+            assert "NaN" not in reply.text
+    assert "NaN or Inf" in capfd.readouterr().err
 
 
 def test_replies_are_not_larger_than_a_server_should_hold(http: httpx.Client, monkeypatch: pytest.MonkeyPatch):

@@ -1,14 +1,23 @@
 """Connections that are slow, malformed, too many or too much: each ends by itself, and the others are served."""
 
+import sys
 import time
 
 import pytest
 
 from tests.serve.http.raw import Bare, Raw, bare, eventually, request
+from wgan.serve.http import bodies, connections
+from wgan.serve.http.connections import FILES, files_for
 from wgan.serve.http.protocol import HEAD, PIPELINED
 from wgan.serve.http.settings import Settings
 
 QUICK = Settings(header_timeout=0.4, body_timeout=0.4, write_timeout=0.4)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FRESH", 0.1)
+    monkeypatch.setattr(bodies, "LINGER_SECONDS", 0.2)
 
 
 def others_are_served(server: Bare) -> None:
@@ -27,6 +36,7 @@ def test_a_head_that_does_not_come_ends_the_connection(sent: str) -> None:
         assert server.counted("wgan_refusals_total", reason="header_timeout") == 1
 
 
+@pytest.mark.slow
 def test_a_head_that_drips_ends_too() -> None:
     with bare(QUICK) as server, server.connect() as slow:
         slow.get()  # a first request: uvicorn's own limit is for an idle connection, which one byte ends
@@ -45,7 +55,7 @@ def test_a_head_that_drips_ends_too() -> None:
 def test_an_idle_connection_outlives_the_limit_on_heads() -> None:
     with bare(QUICK) as server, server.connect() as client:
         client.get()
-        time.sleep(1)
+        time.sleep(0.7)
         assert client.get().body == b"fine"
 
 
@@ -275,16 +285,16 @@ def test_the_oldest_idle_connection_makes_room_for_a_new_one() -> None:
         old.get()
         time.sleep(0.01)
         young.get()
-        time.sleep(1.1)
+        time.sleep(0.2)
         others_are_served(server)
         assert old.ended()
         assert young.get().status == 200
 
 
-def test_a_flood_of_connections_without_a_word_lets_others_in() -> None:
+def test_a_flood_of_may_openwithout_a_word_lets_others_in() -> None:
     with bare(Settings(max_connections=20)) as server:
         silent = [server.connect() for _ in range(20)]
-        time.sleep(1.1)
+        time.sleep(0.2)
         others_are_served(server)
         for each in silent:
             each.socket.close()
@@ -298,3 +308,27 @@ def test_a_refusal_reaches_a_client_that_is_still_sending() -> None:
             with Raw(server.port) as client:
                 client.send(request("/echo", "Content-Length: 500000", method="POST", body="x" * 500_000))
                 assert client.reply().status == 503
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+@pytest.mark.parametrize(
+    ("soft", "hard", "may_open", "raised"),
+    [
+        (1024, 4096, 2048, 2048 + FILES),
+        (1024, -1, 2048, 2048 + FILES),
+        (4096, 4096, 2048, None),
+        (-1, -1, 2048, None),
+        (1024, 1024, 1024 - FILES, 1024),
+        (64, 64, 32, 64),
+    ],
+)
+def test_no_more_may_openthan_files_that_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, may_open: int, raised: int | None
+) -> None:
+    import resource
+
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, both: limits.append(both))
+    assert files_for(2048) == may_open
+    assert limits == ([] if raised is None else [(raised, hard)])
