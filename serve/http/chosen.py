@@ -47,8 +47,8 @@ class Chosen:
         """The images from one place up to another, ready for a batch."""
         labels = None if self.labels is None else self.labels[start:end]
         if self.frames is not None:
-            return Wanted(end - start, z=self.frames.rows(start, end - start), labels=labels)
-        return Wanted(end - start, self.numbers[start:end], labels=labels, truncation=self.truncation)
+            return Wanted(end - start, z=self.frames.rows(start, end - start), labels=labels, pixels=True)
+        return Wanted(end - start, self.numbers[start:end], labels=labels, truncation=self.truncation, pixels=True)
 
     @property
     def canonical(self) -> list[Any]:

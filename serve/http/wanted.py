@@ -22,6 +22,8 @@ class Wanted:
         z: float32 (N, Z), taken as it is.
         labels: int64 (N,), or None where the generator has no classes.
         truncation: of the table's rows.
+        pixels: whether its `finish` takes the images as 8 bits, uint8 (N, H, W, C), too: where all of a batch does,
+            they are made so at once.
     """
 
     count: int
@@ -29,6 +31,7 @@ class Wanted:
     z: Float | None = None
     labels: Labels | None = None
     truncation: Truncation | None = None
+    pixels: bool = False
 
 
 Piece = tuple[Wanted, int, int]  # the images from the second number up to the third

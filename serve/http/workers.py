@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from wgan.serve.backends.base import Backend, Batch
-from wgan.serve.base.errors import BackendOutOfMemory
+from wgan.serve.base.errors import BackendError, BackendOutOfMemory
 from wgan.serve.base.terminal import say
 from wgan.serve.http.batcher import Batcher, Job
 from wgan.serve.http.metrics import Metrics
 from wgan.serve.http.refusals import Refusal
 from wgan.serve.http.wanted import inputs
 from wgan.serve.machine.cores import usable_cores
+from wgan.serve.outputs.pixels import to_uint8
 
 Pieces = list[tuple[Job, int, int]]
 
@@ -109,6 +110,7 @@ class Workers:
     def _finish(self, pieces: Pieces, images: np.ndarray, began: float, made: float) -> None:
         """Cuts a batch into the requests' own images and encodes those that are whole."""
         answers: list[tuple[Job, Any]] = []
+        images = _as_pixels(pieces, images)
         at = 0
         for job, start, end in pieces:
             part = images[at : at + end - start]
@@ -152,6 +154,21 @@ class Workers:
         text = "".join(traceback.format_exception(error)) if self._failures == 1 else str(error)
         say(f"the generator failed: {text.rstrip()}")
         return Refusal.failed()
+
+
+def _as_pixels(pieces: Pieces, images: np.ndarray) -> np.ndarray:
+    """A batch as 8 bits where it is of whole requests that take them so; else the batch as it is.
+
+    At once that takes half the time of one by one, and the interpreter's lock fewer times.
+    """
+    if images.dtype == np.uint8:
+        return images
+    if not all(job.wanted.pixels and end - start == job.wanted.count for job, start, end in pieces):
+        return images
+    try:
+        return to_uint8(images)
+    except BackendError:  # the request whose image is at fault finds it by itself, and no other pays
+        return images
 
 
 def side_by_side(backend: Backend) -> bool:

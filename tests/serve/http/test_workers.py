@@ -18,6 +18,7 @@ from wgan.serve.http.settings import Settings
 from wgan.serve.http.wanted import Wanted
 from wgan.serve.latents.table import latents, latents_of
 from wgan.serve.latents.truncation import Truncation
+from wgan.serve.outputs.pixels import Pixels, as_pixels
 
 DIM = 192
 NAMES = ("fake", "onnx")  # by one runner, and by several workers
@@ -199,3 +200,68 @@ def test_after_it_is_closed_nothing_is_taken() -> None:
             model.batcher.put(of(1), np.copy, time.monotonic() + 30, 1)
 
     asyncio.run(ask())
+
+
+class Faulty(FakeGenerator):
+    """An image is of NaN where its latent begins with an infinity."""
+
+    name = "onnx"
+
+    def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        images = super()._infer(z, labels).copy()
+        images[np.isinf(z[:, 0])] = np.nan
+        return images
+
+
+def ask_for_pixels(*wanted: Wanted, batch: int = 64) -> tuple[list[type], list[Pixels | BaseException]]:
+    """The types in which `finish` got its images, and the pixels of each request; all are in one batch if they fit."""
+    kinds: list[type] = []
+
+    def finish(images: np.ndarray) -> Pixels:
+        kinds.append(images.dtype.type)
+        return as_pixels(images)
+
+    async def ask() -> list[Pixels | BaseException]:
+        model = Model(Faulty(), Settings(batch_size=batch, workers=1), Metrics())
+        deadline = time.monotonic() + 30
+        jobs = [model.batcher.put(each, finish, deadline, 30) for each in wanted]
+        found = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
+        await model.close()
+        return found
+
+    return kinds, asyncio.run(ask())
+
+
+def drawn(*rows: np.ndarray, pixels: bool = True) -> Wanted:
+    """Images of these latents."""
+    return Wanted(len(rows), z=np.stack(rows), pixels=pixels)
+
+
+Z = latents(0, 9, DIM)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "batch", "kind"),
+    [
+        ([drawn(*Z[:2]), drawn(Z[2])], 64, np.uint8),
+        ([drawn(*Z[:2]), drawn(Z[2], pixels=False)], 64, np.float32),
+        ([drawn(*Z[:9])], 4, np.float32),  # in three batches, and joined
+    ],
+)
+def test_a_batch_is_made_8_bits_at_once_where_all_of_it_wants_that(
+    wanted: list[Wanted], batch: int, kind: type
+) -> None:
+    kinds, found = ask_for_pixels(*wanted, batch=batch)
+    assert set(kinds) == {kind}
+    for each, pixels in zip(wanted, found, strict=True):
+        assert each.z is not None
+        np.testing.assert_array_equal(pixels, as_pixels(FakeGenerator().run(each.z)))
+
+
+def test_an_image_of_nan_costs_its_own_request_alone() -> None:
+    broken = np.full(DIM, np.inf, np.float32)
+    _, (first, second, third) = ask_for_pixels(drawn(Z[0]), drawn(broken), drawn(Z[2]))
+    assert isinstance(second, Refusal)
+    assert second.status == 500
+    np.testing.assert_array_equal(first, as_pixels(FakeGenerator().run(Z[:1])))
+    np.testing.assert_array_equal(third, as_pixels(FakeGenerator().run(Z[2:3])))
