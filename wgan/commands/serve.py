@@ -114,7 +114,7 @@ def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bo
         emit(_result(backend, kind, url), _text(backend, url), as_json)
 
     code = run(Source(opened, ready), listener, settings)
-    say("ended: nothing was under way any more")
+    say("ended")
     if code:
         raise StoppedAndSaved
 
