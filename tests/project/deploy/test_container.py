@@ -58,7 +58,7 @@ def test_serving_adds_little_to_the_install_and_no_torch(installed: tuple[Path, 
     find = "import importlib.util, sys; print([n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
     names = ("torch", "onnx", "scipy", "uvicorn", "uvloop", "httptools", "prometheus_client")
     assert run(env / "bin/python", "-c", find, *names).strip() == str(list(names[3:]))
-    assert 1e6 < added < SERVE_LIMIT
+    assert 1e6 < added < SERVE_LIMIT  # 17.9 MB with Python 3.11, 20.6 with 3.12, whose uvloop is larger
 
 
 def caged(words: list[str], env: Path, token: Path, root: Path) -> list[str]:
