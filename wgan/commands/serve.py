@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
+from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption, StoppedAndSaved
 from wgan.models import cautions, find_model, open_model
 from wgan.serve.base.errors import BackendUnavailable
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.backends.base import Backend
-    from wgan.serve.http.settings import Settings
+    from wgan.serve.http.limits.settings import Settings
 
 EXAMPLES = (
     ("the newest run's generator, and a page to draw with it", "wgan serve"),
@@ -65,7 +65,7 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the generator over HTTP: images by seed, a page, the Open Inference Protocol."""
-    from wgan.serve.http.settings import settings_of
+    from wgan.serve.http.limits.settings import settings_of
 
     settings = settings_of(
         token_file, no_auth, host=host, port=port, allowed_hosts=tuple(allow_host or ()), queue=queue, workers=workers,
@@ -92,8 +92,8 @@ def need_serving() -> None:
 
 def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bool) -> None:
     from wgan.serve.backends.base import Options
-    from wgan.serve.http import tokens
-    from wgan.serve.http.listening import listen, url_of
+    from wgan.serve.http.connection.listening import listen, url_of
+    from wgan.serve.http.limits import tokens
     from wgan.serve.http.server import Source, run
 
     def opened() -> "Backend":
@@ -114,9 +114,9 @@ def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bo
         emit(_result(backend, kind, url), _text(backend, url), as_json)
 
     code = run(Source(opened, ready), listener, settings)
-    say("ended: nothing was under way any more")
+    say("ended")
     if code:
-        raise typer.Exit(code)
+        raise StoppedAndSaved
 
 
 def _result(backend: "Backend", kind: str, url: str) -> dict[str, Any]:

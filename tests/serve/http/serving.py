@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from wgan.serve.backends.base import Backend
-from wgan.serve.http.listening import listen, url_of
-from wgan.serve.http.metrics import Metrics
+from wgan.serve.http.connection.listening import listen, url_of
+from wgan.serve.http.limits.settings import Settings
+from wgan.serve.http.queue.metrics import Metrics
+from wgan.serve.http.queue.service import Service
 from wgan.serve.http.server import Life, Source
-from wgan.serve.http.service import Service
-from wgan.serve.http.settings import Settings
 
 PATIENCE = 60.0  # seconds for what takes none of them on a machine that is not busy
 
