@@ -66,7 +66,7 @@ def of_url(request: HttpRequest, format: str, metadata: Metadata) -> Asked:
     """What `GET /v1/images/{seed}.{format}` asks for. Raises Refusal."""
     known = url_fields(metadata.classes)
     values: dict[str, Any] = {}
-    for name, text in request.query_params.multi_items():
+    for name, text in request.query_params.multi_items() if request.scope["query_string"] else ():
         if name in values:
             raise Refusal.bad(f"{name} is there twice")
         values[name] = _kind(known, name, metadata).read_text(name, text)
