@@ -19,6 +19,7 @@ EXAMPLES = (
     ("the built-in generator on another port", "wgan serve --model faces --port 8080"),
     ("for other machines, with a token", "wgan serve --host 0.0.0.0 --token-file token.txt"),
 )  # fmt: skip
+EVERYWHERE = ("0.0.0.0", "::")
 WHERE, WHO, LOAD, ENDING = "where to listen", "who may ask", "how much at a time", "changes and the end"
 
 
@@ -111,7 +112,7 @@ def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bo
     say_once(tokens.cautions(settings))
 
     def ready(backend: "Backend") -> None:
-        emit(_result(backend, kind, url), _text(backend, url), as_json)
+        emit(_result(backend, kind, url), _text(backend, url, everywhere=settings.host in EVERYWHERE), as_json)
 
     code = run(Source(opened, ready), listener, settings)
     say("ended")
@@ -135,10 +136,11 @@ def _result(backend: "Backend", kind: str, url: str) -> dict[str, Any]:
     }
 
 
-def _text(backend: "Backend", url: str) -> str:
+def _text(backend: "Backend", url: str, *, everywhere: bool) -> str:
     from wgan.serve.artifacts.find import typed
     from wgan.serve.artifacts.origin import Origin
 
     origin = Origin.of(backend.metadata.source)
     which = "" if origin is None else f" ({origin})"
-    return f"serving {typed(backend.path)}{which} with {backend.name} on {backend.device}: {url}"
+    also = " and every other address of this machine" if everywhere else ""
+    return f"serving {typed(backend.path)}{which} with {backend.name} on {backend.device}: {url}{also}"
