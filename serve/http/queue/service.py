@@ -79,8 +79,16 @@ class Service:
         timeout = self.timeout(request)
         jobs: deque[Job] = deque()
         patience = self.settings.patience
+
+        def leave() -> None:
+            for job in jobs:
+                job.fail(Gone())
+
         with model.in_use():
             try:
+                if request.scope.get(LEFT) is True:
+                    raise Gone
+                request.scope[LEFT] = leave
                 for wanted, finish in parts:
                     request.scope[IMAGES] = request.scope.get(IMAGES, 0) + wanted.count
                     deadline = time.monotonic() + timeout
@@ -92,7 +100,8 @@ class Service:
                     yield await jobs.popleft().future
             finally:
                 for job in jobs:
-                    job.future.cancel()
+                    if not job.future.cancel() and not job.future.cancelled():
+                        job.future.exception()  # nobody else asks for it
 
     def timeout(self, request: Request) -> float:
         """Seconds that this request may take. Raises Refusal for a bad X-Request-Timeout."""

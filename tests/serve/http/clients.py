@@ -23,23 +23,30 @@ class Connection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    async def post(self, path: str, body: str) -> Reply:
+        """The reply to a POST of JSON. Raises as `get`."""
+        return await self._ask("POST", path, body, Content_Type="application/json", Content_Length=str(len(body)))
+
     async def get(self, path: str, **headers: str) -> Reply:
         """The reply to a GET. Raises ConnectionError or EOFError where there is none, or half of one."""
+        return await self._ask("GET", path, "", **headers)
+
+    async def _ask(self, method: str, path: str, body: str, **headers: str) -> Reply:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         own = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{own}\r\n".encode())
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{own}\r\n{body}".encode())
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             fields = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-            body = await reader.readexactly(int(fields.get("content-length", 0)))
+            content = await reader.readexactly(int(fields.get("content-length", 0)))
         except (EOFError, ConnectionError):
             self.close()
             raise
         if fields.get("connection") == "close":
             self.close()
-        return Reply(int(head[0].split()[1]), fields, body)
+        return Reply(int(head[0].split()[1]), fields, content)
 
     def close(self) -> None:
         """Lets go of it."""

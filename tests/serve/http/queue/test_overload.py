@@ -1,16 +1,17 @@
 """Overload, requests whose time is over and clients that left: what a server without a bounded queue fails."""
 
 import asyncio
+import json
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from tests.fakes.generator import SlowGenerator
-from tests.serve.http.clients import Connection, load, together
+from tests.serve.http.clients import Connection, Reply, load, together
 from tests.serve.http.serving import PATIENCE, Serving, serving
 from wgan.serve.http.limits.settings import Settings
 
@@ -106,10 +107,22 @@ def test_a_request_timeout_that_is_none_is_refused(asked: str) -> None:
         assert "X-Request-Timeout" in reply.json()["error"]
 
 
+async def ask_for_one(connection: Connection, number: int) -> Reply:
+    return await connection.get(path(number))
+
+
+async def ask_for_a_stream(connection: Connection, number: int) -> Reply:
+    asked = {"seed": number, "n": 20, "format": "tar"}
+    return await connection.post("/v1/images", json.dumps(asked))
+
+
 @pytest.mark.parametrize("name", ["fake", "onnx"])
-def test_of_a_hundred_clients_that_left_nothing_is_made(name: str) -> None:
+@pytest.mark.parametrize(("ask", "images"), [(ask_for_one, 1), (ask_for_a_stream, 20)], ids=["one", "stream"])
+def test_of_a_hundred_clients_that_left_nothing_is_made(
+    name: str, ask: Callable[[Connection, int], Awaitable[Reply]], images: int
+) -> None:
     generator = SlowGenerator(0, name)
-    with serving(generator, Settings(batch_size=BATCH, workers=1)) as server:
+    with serving(generator, Settings(queue=2000, batch_size=BATCH, workers=1, max_n=16)) as server:
         before = generator.made
         generator.open.clear()
 
@@ -121,25 +134,24 @@ def test_of_a_hundred_clients_that_left_nothing_is_made(name: str) -> None:
                 while queued() != count:
                     await asyncio.sleep(0.01)
 
-        async def leave(connection: Connection, number: int) -> None:
-            asking = asyncio.ensure_future(connection.get(path(number)))
-            await all_are_queued.wait()
-            asking.cancel()
-            connection.close()
-
-        all_are_queued = asyncio.Event()
-
-        async def see_them() -> None:
-            await until_queued(100)
-            all_are_queued.set()
-
         async def stay_while_others_leave() -> None:
+            all_wait = asyncio.Event()
+
+            async def leave(connection: Connection, number: int) -> None:
+                asking = asyncio.ensure_future(ask(connection, number))
+                if number == 0:
+                    await until_queued(100 * images)
+                    all_wait.set()
+                await all_wait.wait()
+                asking.cancel()
+                connection.close()
+
             stays = Connection(server.port)
             staying = asyncio.ensure_future(stays.get(path(1)))
             async with asyncio.timeout(PATIENCE):
                 while not generator.entered.is_set():
                     await asyncio.sleep(0.01)
-            await asyncio.gather(together(server.port, 100, leave), see_them())
+            await together(server.port, 100, leave)
             await until_queued(0)
             generator.open.set()
             assert (await staying).status == 200
