@@ -95,9 +95,9 @@ class Service:
                     jobs.append(model.batcher.put(wanted, finish, deadline, patience))
                     patience = timeout
                     if len(jobs) >= AHEAD:
-                        yield await jobs.popleft().future
+                        yield await _first(jobs)
                 while jobs:
-                    yield await jobs.popleft().future
+                    yield await _first(jobs)
             finally:
                 for job in jobs:
                     if not job.future.cancel() and not job.future.cancelled():
@@ -115,6 +115,13 @@ class Service:
         if not 0 < seconds <= most:
             raise Refusal.bad(f"X-Request-Timeout must be seconds, more than 0 and at most {most:g}")
         return seconds
+
+
+async def _first(jobs: deque[Job]) -> Any:
+    """The first one's answer; it is one of them until then, so that it is told where the client leaves."""
+    answer = await jobs[0].future
+    jobs.popleft()
+    return answer
 
 
 async def _unless_gone(job: Job, scope: Scope) -> Any:

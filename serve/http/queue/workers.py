@@ -67,10 +67,9 @@ class Workers:
             began = time.monotonic()
             try:
                 images = self._backend.run(*self._inputs(pieces))
+                self._finish(pieces, images, began, time.monotonic())
             except Exception as error:
                 self._failed(pieces, error)
-                continue
-            self._finish(pieces, images, began, time.monotonic())
 
     def _stream(self) -> None:
         """Feeds the backend while there is work; a stream that waited for more would hold back what it has made."""
@@ -99,6 +98,8 @@ class Workers:
     def _encode(self, pieces: Pieces, images: np.ndarray, began: float, made: float) -> None:
         try:
             self._finish(pieces, images, began, made)
+        except Exception as error:
+            self._failed(pieces, error)
         finally:
             self._ahead.release()
 

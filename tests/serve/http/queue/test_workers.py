@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -265,3 +265,23 @@ def test_an_image_of_nan_costs_its_own_request_alone() -> None:
     assert second.status == 500
     np.testing.assert_array_equal(first, as_pixels(FakeGenerator().run(Z[:1])))
     np.testing.assert_array_equal(third, as_pixels(FakeGenerator().run(Z[2:3])))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_worker_outlives_whatever_fails_after_the_images_are_made(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Metrics):
+        def batch(self, images: int, waited: Sequence[float], inference: float, encoding: float) -> None:
+            raise ValueError("no disk")
+
+    async def ask() -> list[np.ndarray]:
+        model = Model(SlowGenerator(0, name), Settings(workers=1), Broken())
+        jobs = []
+        for seed in range(3):
+            jobs.append(model.batcher.put(of(seed), np.copy, time.monotonic() + 30, 1))
+            await asyncio.wait_for(jobs[-1].future, 30)
+        await model.close()
+        return [job.future.result() for job in jobs]
+
+    assert len(asyncio.run(ask())) == 3
