@@ -51,7 +51,7 @@ WALK: dict[str, list[Typed]] = {
         Typed(
             "wgan serve --model generator.onnx",
             stop_at="http://",
-            meanwhile=r'curl -s -w "%{http_code} %{content_type}\n" -O http://127.0.0.1:8000/v1/images/5000.png',
+            meanwhile=r"curl -sO -w '%{content_type}\n' http://127.0.0.1:8000/v1/images/5000.png",
         )
     ],
 }

@@ -30,9 +30,8 @@ WHEEL = "nvidia-pytriton==0.7.0"
 DIGEST = "sha256:21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"
 NUMPY = "numpy==1.26.4"  # the last for which the python backend was built
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-PYTHONS = ("3.11", "3.12", "3.13")  # those of wgan's for which the wheel has a stub
-READY = 60.0  # seconds that a server may take to load everything
-ENDED = 60.0  # seconds that it may take to end
+PYTHONS = ("3.11", "3.12")  # for which the wheel has a stub, and that numpy a wheel
+PATIENCE = 60.0  # seconds that a server may take to load everything, and to end
 
 
 class Missing(Exception):
@@ -97,8 +96,9 @@ class Install:
 
 def runtime() -> str:
     """ONNX Runtime as it is pinned for the checkout, so that its bits can be compared."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return next(line for line in lines if line.startswith("onnxruntime=="))
+    return next(
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("onnxruntime==")
+    )
 
 
 def default_folder() -> Path:
@@ -156,8 +156,7 @@ def _install(install: Install) -> None:
     for name in ("whole", "server", "env", "backends"):
         path = folder / name
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    wanted = folder / "wheel.txt"
-    wanted.write_text(f"{WHEEL} --hash={DIGEST}\n")
+    (wanted := folder / "wheel.txt").write_text(f"{WHEEL} --hash={DIGEST}\n")
     _run(sys.executable, "-m", "venv", "--without-pip", str(folder / "env"))
     python = str(folder / "env" / "bin" / "python")
     if uv := shutil.which("uv"):
@@ -214,14 +213,14 @@ def running(
         if server.poll() is None:
             server.terminate()
             with suppress(subprocess.TimeoutExpired):
-                server.wait(ENDED)
+                server.wait(PATIENCE)
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    end = time.monotonic() + READY
+    end = time.monotonic() + PATIENCE
     while server.poll() is None and time.monotonic() < end:
         with (
             suppress(OSError),

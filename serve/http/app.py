@@ -3,9 +3,11 @@
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from wgan.serve.http import about, images, infer, openapi, page, scrape
-from wgan.serve.http.guard import Guard
-from wgan.serve.http.service import Service
+from wgan.serve.http.described import about, openapi, page, scrape
+from wgan.serve.http.guard.guard import Guard
+from wgan.serve.http.images import images
+from wgan.serve.http.inference import infer
+from wgan.serve.http.queue.service import Service
 
 
 def application(service: Service) -> ASGIApp:

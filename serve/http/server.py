@@ -19,13 +19,13 @@ from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import WganError
 from wgan.serve.base.terminal import say
 from wgan.serve.http.app import application
-from wgan.serve.http.metrics import Metrics
-from wgan.serve.http.model import Model, warm_up
-from wgan.serve.http.service import DRAINING, READY, Service
-from wgan.serve.http.settings import Settings
-from wgan.serve.http.uvicorns import LAST_WORDS, Uvicorn, configured
+from wgan.serve.http.connection.uvicorns import LAST_WORDS, Uvicorn, configured
+from wgan.serve.http.limits.settings import Settings
+from wgan.serve.http.queue.metrics import Metrics
+from wgan.serve.http.queue.model import Model, warm_up
+from wgan.serve.http.queue.service import DRAINING, READY, Service
+from wgan.serve.http.queue.workers import be_fair
 from wgan.serve.http.watch import changes
-from wgan.serve.http.workers import be_fair
 
 INTERRUPTED = 130
 

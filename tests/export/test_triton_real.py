@@ -39,6 +39,10 @@ PATIENCE = 60.0  # seconds that a client waits, and that a test waits for what m
 
 @pytest.fixture(scope="module")
 def install() -> triton_real.Install:
+    import onnxruntime
+
+    if triton_real.runtime() != f"onnxruntime=={onnxruntime.__version__}":
+        pytest.skip(f"the bits of {triton_real.runtime()} are not those of {onnxruntime.__version__}, which is here")
     try:
         return triton_real.found()
     except triton_real.Missing as missing:
@@ -129,8 +133,6 @@ def test_a_server_is_ready_and_tells_what_it_serves(served: Served) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 256])
 def test_images_have_the_bits_of_this_machines_backend(served: Served, count: int) -> None:
-    import onnxruntime
-
     z, label = latents(0, count, 16), np.arange(count) % len(CLASSES)
     with served.client() as server:
         plain = images_of(server, "generator", z)
@@ -139,12 +141,8 @@ def test_images_have_the_bits_of_this_machines_backend(served: Served, count: in
         wanted = backend.run(z)
     with open_backend(served.named, device="cpu") as backend:
         wanted_named = backend.run(z, label)
-    if triton_real.runtime() == f"onnxruntime=={onnxruntime.__version__}":
-        assert plain.tobytes() == wanted.tobytes()
-        assert named.tobytes() == wanted_named.tobytes()
-    else:  # with another ONNX Runtime than the server's
-        np.testing.assert_allclose(plain, wanted, atol=1e-4)
-        np.testing.assert_allclose(named.astype(int), wanted_named.astype(int), atol=1)
+    assert plain.tobytes() == wanted.tobytes()
+    assert named.tobytes() == wanted_named.tobytes()
 
 
 @pytest.mark.slow
@@ -385,5 +383,5 @@ def test_a_server_that_was_not_fetched_is_missed_with_what_fetches_it(
         triton_real.found(tmp_path)
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert triton_real.main(["--folder", str(tmp_path / "a"), "fetch"]) == 2
-    assert capsys.readouterr().err == ("triton_real: the server is for Linux on x86-64 with Python 3.11, 3.12, 3.13\n")
+    assert capsys.readouterr().err == ("triton_real: the server is for Linux on x86-64 with Python 3.11, 3.12\n")
     assert not (tmp_path / "a").exists()

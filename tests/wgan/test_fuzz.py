@@ -289,6 +289,8 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[str]]] = {
         "--out": values,
         "--run": values,
         "--triton-backend": values,
+        "--triton-wait": values,
+        "--triton-instances": values,
     },
     # it never gets further than its settings: there is no such run
     "train --resume --run no-such-run": {"--data": values, "--config": values, "--device": devices},

@@ -5,20 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
+from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption, StoppedAndSaved
 from wgan.models import cautions, find_model, open_model
 from wgan.serve.base.errors import BackendUnavailable
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
 if TYPE_CHECKING:
     from wgan.serve.backends.base import Backend
-    from wgan.serve.http.settings import Settings
+    from wgan.serve.http.limits.settings import Settings
 
 EXAMPLES = (
     ("the newest run's generator, and a page to draw with it", "wgan serve"),
     ("the built-in generator on another port", "wgan serve --model faces --port 8080"),
     ("for other machines, with a token", "wgan serve --host 0.0.0.0 --token-file token.txt"),
 )  # fmt: skip
+EVERYWHERE = ("0.0.0.0", "::")
 WHERE, WHO, LOAD, ENDING = "where to listen", "who may ask", "how much at a time", "changes and the end"
 
 
@@ -65,7 +66,7 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the generator over HTTP: images by seed, a page, the Open Inference Protocol."""
-    from wgan.serve.http.settings import settings_of
+    from wgan.serve.http.limits.settings import settings_of
 
     settings = settings_of(
         token_file, no_auth, host=host, port=port, allowed_hosts=tuple(allow_host or ()), queue=queue, workers=workers,
@@ -92,8 +93,8 @@ def need_serving() -> None:
 
 def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bool) -> None:
     from wgan.serve.backends.base import Options
-    from wgan.serve.http import tokens
-    from wgan.serve.http.listening import listen, url_of
+    from wgan.serve.http.connection.listening import listen, url_of
+    from wgan.serve.http.limits import tokens
     from wgan.serve.http.server import Source, run
 
     def opened() -> "Backend":
@@ -111,12 +112,12 @@ def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bo
     say_once(tokens.cautions(settings))
 
     def ready(backend: "Backend") -> None:
-        emit(_result(backend, kind, url), _text(backend, url), as_json)
+        emit(_result(backend, kind, url), _text(backend, url, everywhere=settings.host in EVERYWHERE), as_json)
 
     code = run(Source(opened, ready), listener, settings)
-    say("ended: nothing was under way any more")
+    say("ended")
     if code:
-        raise typer.Exit(code)
+        raise StoppedAndSaved
 
 
 def _result(backend: "Backend", kind: str, url: str) -> dict[str, Any]:
@@ -135,10 +136,11 @@ def _result(backend: "Backend", kind: str, url: str) -> dict[str, Any]:
     }
 
 
-def _text(backend: "Backend", url: str) -> str:
+def _text(backend: "Backend", url: str, *, everywhere: bool) -> str:
     from wgan.serve.artifacts.find import typed
     from wgan.serve.artifacts.origin import Origin
 
     origin = Origin.of(backend.metadata.source)
     which = "" if origin is None else f" ({origin})"
-    return f"serving {typed(backend.path)}{which} with {backend.name} on {backend.device}: {url}"
+    also = " and every other address of this machine" if everywhere else ""
+    return f"serving {typed(backend.path)}{which} with {backend.name} on {backend.device}: {url}{also}"

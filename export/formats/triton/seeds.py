@@ -15,22 +15,11 @@ from wgan.export.formats.triton.settings import Settings
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.base import errors
 from wgan.serve.latents import table, truncation
-from wgan.serve.outputs import pixels
+from wgan.serve.outputs import levels
 
 # A file of this name keeps Python from writing there, which a server that polls would take for a new model.
 NO_BYTECODE = "__pycache__"
-COPIED = (errors, table, truncation, drawing)
-PIXELS = '''"""The rule by which a generator's float images become 8-bit pixels."""
-
-import numpy as np
-from numpy.typing import NDArray
-
-from wgan.serve.base.errors import BackendError
-
-Pixels = NDArray[np.uint8]
-
-
-'''
+COPIED = (errors, table, truncation, levels, drawing)
 INSTANCES = 2  # at least: one draws or encodes while another's images are made
 
 
@@ -72,8 +61,6 @@ def seeds_files() -> dict[str, bytes]:
     files = {"model.py": (Path(__file__).parent / "served" / "model.py").read_bytes()}
     for module in COPIED:
         files[_place(module)] = Path(inspect.getfile(module)).read_bytes()
-    # not the whole module: Pillow is none of what Triton brings
-    files[_place(pixels)] = (PIXELS + inspect.getsource(pixels.to_uint8)).encode()
     folders = {folder.as_posix() for name in files for folder in Path(name).parents}
     files |= {f"{folder}/__init__.py": b"" for folder in sorted(folders - {"."})}
     return files | {Path(folder, NO_BYTECODE).as_posix(): b"no bytecode here\n" for folder in sorted(folders)}

@@ -143,7 +143,7 @@ def test_the_autoscaler_goes_by_the_queue_and_the_cpu() -> None:
 def test_the_adapter_passes_on_a_metric_that_the_server_has() -> None:
     from prometheus_client import generate_latest
 
-    from wgan.serve.http.metrics import Metrics
+    from wgan.serve.http.queue.metrics import Metrics
 
     assert f"\n{metric_of_the_adapter()} " in generate_latest(Metrics().registry).decode()
 

@@ -17,7 +17,7 @@ import pytest
 from tests.fakes.generator import FakeGenerator
 from tests.project.deploy.reading import DEPLOY, checked, longest_end, options_of_unit, told, tool, unit
 from tests.serve.http.serving import PATIENCE, Serving, serving
-from wgan.serve.http.settings import Settings
+from wgan.serve.http.limits.settings import Settings
 
 UNIT = DEPLOY / "systemd/wgan-serve.service"
 CONF = DEPLOY / "nginx/wgan.conf"

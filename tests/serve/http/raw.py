@@ -15,13 +15,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, Router
 
 from tests.serve.http.serving import PATIENCE
-from wgan.serve.http import scrape
-from wgan.serve.http.guard import Guard
-from wgan.serve.http.listening import listen
-from wgan.serve.http.metrics import Metrics
-from wgan.serve.http.service import READY, Service
-from wgan.serve.http.settings import Settings
-from wgan.serve.http.uvicorns import Uvicorn, configured
+from wgan.serve.http.connection.listening import listen
+from wgan.serve.http.connection.uvicorns import Uvicorn, configured
+from wgan.serve.http.described import scrape
+from wgan.serve.http.guard.guard import Guard
+from wgan.serve.http.limits.settings import Settings
+from wgan.serve.http.queue.metrics import Metrics
+from wgan.serve.http.queue.service import READY, Service
 
 
 @dataclass

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from wgan.serve.backends.base import Backend
-from wgan.serve.http.listening import listen, url_of
-from wgan.serve.http.metrics import Metrics
+from wgan.serve.http.connection.listening import listen, url_of
+from wgan.serve.http.limits.settings import Settings
+from wgan.serve.http.queue.metrics import Metrics
+from wgan.serve.http.queue.service import Service
 from wgan.serve.http.server import Life, Source
-from wgan.serve.http.service import Service
-from wgan.serve.http.settings import Settings
 
 PATIENCE = 60.0  # seconds for what takes none of them on a machine that is not busy
 
@@ -52,17 +52,20 @@ class Serving:
 
 
 @contextmanager
-def serving(open_: Backend | Callable[[], Backend], settings: Settings | None = None) -> Iterator[Serving]:
+def serving(
+    open_: Backend | Callable[[], Backend], settings: Settings | None = None, *, until_ready: bool = True
+) -> Iterator[Serving]:
     """A server of this backend, or of what the function opens at the start and at each reload; ready when given."""
     listener = listen("127.0.0.1", 0)
     settings = settings or Settings()
-    ready, ended = threading.Event(), Future[int]()
+    begun, ready, ended = threading.Event(), threading.Event(), Future[int]()
     source = Source((lambda: open_) if isinstance(open_, Backend) else open_, lambda _: ready.set())
     life = Life(source, Service(settings, Metrics()), listener)
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def live() -> int:
         loops.append(asyncio.get_running_loop())
+        begun.set()
         return await life.run()
 
     def target() -> None:
@@ -77,7 +80,7 @@ def serving(open_: Backend | Callable[[], Backend], settings: Settings | None = 
     thread = threading.Thread(target=target, daemon=True)
     url = url_of(listener)
     thread.start()
-    assert ready.wait(PATIENCE)
+    assert (ready if until_ready else begun).wait(PATIENCE)
     if ended.done():
         ended.result()
     made = Serving(url, life.service, life, loops[0])

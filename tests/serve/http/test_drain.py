@@ -17,7 +17,7 @@ from tests.serve.http.clients import Connection, together
 from tests.serve.http.serving import PATIENCE, Process, serving, wgan_serve
 from wgan.export import exporter
 from wgan.serve.artifacts import artifact
-from wgan.serve.http.settings import Settings
+from wgan.serve.http.limits.settings import Settings
 
 pytestmark = pytest.mark.slow
 

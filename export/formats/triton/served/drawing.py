@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from wgan.serve.latents.table import Float, latents_of
 from wgan.serve.latents.truncation import KINDS, Truncation
-from wgan.serve.outputs.pixels import to_uint8
+from wgan.serve.outputs.levels import Pixels, to_uint8
 
 Labels = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 
 _COLOURS = {1: 0, 3: 2, 4: 6}  # channels → PNG's colour type
 _UP = 2  # PNG's filter: a row less the one above it

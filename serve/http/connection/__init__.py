@@ -1,0 +1,1 @@
+"""Connections: the address, the protocol with its time limits, and uvicorn."""

@@ -1,0 +1,1 @@
+"""What stands before every route: ids, hosts, tokens, sizes, the log, and one form for every error."""

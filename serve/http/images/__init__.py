@@ -1,0 +1,1 @@
+"""`/v1/images`: what a request asks for, and the body in which it gets it."""

@@ -1,0 +1,1 @@
+"""From requests to batches and back: the queue, its workers, and the generator that they run."""
