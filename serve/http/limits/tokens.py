@@ -35,24 +35,24 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         reason = short(error.strerror or error)
-        raise ConfigError(f"the token file {path} cannot be read ({reason}): name a file of text") from None
+        raise ConfigError(f"--token-file {path} cannot be read ({reason}): name a file of text") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"the token file {path} is no text: write one token a line") from None
+        raise ConfigError(f"--token-file {path} is no text: write one token a line") from None
     if len(content) > _MOST:
-        raise ConfigError(f"the token file {path} has more than {_MOST:,} bytes: write one token a line")
+        raise ConfigError(f"--token-file {path} has more than {_MOST:,} bytes: write one token a line")
     tokens = []
     for number, line in enumerate(lines, start=1):
         token = line.strip()
         if not token or token.startswith("#"):
             continue
-        where = f"the token file {path}, line {number}"
+        where = f"--token-file {path}, line {number}"
         if len(token) < SHORTEST:
             raise ConfigError(f"{where}: a token has at least {SHORTEST} characters; `openssl rand -hex 32` makes one")
         if not _TOKEN.fullmatch(token):
             raise ConfigError(f"{where}: a token has letters, digits and - . _ ~ + / alone")
         tokens.append(token)
     if not tokens:
-        raise ConfigError(f"the token file {path} holds no token: write one a line")
+        raise ConfigError(f"--token-file {path} holds no token: write one a line")
     if os.name == "posix" and mode & stat.S_IROTH:
         say(f"every user of this machine can read the token file {path}: `chmod o-r` it")
     return tuple(tokens)
