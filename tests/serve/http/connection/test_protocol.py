@@ -84,6 +84,25 @@ def test_who_reads_nothing_is_cut_off_and_memory_stays_bounded(sent: str) -> Non
         assert server.seen.count("part") == made
 
 
+def test_who_stops_reading_is_cut_off_as_well() -> None:
+    with bare(QUICK) as server, server.connect() as deaf:
+        deaf.send(request("/large"))
+        taken = 0
+        while taken < 16 << 20:
+            taken += len(deaf.socket.recv(1 << 20))
+        eventually(lambda: server.counted("wgan_refusals_total", reason="write_timeout") == 1)
+
+
+@pytest.mark.slow
+def test_a_reader_that_takes_less_than_the_systems_buffer_is_not_cut_off() -> None:
+    with bare(QUICK) as server, server.connect(buffer=1 << 16) as slow:
+        slow.send(request("/big"))
+        for _ in range(30):
+            assert slow.socket.recv(1 << 15)
+            time.sleep(0.05)
+        assert server.counted("wgan_refusals_total", reason="write_timeout") == 0
+
+
 @pytest.mark.slow
 def test_a_slow_reader_gets_everything() -> None:
     with bare(QUICK) as server, server.connect() as slow:
@@ -115,6 +134,20 @@ def test_a_head_over_16_kib_is_refused(sent: str, before: str) -> None:
         assert (reply.status, reply.error["code"]) == (431, "head_too_large")
         assert client.ended()
         assert server.seen == ["/ok"] * bool(before)
+
+
+def test_a_head_over_16_kib_is_refused_however_it_comes() -> None:
+    large = request("/ok", f"X: {'x' * (HEAD - 10)}")
+    with bare() as server:
+        with server.connect() as client:
+            client.send(request() + large)  # in one piece with another
+            assert client.reply().status == 200
+            assert client.reply().status == 431
+        with server.connect() as client:
+            client.send(large[: HEAD - 100])  # and no piece is too large
+            time.sleep(0.05)
+            client.send(large[HEAD - 100 :])
+            assert client.reply().status == 431
 
 
 def test_a_head_just_under_16_kib_is_taken_in_one_piece_and_in_many() -> None:
@@ -279,6 +312,17 @@ def test_one_connection_too_many_is_told_so() -> None:
         one.socket.close()
         eventually(lambda: server.counted("wgan_connections") == 1)
         others_are_served(server)
+
+
+def test_of_many_connections_too_many_only_some_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TURNED_AWAY", 1)
+    with bare(Settings(max_connections=1)) as server, server.connect() as one:
+        one.send(request("/waits"))
+        eventually(lambda: "waits" in server.seen)
+        with server.connect() as told:
+            assert told.reply().status == 503
+            with server.connect() as cut_off:
+                assert cut_off.ended()
 
 
 def test_the_oldest_idle_connection_makes_room_for_a_new_one() -> None:

@@ -44,7 +44,7 @@ def test_the_duration_of_a_request_is_in_its_bucket(server: Bare) -> None:
         client.get("/ok")
     assert server.counted("wgan_request_seconds_bucket", route="/slow", le="0.25") == 0
     assert server.counted("wgan_request_seconds_bucket", route="/slow", le="60.0") == 1
-    assert 0.3 <= server.counted("wgan_request_seconds_sum", route="/slow") < 60
+    assert 0.25 < server.counted("wgan_request_seconds_sum", route="/slow") < 60
 
 
 def test_both_text_formats_are_whole_and_chosen_by_accept(server: Bare) -> None:
