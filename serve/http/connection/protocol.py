@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from wgan.serve.http.connection.connections import Connections
+from wgan.serve.http.connection.joined import Joined
 from wgan.serve.http.guard.ids import raw_reply
 from wgan.serve.http.queue.service import LEFT, Service
 
@@ -41,6 +42,7 @@ class Protocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self._connections = connections
         self._running: RequestResponseCycle | None = None
+        self._joined: Joined | None = None
         self._heading = self._body = False  # a head, a body has begun and not ended
         self._fed = 0  # bytes since then, without the piece in which it began
         self._piece = 0  # bytes of the piece that is parsed now
@@ -135,6 +137,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.transport = self._joined = Joined(self.transport, self.loop)  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
 
     @property
@@ -144,6 +147,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Of a cycle."""
+        if self._joined is not None:
+            self._joined.flush()  # before whatever follows it
         super().on_response_complete()
         if self.transport.is_closing() or self._busy:
             return
