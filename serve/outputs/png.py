@@ -11,6 +11,7 @@ version may give others (`WRITER` names it): a test holds the digest of some.
 
 import struct
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 import deflate
 import numpy as np
@@ -38,7 +39,7 @@ def png(image: NDArray[np.uint8], text: Mapping[str, str]) -> bytes:
     height, width, channels = image.shape
     parts = [_SIGNATURE, *_chunk(b"IHDR", _HEAD.pack(width, height, 8, _COLOUR[channels], 0, 0, 0))]
     for key, value in text.items():
-        parts += _text(key, value)
+        parts += _text(key, value) if value.isdecimal() else _kept(key, value)
     pixels = memoryview(deflate.zlib_compress(_filtered(image), _LEVEL))
     for start in range(0, len(pixels), _LONGEST):
         parts += _chunk(b"IDAT", pixels[start : start + _LONGEST])
@@ -64,6 +65,12 @@ def _text(key: str, value: str) -> Iterator[bytes | memoryview]:
     except UnicodeEncodeError:
         # not compressed, of no language, its key not translated
         return _chunk(b"iTXt", name + bytes(5) + value.encode("utf-8"))
+
+
+@lru_cache(maxsize=64)
+def _kept(key: str, value: str) -> tuple[bytes, ...]:
+    """`_text` of what many images have in common."""
+    return (b"".join(_text(key, value)),)
 
 
 def _chunk(kind: bytes, data: bytes | memoryview) -> Iterator[bytes | memoryview]:

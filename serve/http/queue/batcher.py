@@ -20,6 +20,8 @@ from wgan.serve.http.limits.refusals import Refusal
 from wgan.serve.http.queue.metrics import Metrics
 from wgan.serve.http.queue.wanted import Wanted
 
+SOON, LOOK = 1.0, 0.1  # seconds: a deadline that has a timer of its own, and between two looks at all others
+
 Finish = Callable[[np.ndarray], Any]  # from the request's images, as the backend gave them, to its answer
 
 
@@ -52,6 +54,10 @@ class Job:
         """Its time is over."""
         self.batcher.refuse(self, Refusal.late())
 
+    def ended(self, _: object) -> None:
+        """Its future has ended."""
+        self.batcher.forget(self)
+
 
 class Batcher:
     """The queue. All methods but `take` and `deliver` belong to the thread of ``loop``.
@@ -72,6 +78,7 @@ class Batcher:
         self._queued = 0
         self._closed = False
         self._underway: set[Job] = set()  # their futures are open
+        self._looking: asyncio.TimerHandle | None = None
         self._made, self._since = 0, time.monotonic()
 
     @property
@@ -106,9 +113,12 @@ class Batcher:
                 raise self._full()
             self._waiting[job] = None
             job.timers.append(self.loop.call_later(patience, lambda: self._out_of_patience(job)))
-        job.timers.append(self.loop.call_later(max(0.0, deadline - time.monotonic()), job.late))
+        if deadline - job.began <= SOON:
+            job.timers.append(self.loop.call_later(max(0.0, deadline - job.began), job.late))
+        elif self._looking is None:
+            self._looking = self.loop.call_later(LOOK, self._look)
         self._underway.add(job)
-        job.future.add_done_callback(lambda _: self._forget(job))
+        job.future.add_done_callback(job.ended)
         return job
 
     def refuse(self, job: Job, refusal: Refusal) -> None:
@@ -189,6 +199,13 @@ class Batcher:
                 return
             del self._waiting[job]
 
+    def _look(self) -> None:
+        """Ends what is late, of all that is under way: a timer for each would cost more than its share of this."""
+        now = time.monotonic()
+        for job in [job for job in self._underway if now >= job.deadline]:
+            job.late()
+        self._looking = self.loop.call_later(LOOK, self._look) if self._underway else None
+
     def _out_of_patience(self, job: Job) -> None:
         if job in self._waiting:
             self.refuse(job, self._full())
@@ -210,7 +227,7 @@ class Batcher:
                 else:
                     job.future.set_result(answer)
 
-    def _forget(self, job: Job) -> None:
+    def forget(self, job: Job) -> None:
         """After a job has ended, however it did."""
         self._underway.discard(job)
         for timer in job.timers:
