@@ -28,6 +28,7 @@ from wgan.serve.http.queue.workers import be_fair
 from wgan.serve.http.watch import changes
 
 INTERRUPTED = 130
+COLLECTED = (20_000, 20, 20)  # objects, then collections: what a request leaves is freed without looking for circles
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Life:
             self.service.state = READY
             gc.collect()
             gc.freeze()  # what lives now lives to the end: collections need not look through it again
+            gc.set_threshold(*COLLECTED)
             self._source.ready(backend)
             if self._settings.watch:
                 self._spawn(self._watch(backend))
