@@ -17,7 +17,7 @@ from typing import Any
 
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import WganError
-from wgan.serve.base.terminal import say
+from wgan.serve.base.terminal import say, short
 from wgan.serve.http.app import application
 from wgan.serve.http.connection.uvicorns import LAST_WORDS, Uvicorn, configured
 from wgan.serve.http.limits.settings import Settings
@@ -114,7 +114,11 @@ class Life:
 
         def load() -> Backend:
             backend = self._source.open()
-            warm_up(backend, self._settings.batch_size)
+            try:
+                warm_up(backend, self._settings.batch_size)
+            except BaseException:
+                backend.close()
+                raise
             return backend
 
         return await asyncio.get_running_loop().run_in_executor(None, load)
@@ -126,10 +130,13 @@ class Life:
     async def reload(self) -> None:
         """Serves what is in the artifact's place now. Where it may not be served the old one stays."""
         async with self._reloading:
+            if self.service.state != READY:  # what is there is being loaded, or the server ends
+                return
             try:
                 backend = await self._loaded()
-            except WganError as error:
-                say(f"the new artifact is not served, the old one stays: {error}")
+            except Exception as error:  # whatever it is: a server that serves goes on, and goes on watching
+                why = error if isinstance(error, WganError) else f"{type(error).__name__}: {short(error)}"
+                say(f"the new artifact is not served, the old one stays: {why}")
                 return
             before = self.service.serve(Model(backend, self._settings, self.service.metrics))
             say(f"serving the new artifact, {backend.digest[:12]}")

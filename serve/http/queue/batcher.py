@@ -184,6 +184,8 @@ class Batcher:
             # an empty queue takes any request: one that is larger than the queue would never be made
             if self._queued and self._queued + job.wanted.count > self._limit:
                 return False
+            if not self._queued:
+                self._made, self._since = 0, time.monotonic()  # speed is that of a queue at work, not of an idle hour
             self._jobs[job] = None
             self._queued += job.wanted.count
             self._changed.notify()

@@ -13,6 +13,8 @@ from wgan.serve.backends.base import Batch
 from wgan.serve.base.errors import BackendError, BackendOutOfMemory
 from wgan.serve.http.limits.refusals import Refusal
 from wgan.serve.http.limits.settings import Settings
+from wgan.serve.http.queue import batcher
+from wgan.serve.http.queue.batcher import Job
 from wgan.serve.http.queue.metrics import Metrics
 from wgan.serve.http.queue.model import Model
 from wgan.serve.http.queue.wanted import Wanted
@@ -285,3 +287,36 @@ def test_a_worker_outlives_whatever_fails_after_the_images_are_made(
         return [job.future.result() for job in jobs]
 
     assert len(asyncio.run(ask())) == 3
+
+
+def test_when_to_come_again_is_told_by_the_speed_of_work_not_of_an_idle_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        ahead = 0.0
+
+        def monotonic(self) -> float:
+            return time.monotonic() + self.ahead
+
+    clock = Clock()
+    monkeypatch.setattr(batcher, "time", clock)
+
+    async def ask() -> Refusal:
+        generator = SlowGenerator(0)
+        model = Model(generator, Settings(queue=4, batch_size=1, max_waiting=0), Metrics())
+        await model.batcher.put(of(1), np.copy, clock.monotonic() + 30, 1).future
+        clock.ahead = 3600.0
+        generator.open.clear()
+
+        def put() -> Job:
+            return model.batcher.put(of(2), np.copy, clock.monotonic() + 30, 1)
+
+        jobs = [put()]
+        await asyncio.to_thread(generator.entered.wait, 30)  # one is being made, four may wait
+        jobs += [put() for _ in range(4)]
+        with pytest.raises(Refusal) as refused:
+            put()
+        generator.open.set()
+        await asyncio.gather(*(job.future for job in jobs))
+        await model.close()
+        return refused.value
+
+    assert asyncio.run(ask()).headers["retry-after"] == "1"
