@@ -47,6 +47,8 @@ class Backend(ABC):
     device: str  # what it really runs on: cpu or cuda
     # from this batch size on, an image's bits do not depend on the batch (measured, see the tests)
     steady_batch: int = 1
+    # whether several threads may run it at a time, each a batch of its own
+    concurrent: bool = False
     # what a user should know of how it runs; it may be known only when it has run
     notice: str | None = None
     # which of several ways to the device it takes, where the runtime has more than one

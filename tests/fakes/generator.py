@@ -38,6 +38,7 @@ class SlowGenerator(FakeGenerator):
     def __init__(self, seconds: float, name: str = "fake", classes: tuple[str, ...] | None = None):
         super().__init__(classes)
         self.seconds, self.name = seconds, name
+        self.concurrent = name == "onnx"
         self.batches: list[int] = []
         self.open, self.entered = threading.Event(), threading.Event()
         self.open.set()

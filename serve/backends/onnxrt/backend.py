@@ -69,6 +69,7 @@ class OnnxBackend(Backend):
             BackendError: it is not made, or not with this provider.
         """
         self.device = "cpu" if self.provider == "cpu" else "cuda"
+        self.concurrent = self.device == "cpu"
         if self.device == "cuda":
             load_libraries(self._ort, tensorrt=self.provider == "tensorrt")
         self._runner: CpuSession | BoundSession | None = None

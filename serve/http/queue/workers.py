@@ -1,8 +1,8 @@
 """The threads that make the images of a `Batcher`'s batches, and encode each request's own.
 
-On the CPU ONNX Runtime is run by as many workers as there are cores, each of which takes a batch from seeds to bytes:
-nothing is handed from thread to thread. Any other runtime has one runner, which feeds `Backend.stream`, and encoders
-beside it.
+A backend that several threads may run, as ONNX Runtime on the CPU, has as many workers as there are cores, each of
+which takes a batch from seeds to bytes: nothing is handed from thread to thread. Any other has one runner, which feeds
+`Backend.stream`, and encoders beside it.
 """
 
 import sys
@@ -44,7 +44,7 @@ class Workers:
         self._backend, self._batcher, self._metrics = backend, batcher, metrics
         self._joining = threading.Lock()
         self._failures = 0
-        if side_by_side(backend):
+        if backend.concurrent:
             targets = [self._work] * (count or usable_cores())
         else:
             targets = [self._stream]
@@ -170,11 +170,6 @@ def _as_pixels(pieces: Pieces, images: np.ndarray) -> np.ndarray:
         return to_uint8(images)
     except BackendError:  # the request whose image is at fault finds it by itself, and no other pays
         return images
-
-
-def side_by_side(backend: Backend) -> bool:
-    """Whether several threads may run this backend at a time."""
-    return backend.name == "onnx" and backend.device == "cpu"
 
 
 def be_fair() -> None:

@@ -414,3 +414,16 @@ def test_a_gpu_provider_gives_the_images_of_the_cpu(conditional: Path, provider:
         for size in SIZES:
             z = latents(size, size, 16)
             assert np.abs(gpu.run(z, labels[:size]) - cpu.run(z, labels[:size])).max() <= 1e-3
+
+
+def test_several_threads_may_run_it_on_the_cpu(tiny_export: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with open_backend(tiny_export / "generator.onnx", device="cpu") as backend:
+        assert backend.concurrent
+        z = latents(0, 64, backend.metadata.latent.dim)
+        alone = [backend.run(z[start : start + 8]) for start in range(0, 64, 8)]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda start: backend.run(z[start : start + 8]), range(0, 64, 8)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -19,7 +19,7 @@ class Failing(FakeGenerator):
 
     def __init__(self, name: str):
         super().__init__()
-        self.name = name
+        self.name, self.concurrent = name, name == "onnx"
         self.error: BaseException | None = None
         self.entered, self.open = threading.Event(), threading.Event()
 

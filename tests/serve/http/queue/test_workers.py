@@ -207,7 +207,7 @@ def test_after_it_is_closed_nothing_is_taken() -> None:
 class Faulty(FakeGenerator):
     """An image is of NaN where its latent begins with an infinity."""
 
-    name = "onnx"
+    concurrent = True
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         images = super()._infer(z, labels).copy()
