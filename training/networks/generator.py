@@ -58,7 +58,7 @@ class Generator(Network):
                 )
                 for _ in range(config.depth - 1)
             ]
-            more += [SelfAttention(width)] if size == config.attention else []
+            more += [SelfAttention(width, size)] if size == config.attention else []
             self.refine[str(size)] = nn.ModuleList(more)
             start_quiet(more)
         for size in resolutions(config):
