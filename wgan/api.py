@@ -110,7 +110,7 @@ def load(
     place = Path(path)
     folder = place if place.is_dir() and path != BUILT_IN else None
     file, kind = find_model(None if folder else place, folder, backend, device=device)
-    opened = open_model(file, kind, device, precision, Options(provider, threads))
+    opened = open_model(file, kind, device, precision, Options(provider, threads), changed=folder is None)
     try:
         for line in cautions(opened):
             warnings.warn(line, UserWarning, stacklevel=2)

@@ -65,12 +65,18 @@ def _rebuild(path: Path, kind: str) -> None:
 
 
 def open_model(
-    path: Path, backend: str, device: str, precision: str = "fp32", options: "Options | None" = None
+    path: Path,
+    backend: str,
+    device: str,
+    precision: str = "fp32",
+    options: "Options | None" = None,
+    *,
+    changed: bool = False,
 ) -> "Backend":
     """An artifact or a checkpoint, with the backend that `find_model` named, ready to run.
 
     A checkpoint in another ``precision`` is measured against itself in float32, and the figures are said. With `auto`
-    both are timed.
+    both are timed. An artifact that was changed since its export is run only where ``changed`` allows it.
 
     Raises:
         WganError: as the backends raise it.
@@ -94,7 +100,7 @@ def open_model(
             f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
             f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
         )
-    return open_any(path, backend=backend, device=device, options=options)
+    return open_any(path, backend=backend, device=device, options=options, changed=changed)
 
 
 def unproven(path: Path, metadata: "Metadata") -> str | None:

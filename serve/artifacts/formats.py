@@ -25,6 +25,9 @@ class Format:
         precisions: what its graph can compute in.
         container: how its bytes and the metadata are joined and split.
         never_foreign: why a file of it that wgan did not write is never run, where that needs saying.
+        as_changed: `package.module:name` of what takes a `Changed` file of it for the `Artifact` that it is now; empty
+            where a changed one is refused: loading it would run what is in it.
+        edited_precisions: what a tool may have made its graph compute in, beside those.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Format:
     precisions: tuple[str, ...]
     container: Container
     never_foreign: str = ""
+    as_changed: str = ""
+    edited_precisions: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -83,7 +88,14 @@ def _by_name(rows: Iterable[Any]) -> dict[str, Any]:
 # ONNX has no bfloat16 convolutions before opset 22, and ONNX Runtime none at all on a CPU
 FORMATS: dict[str, Format] = _by_name(
     [
-        Format("onnx", ".onnx", ("fp32", "fp16"), containers.ONNX),
+        Format(
+            "onnx",
+            ".onnx",
+            ("fp32", "fp16"),
+            containers.ONNX,
+            as_changed="wgan.serve.artifacts.onnx_graph:as_found",
+            edited_precisions=("bf16", "int8"),
+        ),
         Format(
             "torchscript",
             ".ts",

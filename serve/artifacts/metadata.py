@@ -79,6 +79,7 @@ class Metadata:
     source: Mapping[str, Any] = field(default_factory=dict)
     created_with: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] | None = None
+    edited: Mapping[str, Any] | None = None  # of one that a tool changed: what it was exported as, and by what
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -86,6 +87,8 @@ class Metadata:
         values = dataclasses.asdict(self)
         if self.image.alpha is not None:
             values["image"]["alpha"] = self.image.alpha
+        if self.edited is None:
+            del values["edited"]  # as before there was one
         return _dump(values | {"checksum": checksum_of(values)})
 
     def replace(self, **changes: Any) -> "Metadata":
@@ -128,7 +131,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
     kind = reader.choice("format", tuple(FORMATS))
     metadata = Metadata(
         format=kind,
-        precision=reader.choice("precision", FORMATS[kind].precisions),
+        precision=reader.choice("precision", FORMATS[kind].precisions + FORMATS[kind].edited_precisions),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
         image=_image(image),
         payload_sha256=reader.text("payload_sha256", 64),
@@ -139,6 +142,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
         source=reader.optional_mapping("source") or {},
         created_with=reader.optional_mapping("created_with") or {},
         parity=reader.optional_mapping("parity"),
+        edited=_edited(reader),
         schema=SCHEMA,
     )
     try:
@@ -180,6 +184,17 @@ def _image(reader: "Reader") -> ImageSpec:
     reader.choice("layout", (layout,))
     reader.pair("range", low_high)
     return image.with_output(dtype)
+
+
+def _edited(reader: "Reader") -> Mapping[str, Any] | None:
+    """The mark of an edit: the payload and precision that it was exported with, and the tool where that is known."""
+    mark = reader.optional_mapping("edited")
+    if mark is not None:
+        edited = reader.table("edited")
+        edited.text("exported_sha256", 64)
+        edited.optional_text("exported_precision", 10)
+        edited.optional_text("by", 200)
+    return mark
 
 
 def _dump(values: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ def evaluate(
     from wgan.training.measures.evaluate import evaluate as measure
 
     chosen = torch.device(torch_device(device))
-    with open_model(path, kind, device) as opened, counter() as progress:
+    with open_model(path, kind, device, changed=model is not None) as opened, counter() as progress:
         say_once([why_cpu(device), opened.notice, opened.assumes or unproven(path, opened.metadata)])
         reals = _reals(opened, run, data)
         size = batch_size_for(opened, batch_size)

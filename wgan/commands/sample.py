@@ -150,7 +150,7 @@ def sample(
     path, kind = find_model(model, run, backend, device=device, rebuild=rebuild)
     detail(f"{path}, by the backend {kind}")
     began = time.perf_counter()
-    with open_model(path, kind, device, precision, Options(provider, threads)) as opened:
+    with open_model(path, kind, device, precision, Options(provider, threads), changed=model is not None) as opened:
         loaded = time.perf_counter()
         detail(f"opened in {duration(loaded - began)}")
         before = opened.notice
