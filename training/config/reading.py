@@ -4,10 +4,11 @@ import dataclasses
 import difflib
 from contextlib import suppress
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import STDIN, named_path
+from wgan.serve.base.streams import is_stream
 from wgan.training.config import flat_yaml
 from wgan.training.config.checks import shown
 from wgan.training.config.settings import FIELDS, TEXTS, Config
@@ -78,8 +79,8 @@ def load(name: str) -> Config:
     """
     if name in presets():
         return _parse(files("wgan.training.presets").joinpath(f"{name}.yaml").read_text("utf-8"), name)
-    path = Path(name)
-    if not path.is_file():
+    path = named_path(name, "--config", dash=STDIN, file=True)
+    if not path.is_file() and not is_stream(path):
         raise ConfigError(f"no preset or file {name!r}: presets are {', '.join(presets())}")
     try:
         return _parse(path.read_text("utf-8"), name)

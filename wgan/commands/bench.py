@@ -15,6 +15,7 @@ from wgan.commands.onward import onward, with_model
 from wgan.commands.subjects import batch_sizes_of, files_of, subjects_of
 from wgan.commands.values import models
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, fault, say, say_once
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def bench(
             help="artifact or folder of them, may be repeated [default: the run's export/]",
             metavar="FILE|DIR",
             autocompletion=models,
+            parser=option("--model"),
         ),
     ] = None,
     run: RunOption = None,
@@ -59,7 +61,9 @@ def bench(
         float | None,
         typer.Option(help="exit code 1 unless each artifact makes so many images a second", metavar="RATE"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the page to write", metavar="FILE")] = Path("bench.html"),
+    out: Annotated[
+        Path, typer.Option(help="the page to write", metavar="FILE", parser=option("--out", file=True))
+    ] = Path("bench.html"),
     device: DeviceOption = "auto",
     precision: Annotated[
         list[str] | None,

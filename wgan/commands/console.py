@@ -13,6 +13,7 @@ import typer
 from wgan.commands.layout import GENERAL, Command, Example
 from wgan.commands.values import backends, devices, models, runs, settings
 from wgan.serve.base.errors import ConfigError, WganError
+from wgan.serve.base.paths import option
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import detail, quiet, say, verbose
 
@@ -40,6 +41,7 @@ ModelOption = Annotated[
         help="artifact, or faces: the built-in [default: in the run's export/]",
         metavar="FILE",
         autocompletion=models,
+        parser=option("--model"),
         rich_help_panel=WHICH,
     ),
 ]
@@ -50,6 +52,7 @@ RunOption = Annotated[
         help="run folder [default: the newest under runs/]",
         metavar="DIR",
         autocompletion=runs,
+        parser=option("--run"),
         rich_help_panel=WHICH,
     ),
 ]

@@ -11,6 +11,7 @@ from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
 from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, say, say_once
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def export(
     ] = "best",
     out: Annotated[
         Path | None,
-        typer.Option(help="folder [default: export/ in the run]", metavar="DIR", rich_help_panel=MAKE),
+        typer.Option(
+            help="folder [default: export/ in the run]", metavar="DIR", parser=option("--out"), rich_help_panel=MAKE
+        ),
     ] = None,
     device: Annotated[
         str,

@@ -10,6 +10,7 @@ from wgan.commands.onward import onward, with_model
 from wgan.commands.values import models
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import detail, emit, fault, say_once
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def verify(
             help="one artifact, or a folder of them [default: the run's export/]",
             metavar="FILE|DIR",
             autocompletion=models,
+            parser=option("--model"),
         ),
     ] = None,
     run: RunOption = None,
