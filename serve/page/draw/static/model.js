@@ -1,5 +1,5 @@
 "use strict";
-// What the server says of its model, as the page shows it.
+// What the source of images says of its model, as the page shows it.
 
 const KINDS = { 1: "grey", 3: "RGB", 4: "RGBA" };
 
@@ -48,15 +48,15 @@ function showModel(model) {
   if (origin) rows.push(["step", origin.main, origin.more]);
   const parity = parityOf(said.parity);
   rows.push(["parity", parity.main, parity.more]);
-  rows.push(["backend", String(said.backend ?? "–"), [said.device, said.precision].filter(Boolean).join(", ")]);
+  rows.push(source.runsOn(said));
   byId("facts").replaceChildren(...rows.map(([name, value, more]) => element(
     "div", {}, element("dt", { textContent: name }),
     element("dd", {}, element("b", { textContent: value }), element("small", { textContent: more })),
   )));
   byId("facts").hidden = false;
   byId("name").textContent = model.name;
-  document.title = `${model.name} · wgan serve`;
-  byId("lead").textContent = `${String(said.format).toUpperCase()} file, SHA-256 ${model.digest.slice(0, 16)}…`;
+  document.title = `${model.name} · ${source.name}`;
+  byId("lead").textContent = `${source.formatOf(said)} file, SHA-256 ${model.digest.slice(0, 16)}…`;
   byId("lead").title = model.digest;
   byId("lead").hidden = false;
 

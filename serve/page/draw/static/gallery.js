@@ -43,7 +43,7 @@ const gallery = (() => {
     tile.open.setAttribute("aria-label", `Image of ${words}: show it large`);
     tile.item.classList.add("loading");
     try {
-      const blob = await server.ask(pathOf(model, look, tile.seed), (reply) => reply.blob(), { signal });
+      const blob = await source.image(model, look, tile.seed, signal);
       const before = tile.address;
       tile.address = URL.createObjectURL(blob);
       tile.image.src = tile.address;
