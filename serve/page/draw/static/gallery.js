@@ -15,6 +15,7 @@ const gallery = (() => {
     tiles.forEach((tile) => URL.revokeObjectURL(tile.address));
     tiles = wanted.map((seed) => {
       const image = element("img", { className: "pixels", alt: "" });
+      image.addEventListener("load", source.drawn);
       const open = element("button", { type: "button", className: "open" }, image);
       const pick = element("button", { type: "button", className: "pick" });
       const digits = String(seed); // of a long one the end is shown: there it differs from its neighbours

@@ -45,7 +45,7 @@ const large = (() => {
     dialog.classList.add("loading");
     byId("save").removeAttribute("href"); // until it is this image's
     try {
-      const blob = await source.image(model, look, seed, signal);
+      const blob = await source.image(model, look, seed, signal, { soon: true });
       const text = textOf(await blob.arrayBuffer());
       if (signal.aborted) return;
       const before = picture;

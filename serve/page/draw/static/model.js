@@ -32,7 +32,7 @@ function originOf(origin) {
 }
 
 function parityOf(parity) {
-  if (typeof parity?.passed !== "boolean") return { main: "not measured", more: "" };
+  if (typeof parity?.passed !== "boolean") return { main: "not measured", more: String(parity?.reason ?? "") };
   if (!parity.passed) return { main: "did not hold", more: "against PyTorch" };
   const figure = Number.isFinite(parity.max_abs) ? scientific(parity.max_abs) : "held";
   const gate = parity.gates?.max_abs;
@@ -40,8 +40,7 @@ function parityOf(parity) {
   return { main: figure, more: `largest error against PyTorch${allowed}` };
 }
 
-function showModel(model) {
-  const { said, image, classes } = model;
+function showFacts({ said, image, classes }) {
   const rows = [["image", `${image.width} × ${image.height}`, KINDS[image.channels] ?? ""]];
   if (classes.length) rows.push(["classes", String(classes.length), ""]);
   const origin = originOf(said.origin);
@@ -54,6 +53,11 @@ function showModel(model) {
     element("dd", {}, element("b", { textContent: value }), element("small", { textContent: more })),
   )));
   byId("facts").hidden = false;
+}
+
+function showModel(model) {
+  const { said, image, classes } = model;
+  showFacts(model);
   byId("name").textContent = model.name;
   document.title = `${model.name} · ${source.name}`;
   byId("lead").textContent = `${source.formatOf(said)} file, SHA-256 ${model.digest.slice(0, 16)}…`;

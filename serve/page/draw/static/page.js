@@ -223,7 +223,7 @@
       load,
       shut,
       fail,
-      draw,
+      facts: () => model && showFacts(model),
       tell(words) {
         byId("waiting").textContent = words;
         if (large.open && words) large.tell(words); // the rest of the page is not heard then
