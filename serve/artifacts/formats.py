@@ -25,6 +25,7 @@ class Format:
         precisions: what its graph can compute in.
         container: how its bytes and the metadata are joined and split.
         never_foreign: why a file of it that wgan did not write is never run, where that needs saying.
+        outputs: what can come out of it, of `OUTPUTS` of the metadata.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Format:
     precisions: tuple[str, ...]
     container: Container
     never_foreign: str = ""
+    outputs: tuple[str, ...] = ("float32", "uint8")
 
     @property
     def file(self) -> str:
@@ -92,6 +94,14 @@ FORMATS: dict[str, Format] = _by_name(
             "a TorchScript file is a program that loading runs, so wgan loads its own alone",
         ),
         Format("trt", ".plan", ("fp32", "fp16"), containers.PLAN),
+        Format(
+            "safetensors",
+            ".safetensors",
+            ("fp32", "fp16", "bf16"),
+            containers.SAFETENSORS,
+            "it holds numbers alone, and which network they belong to is in that metadata",
+            outputs=("float32",),
+        ),
     ]
 )
 
@@ -128,11 +138,11 @@ BACKENDS: dict[str, BackendRow] = _by_name(
         ),
         BackendRow(
             "torch",
-            formats=("torch",),
+            formats=("torch", "safetensors"),
             devices=("cpu", "cuda"),
             extras=("train",),
-            # needs the networks, which stand above this folder: the path is only a name until a checkpoint is opened
-            opens="wgan.export.reference.torch_backend:open_checkpoint",
+            # needs the networks, which stand above this folder: the path is only a name until one is opened
+            opens="wgan.export.reference.torch_backend:open_torch",
             verdict="wgan.serve.backends.pytorch.verdict:torch_verdict",
         ),
     ]
@@ -143,6 +153,11 @@ def format_by_ending(path: Path) -> Format | None:
     """The format that the file's ending means, checkpoints among them; None for an unknown ending."""
     rows = (*FORMATS.values(), CHECKPOINT)
     return next((row for row in rows if row.ending == path.suffix.lower()), None)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether the file's ending says that training wrote it: a generator, but no artifact."""
+    return format_by_ending(path) == CHECKPOINT
 
 
 def format_named(name: str) -> Format:

@@ -20,7 +20,7 @@ from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError
 
-FILES = ("generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx")
+FILES = ("generator.onnx", "generator.ts", "generator.plan", "generator.safetensors", "generator.fp16.onnx")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -29,7 +29,7 @@ def test_an_artifact_says_what_it_is(tiny_export: Path, name: str) -> None:
     assert (found.latent.dim, found.latent.distribution) == (16, "normal")
     assert (found.image.channels, found.image.height, found.image.width) == (3, 32, 32)
     assert found.precision == ("fp16" if "fp16" in name else "fp32")
-    assert found.opset == (None if name.endswith(".ts") else 11)
+    assert found.opset == (None if name.endswith((".ts", ".safetensors")) else 11)
     assert found.source["step"] == 7
     assert found.source["config"]["base_channels"] == 8
     assert found.created_with["torch"] == torch.__version__
