@@ -94,7 +94,9 @@ class WeightsBackend(_Network):
         try:
             tensors = load(artifact.data)
         except SafetensorError as error:
-            raise BackendError(f"safetensors cannot load {artifact.path}: {str(error)[:200]}") from None
+            raise BackendError(
+                f"safetensors cannot load {artifact.path}: {' '.join(str(error).split())[:200]}"
+            ) from None
         self._start(rebuilt(artifact.metadata, tensors, str(artifact.path)), device)
 
 
