@@ -1,6 +1,8 @@
 """Weights as a safetensors file: plain names, nothing executed, and run again as the network that they are of."""
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests import ROOT
 from tests.make import make_generator
 from wgan.cli import main
 from wgan.export import exporter, verify
@@ -232,3 +235,45 @@ def test_all_formats_as_pixels_leave_the_weights_out_aloud(
         assert asked[-1][-1] == last
         told = "no safetensors: it holds weights alone, and --pixels uint8 is not for them"
         assert (told in capsys.readouterr().err) == (last == "trt")
+
+
+def documented(nth: int) -> str:
+    """A program of the page, up to where it names its files."""
+    page = (ROOT / "docs" / "deploy" / "safetensors.md").read_text("utf-8")
+    block: str = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[nth]
+    return block.split("\n\n\nweights = ")[0].split("\n\n\ngenerator = ")[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes"), [*NETWORKS, ({"image_size": 8}, None), ({"image_size": 64, "base_channels": 2}, None)]
+)
+def test_the_pages_programs_draw_every_network(
+    changes: dict[str, Any], classes: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    generator = make_generator(classes=classes, **changes)
+    (made,) = exporter.export(generator, tmp_path, ["safetensors"], max_batch=2, device="cpu")
+    z = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    label = torch.arange(4) % len(classes) if classes else None
+    plain: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
+    exec(documented(0), plain)
+    exec(documented(2), whole)
+    with torch.inference_mode():
+        wanted = generator.module(z, label)
+        found = [whole["generate"](load_file(made.path), z, label)]
+        if classes is None and "depth" not in changes:
+            found.append(plain["Generator"](load_file(made.path))(z))
+        else:
+            with pytest.raises(RuntimeError, match="Unexpected key|size mismatch"):
+                plain["Generator"](load_file(made.path))
+    assert all((images - wanted).abs().max() <= 1e-4 for images in found)
+
+
+def test_the_pages_program_needs_torch_and_safetensors_alone(tiny_export: Path) -> None:
+    program = documented(0).replace("import numpy as np\n", "") + (
+        f"\n\nprint(Generator(load_file({str(tiny_export / NAME)!r}))(torch.zeros(2, 16)).shape)\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('wgan', 'onnx', 'yaml')])\n"
+    )
+    command = [sys.executable, "-c", "import sys\n" + program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["torch.Size([2, 3, 32, 32])", "[]"]

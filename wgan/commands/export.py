@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
-    ("TorchScript, ONNX and a TensorRT engine", "wgan export --format all"),
+    ("ONNX, TorchScript, a TensorRT engine and the weights alone", "wgan export --format all"),
     ("half the size, in float16", "wgan export --format onnx --precision fp16"),
     ("a model repository for NVIDIA Triton", "wgan export --format triton"),
 )  # fmt: skip
