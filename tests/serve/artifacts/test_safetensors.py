@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import load, load_file, save, save_file
 
 from wgan.serve.artifacts import artifact, safetensors
@@ -20,7 +20,7 @@ bounded = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=300,
+    max_examples=200,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 NAME = "generator.safetensors"
@@ -159,8 +159,18 @@ def test_a_lying_file_is_damaged(tmp_path: Path, data: bytes, loads: bool) -> No
             load(data)
 
 
+def loads(data: bytes) -> bool:
+    try:
+        deserialize(data)
+    except SafetensorError:
+        return False
+    return True
+
+
+# the newest types are not in the oldest of the library's versions that are taken
+KNOWN = [kind for kind in safetensors._BITS if loads(file_of({"a": tensor(0, 0, dtype=kind, shape=[0])}))]
 sizes = st.integers(-1, 9) | st.sampled_from([0, 1, 2, 2**32, 2**63, 2**64, True, 1.0, None, "1"])
-kinds = st.sampled_from([*safetensors._BITS, "F33", "", None, 7])
+kinds = st.sampled_from([*KNOWN, "F33", "", None, 7])
 entries = st.fixed_dictionaries(
     {
         "dtype": st.just("F32") | kinds,
@@ -178,8 +188,7 @@ headers = st.dictionaries(
 
 @bounded
 @given(header=headers, length=st.sampled_from([0, 4, 8, 12]) | st.integers(0, 20))
-@example(header={"a": tensor(0, 2, dtype="F6_E2M3", shape=[8])}, length=6)
-@example(header={"a": tensor(0, 3, dtype="F4", shape=[6])}, length=3)
+@example(header={"a": tensor(0, 3, dtype=KNOWN[-1], shape=[6])}, length=3)  # F4, in versions that have it
 @example(header={"a": tensor(0, 0, shape=[0, 2**62])}, length=0)
 @example(header={"a": tensor(0, 4, shape=[])}, length=4)
 @example(header={}, length=0)
@@ -195,16 +204,6 @@ def test_what_is_accepted_here_is_what_the_library_loads(header: Header, length:
         assert safetensors.split(safetensors.join(data, "wgan", b"new"), "wgan") == (b"new", digest)
     strange = any("more" in entry for entry in header.values())  # refused here alone
     assert accepted == (not strange and loads(data))
-
-
-def loads(data: bytes) -> bool:
-    from safetensors import deserialize
-
-    try:
-        deserialize(data)
-    except SafetensorError:
-        return False
-    return True
 
 
 @bounded
