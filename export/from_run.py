@@ -80,8 +80,8 @@ def export(
 
     Args:
         run: what `wgan.train` returned, a run folder, or a checkpoint file (then name a folder with ``out``).
-        format: onnx, torchscript or trt.
-        precision: fp32, fp16, for torchscript bf16, or auto: what is faster here.
+        format: onnx, torchscript, trt or safetensors.
+        precision: fp32, fp16, for torchscript and safetensors bf16, or auto: what is faster here.
         device: what the artifact is measured on: auto, cpu or cuda.
         options: see `Options`.
 

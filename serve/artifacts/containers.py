@@ -2,6 +2,7 @@
 
 ONNX         a `metadata_props` entry, appended: a protobuf message may be continued at its end
 TorchScript  the extra file `wgan.json` in the zip archive
+safetensors  an entry of the header's `__metadata__`
 TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
 """
 
@@ -12,7 +13,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
+from wgan.serve.artifacts import safetensors
+
+KEY = "wgan"  # of the ONNX property and safetensors' entry; TorchScript's extra file is wgan.json
 
 
 class Damaged(Exception):
@@ -181,7 +184,22 @@ def encode(number: int, content: bytes) -> bytes:
     return written(number << 3 | _LENGTH_DELIMITED) + written(len(content)) + content
 
 
+def _split_safetensors(data: bytes) -> tuple[bytes | None, str]:
+    try:
+        text, digest = safetensors.split(data, KEY)
+    except ValueError:
+        raise Damaged("safetensors") from None
+    if text is not None and len(text) > MOST_METADATA:
+        raise Damaged("safetensors")
+    return text, digest
+
+
+def _join_safetensors(payload: bytes, text: bytes) -> bytes:
+    return safetensors.join(payload, KEY, text)
+
+
 ONNX = Container(_split_onnx, _join_onnx, strip=_strip_onnx)
 TORCHSCRIPT = Container(_split_torchscript, _join_torchscript)
+SAFETENSORS = Container(_split_safetensors, _join_safetensors)
 PLAN = Container(_split_bare, _join_bare, beside=True)
 BARE = Container(_split_bare, _join_bare)  # no metadata at all

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
-    ("TorchScript, ONNX and a TensorRT engine", "wgan export --format all"),
+    ("ONNX, TorchScript, a TensorRT engine and the weights alone", "wgan export --format all"),
     ("half the size, in float16", "wgan export --format onnx --precision fp16"),
     ("a model repository for NVIDIA Triton", "wgan export --format triton"),
 )  # fmt: skip
@@ -35,7 +35,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="torchscript, onnx, trt, all or triton",
+            help="torchscript, onnx, trt, safetensors, all or triton",
             metavar="NAME",
             autocompletion=export_formats,
             rich_help_panel=MAKE,
@@ -44,7 +44,7 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            help="fp32, fp16, for torchscript bf16, or auto: what is faster here",
+            help="fp32, fp16, for torchscript and safetensors bf16, or auto: what is faster here",
             metavar="NAME",
             autocompletion=one_of("fp32", "fp16", "bf16", "auto"),
             rich_help_panel=MAKE,
@@ -176,7 +176,7 @@ def export(
     choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engine_options}
     with own(source.target, say, patience=FOREVER):
         done = []
-        for artifact in from_run.export_source(source, _kinds(format, serving), say=say, **choices):
+        for artifact in from_run.export_source(source, _kinds(format, serving, output or pixels), say=say, **choices):
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
@@ -187,13 +187,20 @@ def export(
     _show(done, None if written is None else written.facts(serving), as_json)
 
 
-def _kinds(format: str, serving: "Settings") -> list[str]:
-    """The formats that are written for what `--format` names."""
+def _kinds(format: str, serving: "Settings", output: str) -> list[str]:
+    """The formats that are written for what `--format` names: of all of them those that have such an output."""
     from wgan.export.formats.triton import FORMATS_OF
     from wgan.export.recipe import EXPORTERS
+    from wgan.serve.artifacts.formats import FORMATS
+    from wgan.serve.artifacts.metadata import OUTPUTS
 
+    if format == "all":
+        without = [kind for kind in EXPORTERS if output in OUTPUTS and output not in FORMATS[kind].outputs]
+        for kind in without:
+            say(f"no {kind}: it holds weights alone, and --pixels {output} is not for them")
+        return [kind for kind in EXPORTERS if kind not in without]
     if format != "triton":
-        return list(EXPORTERS) if format == "all" else [format]
+        return [format]
     serving.check_builder()
     return [FORMATS_OF[serving.backend]]
 
