@@ -35,6 +35,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN, newest_run
 
     need_training()
@@ -48,7 +49,7 @@ def verify(
     from wgan.results import Verification
 
     place = model or (run or newest_run()) / "export"
-    alone = model is not None and not model.is_dir()
+    alone = model is not None and not holds_artifacts(model)
     detail(f"artifacts of {place}")
     rows = Verification(tuple(verify_place(place, alone=alone, device=device)))
     say_once(row.notice for row in rows)
