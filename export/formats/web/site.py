@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from wgan.export import parity
 from wgan.export.formats.web.ort_web import LATER, NAME, VERSION
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.requirements import installed
 from wgan.serve.outputs.pixels import to_uint8
+from wgan.serve.page.draw.files import exported, service_worker
 
 Reference = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 GRAPH = "generator.onnx"
@@ -85,19 +87,9 @@ def checked(metadata: Metadata, expected: Reference) -> dict[str, Any]:
     return {
         "seeds": [str(seed) for seed in range(count)],
         "shape": list(pixels.shape[1:]),
+        "levels": int(parity.GATES[metadata.precision, "cpu"]["max_abs"] * 127.5) + 1,  # by which a browser may differ
         "pixels": b64encode(np.ascontiguousarray(pixels).tobytes()).decode(),
     }
-
-
-# TO BE REPLACED by wgan.serve.page.draw.files
-def exported() -> dict[str, str]:
-    """A stub."""
-    return {"index.html": "<!doctype html><title>wgan</title>"}
-
-
-def service_worker(files: Mapping[str, str], later: object) -> str:
-    """A stub."""
-    return json.dumps(dict(files))
 
 
 def _json(value: Any) -> bytes:
