@@ -136,10 +136,10 @@ def _open_timed(made: Made, device: str) -> Backend:
     try:
         return open_artifact(made.opened(), device=device, trusted=True)
     except BackendUnavailable as error:
-        if made.metadata.engine is None:  # only an engine may be built where it cannot run
+        if not FORMATS[made.metadata.format].container.beside:  # only those may be made where they cannot run
             raise
         raise BackendUnavailable(
-            f"--precision auto times engines, which cannot run here: name fp32 or fp16; {error}"
+            f"--precision auto times artifacts, which cannot run here: name fp32 or fp16; {error}"
         ) from None
 
 

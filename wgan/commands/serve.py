@@ -78,7 +78,10 @@ def serve(
     path, kind = find_model(model, run, backend, device=device)
     if kind == "browser":
         graph = command("serve", "--model", path / "generator.onnx")
-        raise ConfigError(f"{path} is for any static host: `{static_server(path)}`; over HTTP serve `{graph}`")
+        raise ConfigError(
+            f"{path} is for a static host, not for this server: serve the folder by `{static_server(path)}`, or its "
+            f"generator by `{graph}`"
+        )
     detail(f"{path}, by the backend {kind}")
     _serve(path, kind, device, settings, as_json)
 
