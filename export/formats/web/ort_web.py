@@ -54,20 +54,23 @@ def ort_web(given: Path | None = None) -> dict[str, bytes]:
     """
     if given is not None:
         return _keep(_of_archive(given))
-    return _cached() or _keep(_fetched())
+    return cached() or _keep(_fetched())
 
 
-def _cache() -> Path | None:
+def cache() -> Path | None:
+    """Where they are kept; None for a user without a home."""
     place = cache_folder()
     return None if place is None else place / f"{NAME}-{VERSION}"
 
 
-def _cached() -> dict[str, bytes] | None:
+def cached() -> dict[str, bytes] | None:
     """What lies in the cache, if it is whole; a damaged file there is fetched again."""
-    found = {}
+    folder, found = cache(), {}
+    if folder is None:
+        return None
     for name in FILES:
         try:
-            found[name] = ((_cache() or Path()) / name).read_bytes()
+            found[name] = (folder / name).read_bytes()
         except OSError:
             return None
         if not _right(name, found[name]):
@@ -76,7 +79,7 @@ def _cached() -> dict[str, bytes] | None:
 
 
 def _keep(files: dict[str, bytes]) -> dict[str, bytes]:
-    if (folder := _cache()) is not None:
+    if (folder := cache()) is not None:
         with suppress(OSError, OutputError):  # a cache that cannot be written costs time alone
             folder.mkdir(parents=True, exist_ok=True)
             for name, content in files.items():

@@ -27,7 +27,7 @@ class BrowserBackend(Backend):
 
     def __init__(self, artifact: Artifact):
         super().__init__(artifact.metadata, artifact.metadata.payload_sha256, artifact.path)
-        self._browser: Browser | None = None
+        self.browser: Browser | None = None
         try:
             content = packed.files_of(artifact.data)
         except packed.NotPacked as error:
@@ -38,8 +38,8 @@ class BrowserBackend(Backend):
         script = (files(__package__) / "harness.js").read_bytes()
         self._served = Loopback({**content, ".harness.js": script})
         try:
-            self._browser = Browser()
-            self._context = self._browser.tab(Tab)
+            self.browser = Browser()
+            self._context = self.browser.tab(Tab)
             self._tab = self._context.__enter__()
             self._open()
         except BaseException:
@@ -47,8 +47,8 @@ class BrowserBackend(Backend):
             raise
 
     def _open(self) -> None:
-        assert self._browser is not None
-        version = self._browser.version
+        assert self.browser is not None
+        version = self.browser.version
         self.measured_with = {"browser": version, "provider": PROVIDER}
         self.notice = f"the page runs in {version}, without a screen"
         try:
@@ -60,7 +60,7 @@ class BrowserBackend(Backend):
             raise BackendError(f"{version} cannot open {self.path}: {error}") from None
 
     def _infer(self, z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        if self._browser is None:
+        if self.browser is None:
             raise BackendError("the browser is closed")
         image, served = self.metadata.image, self._served
         served.files[".z"] = z.astype("<f4", copy=False).tobytes()
@@ -70,7 +70,7 @@ class BrowserBackend(Backend):
         try:
             given = self._tab.get(f"harness.ran({'false' if labels is None else 'true'})", RUNNING)
         except BackendError as error:
-            raise runtime_failure(self._browser.version, RuntimeError(str(error)), len(z)) from None
+            raise runtime_failure(self.browser.version, RuntimeError(str(error)), len(z)) from None
         wanted = {"float32": "Float32Array", "uint8": "Uint8Array"}[image.dtype]
         if given != wanted or served.taken is None or len(served.taken) != served.most:
             raise BackendError(f"{self.path} gave {given}, its metadata says {image.dtype} {(len(z), *image.shape)}")
@@ -78,9 +78,9 @@ class BrowserBackend(Backend):
 
     def close(self) -> None:
         """Ends the browser and the server. A second call does nothing."""
-        if self._browser is not None:
-            self._browser.close()
-        self._browser = None
+        if self.browser is not None:
+            self.browser.close()
+        self.browser = None
         self._served.close()
 
 

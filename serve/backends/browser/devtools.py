@@ -68,11 +68,11 @@ class Browser:
 
     def __init__(self, *extra: str):
         self.events: list[dict[str, Any]] = []
-        self._number, self._rest, self._pid = 0, b"", 0
+        self._number, self._rest, self.pid = 0, b"", 0
         if (why := no_browser()) is not None:
             raise BackendUnavailable(why, mend=MEND)
         self.program = str(find_browser())
-        self._profile = Path(mkdtemp(prefix="wgan-browser-"))
+        self.profile = Path(mkdtemp(prefix="wgan-browser-"))
         self._ends: list[int] = []
         try:
             self._start(extra)
@@ -95,12 +95,12 @@ class Browser:
             self._ends.append(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 20))
         given, taken = self._ends[-2:]
         sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # which it refuses to make for root
-        words = [self.program, *FLAGS, *sandbox, f"--user-data-dir={self._profile}", *extra, "about:blank"]
+        words = [self.program, *FLAGS, *sandbox, f"--user-data-dir={self.profile}", *extra, "about:blank"]
         nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         ends = [(os.POSIX_SPAWN_DUP2, given, 3), (os.POSIX_SPAWN_DUP2, taken, 4)]
         try:
             # a group of its own: Ctrl-C is for us, and all of it ends together
-            self._pid = os.posix_spawn(self.program, words, os.environ, file_actions=[*nowhere, *ends], setpgroup=0)
+            self.pid = os.posix_spawn(self.program, words, os.environ, file_actions=[*nowhere, *ends], setpgroup=0)
         except OSError as error:
             raise BackendError(error.strerror or str(error)) from None
         for end in (theirs, answers, given, taken):
@@ -163,18 +163,18 @@ class Browser:
 
     def close(self) -> None:
         """Ends the browser, all its processes, and removes its profile. A second call does nothing."""
-        if self._pid:
+        if self.pid:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)  # the profile is thrown away: there is nothing to save
+                os.killpg(self.pid, signal.SIGKILL)  # the profile is thrown away: there is nothing to save
             with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
-            self._pid = 0
+                os.waitpid(self.pid, 0)
+            self.pid = 0
         for end in self._ends:
             os.close(end)
         self._ends = []
         for _ in range(20):  # the last of its processes may still write
-            shutil.rmtree(self._profile, ignore_errors=True)
-            if not self._profile.exists():
+            shutil.rmtree(self.profile, ignore_errors=True)
+            if not self.profile.exists():
                 break
             time.sleep(0.05)
 
