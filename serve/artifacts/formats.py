@@ -29,6 +29,7 @@ class Format:
             where a changed one is refused: loading it would run what is in it.
         edited_precisions: what a tool may have made its graph compute in, beside those.
         outputs: what can come out of it, of `OUTPUTS` of the metadata.
+        in_all: whether `--format all` writes it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Format:
     as_changed: str = ""
     edited_precisions: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("float32", "uint8")
+    in_all: bool = True
 
     @property
     def file(self) -> str:
@@ -114,6 +116,8 @@ FORMATS: dict[str, Format] = _by_name(
             "it holds numbers alone, and which network they belong to is in that metadata",
             outputs=("float32",),
         ),
+        # not among all: ONNX Runtime Web's files may have to be fetched first
+        Format("web", ".web", ("fp32", "fp16"), containers.FOLDER, in_all=False),
     ]
 )
 
@@ -156,6 +160,14 @@ BACKENDS: dict[str, BackendRow] = _by_name(
             # needs the networks, which stand above this folder: the path is only a name until one is opened
             opens="wgan.export.reference.torch_backend:open_torch",
             verdict="wgan.serve.backends.pytorch.verdict:torch_verdict",
+        ),
+        BackendRow(
+            "browser",
+            formats=("web",),
+            devices=("cpu",),
+            extras=(),
+            opens="wgan.serve.backends.browser.backend:open_browser",
+            verdict="wgan.serve.backends.browser.verdict:verdict",
         ),
     ]
 )
