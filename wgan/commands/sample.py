@@ -10,7 +10,8 @@ import typer
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import one_of
-from wgan.models import cautions, find_model, open_model
+from wgan.models import cautions, find_model, open_model, still_changed
+from wgan.serve.base.command import command
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import counted, detail, emit, say, say_once
 
@@ -168,7 +169,8 @@ def sample(
         "images_per_second": made.images / seconds,
     }
     emit(result, _text(job, made, made.images / seconds), as_json)
-    onward(as_json, with_model(path, kind, "bench"))
+    adopt = still_changed(job.backend.metadata)
+    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "interpolate": asked.interpolate,
         "device": opened.device,
         "precision": opened.metadata.precision,
+        "edited": None if opened.metadata.edited is None else dict(opened.metadata.edited),
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,
