@@ -28,7 +28,7 @@ Reference = Callable[[np.ndarray, np.ndarray | None], np.ndarray]  # latents, la
 
 # of 8 bits, an error is many pixels a little off and few far off: the mean and the worst image say what is seen, the
 # maximum only that no edge is turned over; and an image may not be another one in another batch
-INT8 = {"max_abs": 1.0, "mean_abs": 2e-2, "worst_psnr_db": 30.0, "chunks_max_abs": 5e-2}
+INT8 = {"max_abs": 1.0, "mean_abs": 3.2e-2, "worst_psnr_db": 30.0, "chunks_max_abs": 5e-2}
 GATES: dict[tuple[str, str], dict[str, float]] = {
     ("fp32", "cpu"): {"max_abs": 1e-4},
     ("fp32", "cuda"): {"max_abs": 1e-3},
