@@ -1,6 +1,5 @@
 """`wgan bench`, and the processes that it measures in."""
 
-import json
 import sys
 import time
 from collections import deque
@@ -215,6 +214,7 @@ def _apart(words: Sequence[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(_apart(sys.argv[1:])), flush=True)
+        found = _apart(sys.argv[1:])
     except WganError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        found = {"error": str(error)}
+    emit(found, "", True)

@@ -1,5 +1,6 @@
 """What `wgan bench` measures: which files, on which backends, in which precisions and batch sizes."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def batch_sizes_of(text: str) -> list[int]:
     """The numbers of `--batch-size`. Raises ConfigError."""
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and 1 <= int(word) <= 65_536 for word in words):
+    if not all(re.fullmatch("[0-9]{1,6}", word) and 1 <= int(word) <= 65_536 for word in words):
         raise ConfigError(f"--batch-size {text} is not a list such as 1,16,64 of numbers from 1 to 65,536")
     return sorted({int(word) for word in words})
 
