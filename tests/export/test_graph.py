@@ -23,7 +23,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], int]] = {
     "plain": ({}, 10),
     "grey, smooth": ({"channels": 1, "upsampling": "smooth"}, 10),
     "transparent, deep": ({"channels": 4, "depth": 2}, 19),
-    "labels joined": ({"classes": NAMES, "conditional": True}, 12),
+    "labels joined": ({"classes": NAMES, "conditional": True}, 13),
     "attention": ({"attention": 8}, 29),
     "attention elsewhere": ({"attention": 16, "base_channels": 4, "spectral_norm": "both"}, 29),
     "conditional BatchNorm": (NORMED, 34),

@@ -198,7 +198,7 @@ def case(
             "provider": backend.provider,  # of ONNX Runtime
             "notice": backend.notice,
             # a checkpoint at a reduced precision is measured when it is opened
-            **({"parity": facts(backend.metadata.parity)} if kind == "torch" and precision != "fp32" else {}),
+            **({"parity": facts(backend.metadata.parity)} if precision != "fp32" else {}),
         }
 
 

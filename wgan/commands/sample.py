@@ -11,7 +11,8 @@ from wgan.commands.beside import check_out, emit_beside
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import one_of
-from wgan.models import cautions, find_model, open_model
+from wgan.models import cautions, find_model, open_model, still_changed
+from wgan.serve.base.command import command
 from wgan.serve.base.paths import STDIN, STDOUT, option
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import counted, detail, say, say_once
@@ -188,7 +189,8 @@ def sample(
         "images_per_second": made.images / seconds,
     }
     emit_beside(made.out, result, _text(job, made, made.images / seconds), as_json)
-    onward(as_json, with_model(path, kind, "bench"))
+    adopt = still_changed(job.backend.metadata)
+    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "interpolate": asked.interpolate,
         "device": opened.device,
         "precision": opened.metadata.precision,
+        "edited": None if opened.metadata.edited is None else dict(opened.metadata.edited),
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,
