@@ -38,7 +38,7 @@ def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
     if not as_json:
         show(text.translate(_PAINTED))
     elif (failed := put(sys.stdout, json.dumps(result) + "\n")) is not None:
-        raise Undelivered(f"the work is done, but its JSON could not be written to stdout: {failed.strerror}")
+        raise Undelivered(f"the JSON could not be written to stdout: {failed.strerror}; what the command made is there")
 
 
 def show(text: str, *, laid_out: bool = False) -> None:
