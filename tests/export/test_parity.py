@@ -68,7 +68,14 @@ def test_the_probes_hold_the_zero_latent_and_four_sigma_both_ways() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "batches"), [(1, [1]), (2, [1, 2]), (8, [1, 2, 3, 8]), (96, [1, 2, 3, 57, 64, 96]), (10, [1, 2, 3, 10])]
+    ("most", "batches"),
+    [
+        (1, [1] * 64),
+        (2, [1, 2] + [2] * 31),
+        (8, [1, 2, 3, 8] + [8] * 7),
+        (96, [1, 2, 3, 57, 64, 96]),
+        (10, [1, 2, 3, 10] + [10] * 5),
+    ],
 )
 def test_the_batches_that_are_tried_are_small_and_large_and_never_above_the_most(most: int, batches: list[int]) -> None:
     assert [len(z) for z in parity.probes(16, most)] == [*batches, 1, 1, 1]
