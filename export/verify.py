@@ -17,7 +17,7 @@ from wgan.serve.artifacts.changed import as_found
 from wgan.serve.artifacts.formats import FORMATS, export_command
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.open import open_artifact, open_changed
-from wgan.serve.base.errors import ArtifactError, BackendUnavailable, CheckpointError, WganError
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, CheckpointError, ConfigError, WganError
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.base.privacy import public_source, without_paths
 from wgan.serve.base.terminal import say
@@ -116,17 +116,25 @@ def _generator(path: Path, metadata: Metadata, reference: Path | None) -> Traine
 
 
 def verify_folder(
-    folder: Path, reference: Path | None = None, *, device: str = "auto", adopt: bool = False
+    folder: Path,
+    reference: Path | None = None,
+    *,
+    device: str = "auto",
+    adopt: bool = False,
+    kind: str | None = None,
 ) -> list[Row]:
-    """`verify_file` for each artifact in a folder, by name.
+    """`verify_file` for each artifact in a folder, or for those of the format ``kind``, by name.
 
     Raises:
         ArtifactError: there is none.
+        ConfigError: there is no such format.
     """
-    files = list_folder(folder)
+    if kind is not None and kind not in FORMATS:
+        raise ConfigError(f"--format {kind} is not one of {', '.join(FORMATS)}")
+    files = [path for path in list_folder(folder) if kind is None or artifact.format_of(path) == kind]
     if not files:
-        way = export_command(folder / FORMATS["onnx"].file)
-        raise ArtifactError(f"nothing exported in {folder}: run `{way}` first")
+        what, way = "nothing" if kind is None else f"no {kind}", export_command(folder / FORMATS[kind or "onnx"].file)
+        raise ArtifactError(f"{what} exported in {folder}: run `{way}` first")
     rows: list[Row] = []
     for path in files:
         try:
@@ -137,13 +145,21 @@ def verify_folder(
 
 
 def verify_place(
-    place: Path, reference: Path | None = None, *, alone: bool, device: str = "auto", adopt: bool = False
+    place: Path,
+    reference: Path | None = None,
+    *,
+    alone: bool,
+    device: str = "auto",
+    adopt: bool = False,
+    kind: str | None = None,
 ) -> list[Row]:
     """`verify_file` where ``place`` is one artifact, ``alone``, otherwise `verify_folder`; nobody writes there then."""
+    if alone and kind is not None and artifact.format_of(place) != kind:
+        raise ConfigError(f"--format {kind} is not the format of {place}")
     with own(place.parent if alone else place, say, patience=FOREVER, shared=not adopt):
         if alone:
             return [verify_file(place, reference, device=device, adopt=adopt)]
-        return verify_folder(place, reference, device=device, adopt=adopt)
+        return verify_folder(place, reference, device=device, adopt=adopt, kind=kind)
 
 
 def passed(rows: Sequence[Row]) -> bool | None:

@@ -5,7 +5,6 @@ Nothing is imported here but what every command imports anyway.
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ def train(
     need_training()
     from wgan.plan import plan_run
     from wgan.results import Run
+    from wgan.serve.base.paths import named_path
     from wgan.serve.base.terminal import quiet
 
     if data is not None:
@@ -63,7 +63,7 @@ def train(
         plan = plan_run(
             settings,
             preset=None if preset is None else os.fspath(preset),
-            run=None if run is None else Path(run),
+            run=None if run is None else named_path(run, "run"),
             resume=resume,
             device=device,
         )
@@ -104,11 +104,13 @@ def load(
     """
     from wgan.generator import Generator
     from wgan.models import cautions, find_model, open_model
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN
     from wgan.serve.backends.base import Options
+    from wgan.serve.base.paths import named_path
 
-    place = Path(path)
-    folder = place if place.is_dir() and path != BUILT_IN else None
+    place = named_path(path, "path")
+    folder = place if holds_artifacts(place) and path != BUILT_IN else None
     file, kind = find_model(None if folder else place, folder, backend, device=device)
     opened = open_model(file, kind, device, precision, Options(provider, threads), changed=folder is None)
     try:
@@ -148,10 +150,12 @@ def verify(
     need_training()
     from wgan.export.verify import verify_place
     from wgan.results import Verification
+    from wgan.serve.artifacts.artifact import holds_artifacts
+    from wgan.serve.base.paths import named_path
 
-    place = Path(path)
+    place = named_path(path, "path")
     in_run = (place / "config.yaml").is_file()
     place = place / "export" if in_run else place
-    made_from = None if reference is None else Path(reference)
-    rows = verify_place(place, made_from, alone=not place.is_dir(), device=device, adopt=adopt)
+    made_from = None if reference is None else named_path(reference, "reference")
+    rows = verify_place(place, made_from, alone=not holds_artifacts(place), device=device, adopt=adopt)
     return Verification(tuple(rows))

@@ -81,20 +81,20 @@ def open_model(
     Raises:
         WganError: as the backends raise it.
     """
-    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending
+    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending, is_checkpoint
     from wgan.serve.backends.open import open_any, refuse_options
 
     if backend == "torch":
         refuse_options(options, BACKENDS[backend], path)
         need_training()
-        if precision != "fp32":
+    if precision != "fp32":
+        if is_checkpoint(path):
             from wgan.export.reference.reduced import in_words, open_faster, open_reduced
 
             live = open_faster(path, device, say) if precision == "auto" else open_reduced(path, device, precision)
             if live.metadata.precision != "fp32":
                 say(in_words(live))
             return live
-    elif precision != "fp32":
         kind = getattr(format_by_ending(path), "name", "onnx")
         raise ConfigError(
             f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "

@@ -2,7 +2,9 @@
 
 ONNX         a `metadata_props` entry, appended: a protobuf message may be continued at its end
 TorchScript  the extra file `wgan.json` in the zip archive
+safetensors  an entry of the header's `__metadata__`
 TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
+web          a folder, packed into one archive: its metadata is the file `wgan.json` in it
 """
 
 import hashlib
@@ -12,7 +14,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
+from wgan.serve.artifacts import packed, safetensors
+
+KEY = "wgan"  # of the ONNX property and safetensors' entry; TorchScript's extra file is wgan.json
 
 
 class Damaged(Exception):
@@ -28,16 +32,25 @@ class Container:
         join: payload and metadata → the file that holds both, or the payload alone where nothing else has a place.
         beside: whether the metadata lies in a file beside it.
         strip: a whole file → the payload that ``join`` takes, of formats whose files may be changed.
+        folder: whether it is a folder, whose archive (see `packed`) is then its bytes.
     """
 
     split: Callable[[bytes], tuple[bytes | None, str]]
     join: Callable[[bytes, bytes], bytes]
     beside: bool = False
     strip: Callable[[bytes], bytes] | None = None
+    folder: bool = False
 
 
 def _split_bare(data: bytes) -> tuple[None, str]:
     return None, hashlib.sha256(data).hexdigest()
+
+
+def _split_folder(data: bytes) -> tuple[None, str]:
+    try:
+        return None, packed.digest(data)
+    except packed.NotPacked:
+        raise Damaged("web") from None
 
 
 def _join_bare(payload: bytes, _text: bytes) -> bytes:
@@ -181,7 +194,23 @@ def encode(number: int, content: bytes) -> bytes:
     return written(number << 3 | _LENGTH_DELIMITED) + written(len(content)) + content
 
 
+def _split_safetensors(data: bytes) -> tuple[bytes | None, str]:
+    try:
+        text, digest = safetensors.split(data, KEY)
+    except ValueError:
+        raise Damaged("safetensors") from None
+    if text is not None and len(text) > MOST_METADATA:
+        raise Damaged("safetensors")
+    return text, digest
+
+
+def _join_safetensors(payload: bytes, text: bytes) -> bytes:
+    return safetensors.join(payload, KEY, text)
+
+
 ONNX = Container(_split_onnx, _join_onnx, strip=_strip_onnx)
 TORCHSCRIPT = Container(_split_torchscript, _join_torchscript)
+SAFETENSORS = Container(_split_safetensors, _join_safetensors, strip=bytes)  # joined, it replaces what it had
 PLAN = Container(_split_bare, _join_bare, beside=True)
+FOLDER = Container(_split_folder, _join_bare, beside=True, folder=True)
 BARE = Container(_split_bare, _join_bare)  # no metadata at all

@@ -133,7 +133,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
         format=kind,
         precision=reader.choice("precision", FORMATS[kind].precisions + FORMATS[kind].edited_precisions),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
-        image=_image(image),
+        image=_image(image, FORMATS[kind].outputs),
         payload_sha256=reader.text("payload_sha256", 64),
         classes=reader.names("classes"),
         opset=opset,
@@ -171,7 +171,7 @@ def _check_read_figures(reader: "Reader") -> None:
         raise parity.bad("gates", "an object of numbers")
 
 
-def _image(reader: "Reader") -> ImageSpec:
+def _image(reader: "Reader", outputs: tuple[str, ...]) -> ImageSpec:
     """The image's layout, range and type, which go together as in `OUTPUTS`; files of before uint8 state no type."""
     size, most = reader.integer, 2**14
     image = ImageSpec(size("height", 1, most), size("width", 1, most), size("channels", 1, 4))
@@ -179,7 +179,7 @@ def _image(reader: "Reader") -> ImageSpec:
         raise reader.bad("channels", "1, 3 or 4")
     if image.alpha is not None and "alpha" in reader.values:
         reader.choice("alpha", (image.alpha,))
-    dtype = reader.choice("dtype", tuple(OUTPUTS)) if "dtype" in reader.values else "float32"
+    dtype = reader.choice("dtype", outputs) if "dtype" in reader.values else "float32"
     layout, low_high = OUTPUTS[dtype]
     reader.choice("layout", (layout,))
     reader.pair("range", low_high)

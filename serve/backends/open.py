@@ -5,7 +5,7 @@ from pathlib import Path
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact, Changed, Foreign
 from wgan.serve.artifacts.changed import as_found
-from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, BackendRow, backend_for, format_by_ending
+from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, BackendRow, backend_for, is_checkpoint
 from wgan.serve.backends.base import Backend, ForeignOpener, Opener, Options, check_device
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ArtifactError, BackendError, BackendUnavailable, ConfigError
@@ -29,7 +29,7 @@ def open_backend(
         ConfigError: an unknown device or backend, or options that this backend does not take.
     """
     check_device(device)
-    if format_by_ending(path) != CHECKPOINT:
+    if not is_checkpoint(path):
         return open_artifact(artifact.read(path), backend=backend, device=device, options=options)
     return _open(backend_for(CHECKPOINT.name, backend, path), path, device, options)
 

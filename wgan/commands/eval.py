@@ -85,6 +85,8 @@ def evaluate(
 def _check_range(n: int, seed: int) -> None:
     if n < 2:
         raise ConfigError(f"-n {n} is not at least 2")
+    if n > 2**63:
+        raise ConfigError(f"-n {n} is more than there are seeds, 2^63")
     if not 0 <= seed <= 2**63 - n:
         raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
 

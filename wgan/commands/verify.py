@@ -7,9 +7,10 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
-from wgan.commands.values import models
+from wgan.commands.values import formats, models
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import detail, emit, fault, say_once
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("all artifacts of the newest run", "wgan verify"),
+    ("the exported page of the newest run, in a browser", "wgan verify --format web"),
     ("one file, on the CPU", "wgan verify --model generator.onnx --device cpu"),
     ("one that a tool changed becomes an artifact again", "wgan verify --model generator.int8.onnx --adopt"),
 )
@@ -29,6 +31,13 @@ def verify(
             help="one artifact, or a folder of them [default: the run's export/]",
             metavar="FILE|DIR",
             autocompletion=models,
+            parser=option("--model"),
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="of a folder only the artifacts of this format", metavar="NAME", autocompletion=formats
         ),
     ] = None,
     run: RunOption = None,
@@ -38,12 +47,17 @@ def verify(
     ] = False,
     reference: Annotated[
         Path | None,
-        typer.Option(help="what they were exported from [default: generator.pt beside each]", metavar="FILE"),
+        typer.Option(
+            help="what they were exported from [default: generator.pt beside each]",
+            metavar="FILE",
+            parser=option("--reference", file=True),
+        ),
     ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN, newest_run
 
     need_training()
@@ -58,9 +72,10 @@ def verify(
     from wgan.results import Verification
 
     place = model or (run or newest_run()) / "export"
-    alone = model is not None and not model.is_dir()
+    alone = model is not None and not holds_artifacts(model)
     detail(f"artifacts of {place}")
-    rows = Verification(tuple(verify_place(place, reference, alone=alone, device=device, adopt=adopt)))
+    measured = verify_place(place, reference, alone=alone, device=device, adopt=adopt, kind=format)
+    rows = Verification(tuple(measured))
     say_once(row.notice for row in rows)
     say_once(row.leak for row in rows)
     emit(rows.to_dict(), parity_table(rows.artifacts), as_json)
