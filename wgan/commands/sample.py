@@ -9,10 +9,9 @@ import typer
 
 from wgan.commands.beside import check_out, emit_beside
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
-from wgan.commands.onward import onward, with_model
+from wgan.commands.onward import after_images, onward
 from wgan.commands.values import one_of
-from wgan.models import cautions, find_model, open_model, still_changed
-from wgan.serve.base.command import command
+from wgan.models import cautions, find_model, open_model
 from wgan.serve.base.paths import STDIN, STDOUT, option
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import counted, detail, say, say_once
@@ -189,8 +188,7 @@ def sample(
         "images_per_second": made.images / seconds,
     }
     emit_beside(made.out, result, _text(job, made, made.images / seconds), as_json)
-    adopt = still_changed(job.backend.metadata)
-    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
+    onward(as_json, after_images(path, kind, job.backend.metadata))
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "interpolate": asked.interpolate,
         "device": opened.device,
         "precision": opened.metadata.precision,
-        "edited": None if opened.metadata.edited is None else dict(opened.metadata.edited),
+        "edited": opened.metadata.edited,
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,
@@ -248,7 +246,7 @@ def _text(job: "Job", made: Made, speed: float) -> str:
     """The same for people, in a line."""
     from wgan.serve.artifacts.find import typed
 
-    source, place = job.source, str(made.out)
+    source, place, origin = job.source, str(made.out), "" if job.origin is None else f" ({job.origin})"
     last = source.first + source.count - 1
     which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
     if made.shards is not None:
@@ -259,5 +257,4 @@ def _text(job: "Job", made: Made, speed: float) -> str:
         place += f", a grid of them: {made.grid}"
     where = f"{job.backend.name} on {job.backend.device}"
     images = counted(made.images, "image")
-    origin = "" if job.origin is None else f" ({job.origin})"
     return f"{images} ({which}) of {typed(job.backend.path)}{origin} with {where}, {speed:,.0f} images/s: {place}"
