@@ -6,9 +6,10 @@ import { truncate } from "./truncation.js";
 import { between } from "./way.js";
 
 const RUNTIME = { wasm: "ort.wasm.min.mjs", webgpu: "ort.jspi.min.mjs" };
-// Images in one run. On one thread of WebAssembly one by one is the fastest (measured: 2.7 ms an image of 64 × 64, 6.7 ms
-// of eight), needs the least memory, and makes an image's bits depend on nothing beside it.
+// Images in one run. On one thread of WebAssembly one by one is the fastest (measured: 2.7 ms an image of 64 × 64, of
+// eight together 6.7 ms), needs the least memory, and makes an image's bits depend on nothing beside it.
 const TOGETHER = { wasm: 1, webgpu: 16 };
+const NO_CLASSES = "this generator has no classes";
 const THREADS = 4; // at most, where the host isolates the page; elsewhere a browser has none to give
 
 async function missing(provider) {
@@ -61,7 +62,7 @@ export class Generator {
     const count = z.length / this.dim;
     if (!Number.isInteger(count)) throw new RangeError(`latents have ${this.dim} values each`);
     if (this.classes ? labels?.length !== count : labels) {
-      throw new RangeError(this.classes ? "every latent needs a label" : "this generator has no classes");
+      throw new RangeError(this.classes ? "every latent needs a label" : NO_CLASSES);
     }
     const { Tensor } = this.#ort;
     const inputs = { z: new Tensor("float32", z, [count, this.dim]) };
@@ -98,7 +99,7 @@ export class Generator {
   #labels(label) {
     const { classes } = this;
     if (label !== null && !(Number.isInteger(label) && label >= 0 && label < classes)) {
-      throw new RangeError(classes ? `a label is from 0 to ${classes - 1}, not ${label}` : "this generator has no classes");
+      throw new RangeError(classes ? `a label is from 0 to ${classes - 1}, not ${label}` : NO_CLASSES);
     }
     if (!classes) return null;
     return label === null ? (seed) => seed % BigInt(classes) : () => BigInt(label);
