@@ -14,18 +14,20 @@ import pytest
 from tests.export.formats.web.node import Node, answers
 from tests.make import make_generator
 from wgan.export import exporter
-from wgan.export.formats.web.ort_web import ort_web
+from wgan.export.formats.web import ort_web
 from wgan.serve.artifacts import artifact
 from wgan.serve.backends.base import Backend
 from wgan.serve.backends.open import open_backend
-from wgan.serve.base.errors import WganError
 from wgan.serve.latents.sources import between, from_table
 from wgan.serve.latents.table import latents
 from wgan.serve.latents.truncation import Truncation
 from wgan.serve.outputs.pixels import as_pixels
 from wgan.serve.sampling.sampler import labels_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(ort_web.cached() is None, reason="no ONNX Runtime Web: `python scripts/web_runtime.py`"),
+]
 
 OPEN = {"kind": "open", "provider": "wasm"}
 LOOK = {"label": None, "truncation": None, "truncationKind": "truncated"}
@@ -64,15 +66,7 @@ Make = Callable[..., Folder]
 
 
 @pytest.fixture(scope="module")
-def runtime() -> dict[str, bytes]:
-    try:
-        return ort_web()
-    except WganError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def make(runtime: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory):
+def make(tmp_path_factory: pytest.TempPathFactory):
     opened = []
 
     def made(classes: tuple[str, ...] | None = None, precision: str = "fp32", output: str = "float32", **changes: Any):
@@ -87,7 +81,7 @@ def make(runtime: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory):
         said = {"latent": {"dim": metadata.latent.dim}, "image": image, "classes": metadata.classes}
         (node.folder / "model.json").write_text(json.dumps(said))
         (node.folder / "ort").mkdir()
-        for name, content in runtime.items():
+        for name, content in (ort_web.cached() or {}).items():
             (node.folder / "ort" / name).write_bytes(content)
         opened.append(open_backend(exported.path, device="cpu"))
         return Folder(node, opened[-1])
