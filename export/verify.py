@@ -15,7 +15,7 @@ from wgan.serve.artifacts.artifact import Artifact, list_folder
 from wgan.serve.artifacts.formats import FORMATS, export_command
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.open import open_artifact
-from wgan.serve.base.errors import ArtifactError, BackendUnavailable, WganError
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, ConfigError, WganError
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.base.privacy import public_source, without_paths
 from wgan.serve.base.terminal import say
@@ -79,16 +79,19 @@ def verify_file(path: Path, reference: Path | None = None, *, device: str = "aut
     return Exported(path, measured, backend.notice, _leak(exported))
 
 
-def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
-    """`verify_file` for each artifact in a folder, by name.
+def verify_folder(folder: Path, *, device: str = "auto", kind: str | None = None) -> list[Row]:
+    """`verify_file` for each artifact in a folder, or for those of the format ``kind``, by name.
 
     Raises:
         ArtifactError: there is none.
+        ConfigError: there is no such format.
     """
-    files = list_folder(folder)
+    if kind is not None and kind not in FORMATS:
+        raise ConfigError(f"--format {kind} is not one of {', '.join(FORMATS)}")
+    files = [path for path in list_folder(folder) if kind is None or artifact.format_of(path) == kind]
     if not files:
-        way = export_command(folder / FORMATS["onnx"].file)
-        raise ArtifactError(f"nothing exported in {folder}: run `{way}` first")
+        what, way = "nothing" if kind is None else f"no {kind}", export_command(folder / FORMATS[kind or "onnx"].file)
+        raise ArtifactError(f"{what} exported in {folder}: run `{way}` first")
     rows: list[Row] = []
     for path in files:
         try:
@@ -98,10 +101,12 @@ def verify_folder(folder: Path, *, device: str = "auto") -> list[Row]:
     return rows
 
 
-def verify_place(place: Path, *, alone: bool, device: str = "auto") -> list[Row]:
+def verify_place(place: Path, *, alone: bool, device: str = "auto", kind: str | None = None) -> list[Row]:
     """`verify_file` where ``place`` is one artifact, ``alone``, otherwise `verify_folder`; nobody writes there then."""
+    if alone and kind is not None and artifact.format_of(place) != kind:
+        raise ConfigError(f"--format {kind} is not the format of {place}")
     with own(place.parent if alone else place, say, patience=FOREVER, shared=True):
-        return [verify_file(place, device=device)] if alone else verify_folder(place, device=device)
+        return [verify_file(place, device=device)] if alone else verify_folder(place, device=device, kind=kind)
 
 
 def passed(rows: Sequence[Row]) -> bool | None:

@@ -58,11 +58,11 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.make import make_generator
     from wgan.export import exporter
-    from wgan.export.recipe import EXPORTERS, file_name
+    from wgan.export.recipe import ALL, file_name
 
     generator = make_generator(**changes)
     for precision in ("fp32", "fp16"):
-        for kind in EXPORTERS:
+        for kind in ALL:
             try:
                 list(exporter.export(generator, folder, [kind], precision=precision))
             except WganError as error:

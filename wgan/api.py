@@ -104,11 +104,12 @@ def load(
     """
     from wgan.generator import Generator
     from wgan.models import cautions, find_model, open_model
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN
     from wgan.serve.backends.base import Options
 
     place = Path(path)
-    folder = place if place.is_dir() and path != BUILT_IN else None
+    folder = place if holds_artifacts(place) and path != BUILT_IN else None
     file, kind = find_model(None if folder else place, folder, backend, device=device)
     opened = open_model(file, kind, device, precision, Options(provider, threads))
     try:
@@ -141,8 +142,9 @@ def verify(path: AnyPath, *, device: str = "auto") -> "Verification":
     need_training()
     from wgan.export.verify import verify_place
     from wgan.results import Verification
+    from wgan.serve.artifacts.artifact import holds_artifacts
 
     place = Path(path)
     in_run = (place / "config.yaml").is_file()
     place = place / "export" if in_run else place
-    return Verification(tuple(verify_place(place, alone=not place.is_dir(), device=device)))
+    return Verification(tuple(verify_place(place, alone=not holds_artifacts(place), device=device)))

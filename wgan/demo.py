@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from wgan.export import exporter
-from wgan.export.recipe import EXPORTERS, file_name
+from wgan.export.recipe import ALL, file_name
 from wgan.export.reference.generator import find_generator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file
@@ -165,7 +165,7 @@ class _Tour:
         self.shipped = generator.step
         made: list[Path] = []
         with self._stage("export, measured"):
-            for kind in EXPORTERS:
+            for kind in ALL:
                 try:
                     for exported in exporter.export(generator, self.target, [kind], device=self._device):
                         self._tell(f"wrote {exported.path}")

@@ -128,6 +128,7 @@ def _measured(backend: Backend, reference: Reference, max_batch: int) -> dict[st
     report: dict[str, Any] = {
         "reference": f"PyTorch {torch.__version__}, CPU, float32",
         "device": backend.device,
+        **backend.measured_with,
         "images": sum(map(len, batches)),
         "batches": [len(z) for z in batches],
         **figures.report(),

@@ -3,6 +3,7 @@
 ONNX         a `metadata_props` entry, appended: a protobuf message may be continued at its end
 TorchScript  the extra file `wgan.json` in the zip archive
 TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
+web          a folder, packed into one archive: its metadata is the file `wgan.json` in it
 """
 
 import hashlib
@@ -11,6 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from wgan.serve.artifacts import packed
 
 KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
 
@@ -27,15 +30,24 @@ class Container:
         split: a whole file → its metadata, if it carries any, and the SHA-256 of everything else. Raises Damaged.
         join: payload and metadata → the file that holds both, or the payload alone where nothing else has a place.
         beside: whether the metadata lies in a file beside it.
+        folder: whether it is a folder, whose archive (see `packed`) is then its bytes.
     """
 
     split: Callable[[bytes], tuple[bytes | None, str]]
     join: Callable[[bytes, bytes], bytes]
     beside: bool = False
+    folder: bool = False
 
 
 def _split_bare(data: bytes) -> tuple[None, str]:
     return None, hashlib.sha256(data).hexdigest()
+
+
+def _split_folder(data: bytes) -> tuple[None, str]:
+    try:
+        return None, packed.digest(data)
+    except packed.NotPacked:
+        raise Damaged("web") from None
 
 
 def _join_bare(payload: bytes, _text: bytes) -> bytes:
@@ -168,4 +180,5 @@ def _encode(number: int, content: bytes) -> bytes:
 ONNX = Container(_split_onnx, _join_onnx)
 TORCHSCRIPT = Container(_split_torchscript, _join_torchscript)
 PLAN = Container(_split_bare, _join_bare, beside=True)
+FOLDER = Container(_split_folder, _join_bare, beside=True, folder=True)
 BARE = Container(_split_bare, _join_bare)  # no metadata at all

@@ -25,6 +25,7 @@ class Format:
         precisions: what its graph can compute in.
         container: how its bytes and the metadata are joined and split.
         never_foreign: why a file of it that wgan did not write is never run, where that needs saying.
+        in_all: whether `--format all` writes it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Format:
     precisions: tuple[str, ...]
     container: Container
     never_foreign: str = ""
+    in_all: bool = True
 
     @property
     def file(self) -> str:
@@ -92,6 +94,8 @@ FORMATS: dict[str, Format] = _by_name(
             "a TorchScript file is a program that loading runs, so wgan loads its own alone",
         ),
         Format("trt", ".plan", ("fp32", "fp16"), containers.PLAN),
+        # not among all: ONNX Runtime Web's files may have to be fetched first
+        Format("web", ".web", ("fp32", "fp16"), containers.FOLDER, in_all=False),
     ]
 )
 
@@ -134,6 +138,14 @@ BACKENDS: dict[str, BackendRow] = _by_name(
             # needs the networks, which stand above this folder: the path is only a name until a checkpoint is opened
             opens="wgan.export.reference.torch_backend:open_checkpoint",
             verdict="wgan.serve.backends.pytorch.verdict:torch_verdict",
+        ),
+        BackendRow(
+            "browser",
+            formats=("web",),
+            devices=("cpu",),
+            extras=(),
+            opens="wgan.serve.backends.browser.backend:open_browser",
+            verdict="wgan.serve.backends.browser.verdict:verdict",
         ),
     ]
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import WHICH, JsonOption, RunOption
-from wgan.commands.onward import onward, with_model
+from wgan.commands.onward import onward, static_server, with_model
 from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
 from wgan.serve.base.command import or_again
@@ -23,10 +23,11 @@ EXAMPLES = (
     ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
     ("TorchScript, ONNX and a TensorRT engine", "wgan export --format all"),
     ("half the size, in float16", "wgan export --format onnx --precision fp16"),
+    ("a page that draws in its visitors' browsers, for any static host", "wgan export --format web"),
     ("a model repository for NVIDIA Triton", "wgan export --format triton"),
 )  # fmt: skip
 MAKE, FROM, MEASURED = "what to write", WHICH, "how it is measured"
-ENGINE, TRITON = "TensorRT", "Triton"
+ENGINE, TRITON, WEB = "TensorRT", "Triton", "web page"
 
 
 def export(
@@ -34,7 +35,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="torchscript, onnx, trt, all or triton",
+            help="torchscript, onnx, trt, all of these, web or triton",
             metavar="NAME",
             autocompletion=export_formats,
             rich_help_panel=MAKE,
@@ -152,6 +153,14 @@ def export(
             rich_help_panel=TRITON,
         ),
     ] = None,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="with web: ONNX Runtime Web as `npm pack` writes it [default: from the cache, or by npm]",
+            metavar="FILE",
+            rich_help_panel=WEB,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
@@ -159,6 +168,8 @@ def export(
     from wgan.serve.base.owner import FOREVER, own
 
     engine_options = _engine_options(format, version_compatible, hardware_compatible, compute_capability)
+    if web_runtime is not None and format != "web":
+        raise ConfigError(f"--web-runtime is for {or_again('--format', 'web', of=('export',))}")
     need_training()
     from wgan.export import from_run
     from wgan.export.formats import triton
@@ -171,6 +182,7 @@ def export(
     source = from_run.Source.of(run, checkpoint, out)
     choices: dict[str, Any] = {"precision": precision, "output": output or pixels, "opset": opset}
     choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engine_options}
+    choices["web_runtime"] = web_runtime
     with own(source.target, say, patience=FOREVER):
         done = []
         for artifact in from_run.export_source(source, _kinds(format, serving), say=say, **choices):
@@ -187,10 +199,10 @@ def export(
 def _kinds(format: str, serving: "Settings") -> list[str]:
     """The formats that are written for what `--format` names."""
     from wgan.export.formats.triton import FORMATS_OF
-    from wgan.export.recipe import EXPORTERS
+    from wgan.export.recipe import ALL
 
     if format != "triton":
-        return list(EXPORTERS) if format == "all" else [format]
+        return list(ALL) if format == "all" else [format]
     serving.check_builder()
     return [FORMATS_OF[serving.backend]]
 
@@ -210,8 +222,8 @@ def _show(done: "list[Exported]", served: dict[str, object] | None, as_json: boo
         )
     emit(result, text, as_json)
     if done:
-        path = done[0].path
-        onward(as_json, with_model(path, backends_of(done[0].metadata.format)[0].name, "sample", "-n", 64))
+        path, more = done[0].path, [static_server(done[0].path)] if done[0].metadata.format == "web" else []
+        onward(as_json, *more, with_model(path, backends_of(done[0].metadata.format)[0].name, "sample", "-n", 64))
 
 
 def _engine_options(

@@ -20,7 +20,7 @@ def batch_sizes_of(text: str) -> list[int]:
 
 def files_of(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
     """Artifacts and the names of their backends."""
-    from wgan.serve.artifacts.artifact import list_folder
+    from wgan.serve.artifacts.artifact import holds_artifacts, list_folder
     from wgan.serve.artifacts.find import find_artifact, named, newest_run
     from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, backends_of, check_backend, format_by_ending
 
@@ -31,7 +31,7 @@ def files_of(models: list[Path] | None, run: Path | None, backends: str | None) 
     where = "what --model names" if models else str(paths[0])
     files: list[Path] = []
     for path in paths:
-        if models and (named(path) != path or not path.is_dir()):
+        if models and (named(path) != path or not holds_artifacts(path)):
             files.append(find_artifact(path, None, None)[0])
             continue
         files += list_folder(path)

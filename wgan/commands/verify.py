@@ -7,7 +7,7 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
-from wgan.commands.values import models
+from wgan.commands.values import formats, models
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import detail, emit, fault, say_once
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("all artifacts of the newest run", "wgan verify"),
+    ("the exported page of the newest run, in a browser", "wgan verify --format web"),
     ("one file, on the CPU", "wgan verify --model generator.onnx --device cpu"),
 )
 
@@ -30,11 +31,18 @@ def verify(
             autocompletion=models,
         ),
     ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="of a folder only the artifacts of this format", metavar="NAME", autocompletion=formats
+        ),
+    ] = None,
     run: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN, newest_run
 
     need_training()
@@ -48,9 +56,9 @@ def verify(
     from wgan.results import Verification
 
     place = model or (run or newest_run()) / "export"
-    alone = model is not None and not model.is_dir()
+    alone = model is not None and not holds_artifacts(model)
     detail(f"artifacts of {place}")
-    rows = Verification(tuple(verify_place(place, alone=alone, device=device)))
+    rows = Verification(tuple(verify_place(place, alone=alone, device=device, kind=format)))
     say_once(row.notice for row in rows)
     say_once(row.leak for row in rows)
     emit(rows.to_dict(), parity_table(rows.artifacts), as_json)
