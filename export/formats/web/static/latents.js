@@ -25,7 +25,7 @@ const [C0, C1, C2, C3, C4, C5] = [
 ].map(f);
 
 const HALVES = 2 ** -32;
-// The upper 32 bits of a product of words. float64 has an error of at most 2^11 in it: the nearest whole number is right.
+// The upper 32 bits of a product of words. float64 is off by at most 2^11 in it: the nearest whole number is right.
 const high = (a, b) => ((a * b - (Math.imul(a, b) >>> 0)) * HALVES + 0.5) >>> 0;
 
 // The block of a counter of four words, lowest first, into eight words at `out[at]`; the counter's upper half is 0.

@@ -72,6 +72,7 @@ const source = (() => {
       } catch (error) {
         if (batch.length > 1) queue.unshift(...batch); // one by one: together they may be too many for its memory
         else batch[0].fail(error);
+        if (engines.broken) queue.splice(0).forEach(({ fail }) => fail(error)); // nobody asks a dead one again
         room = 1;
       }
     }
@@ -100,8 +101,7 @@ const source = (() => {
     },
     async way(model, look, { from, to, steps }, signal) {
       const [label, truncation, truncationKind] = asksOf(model, look);
-      const asked = { from, to, steps, label, truncation, truncationKind };
-      const { pixels } = await engines.current().ask("way", asked);
+      const pixels = await engines.current().way({ from, to, steps, label, truncation, truncationKind });
       signal.throwIfAborted();
       return pixels;
     },

@@ -48,7 +48,13 @@ class Engine {
   }
 
   async draw(seeds, label, truncation, truncationKind) {
+    await this.ready;
     return (await this.ask("draw", { seeds, label, truncation, truncationKind })).pixels;
+  }
+
+  async way(asked) {
+    await this.ready;
+    return (await this.ask("way", asked)).pixels;
   }
 
   answered({ id, error, ...rest }) {

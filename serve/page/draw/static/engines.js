@@ -39,13 +39,16 @@ const engines = (() => {
 
   const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
+  const apart = ({ levels }) => `differ from PyTorch’s by up to ${counted(levels, "level")} of 255`;
+  const sentence = (words) => words.replace(/\.?$/, ".");
+
   function inWordsOf(found) {
     if (found === null) return "Its pixels are about to be checked.";
-    if (found.failure) return `Its pixels could not be checked: ${found.failure}`;
+    if (found.failure) return `Its pixels could not be checked: ${sentence(found.failure)}`;
     const images = counted(found.images, "image");
     if (!found.passed) {
-      return `Its pixels are off: ${images} checked here differ from PyTorch’s by up to ${counted(found.levels, "level")} `
-        + "of 255. What is drawn here may not be what the generator makes elsewhere.";
+      return `Its pixels are off: ${images} checked here ${apart(found)}. `
+        + "What is drawn here may not be what the generator makes elsewhere.";
     }
     if (found.levels === 0) return `Checked here: ${images} equal PyTorch’s, pixel for pixel.`;
     return `Checked here: ${images} equal PyTorch’s within ${counted(found.levels, "level")} of 255.`;
@@ -62,7 +65,7 @@ const engines = (() => {
     page.facts?.();
   }
 
-  // Loads the other engine, checks it, and lets it draw; where it is not what was asked for by hand, only if it is exact
+  // Loads the other engine, checks it, and lets it draw; one that was not chosen by hand only if it is exact
   async function change(provider, byHand) {
     const other = new Engine(provider);
     next?.close();
@@ -73,10 +76,10 @@ const engines = (() => {
     try {
       await other.ready;
       found = await checked(other);
-      if (!found.passed && !byHand) throw new Error(`its pixels differ by ${counted(found.levels ?? "?", "level")}`);
+      if (!found.passed && !byHand) throw new Error(found.failure ?? `its pixels ${apart(found)}`);
     } catch (error) {
       if (next !== other) return;
-      note = `${NAMES[provider]} does not draw here: ${error.message} ${NAMES[engine.provider]} goes on.`;
+      note = `${NAMES[provider]} does not draw here: ${sentence(error.message)} ${NAMES[engine.provider]} goes on.`;
       other.close();
       next = null;
       show();
@@ -119,8 +122,11 @@ const engines = (() => {
   return {
     // The one that draws; another where it ended
     current() {
-      if (engine.broken) [engine, verdict] = [new Engine(engine.provider), null];
+      if (engine.broken) [engine, verdict, begun] = [new Engine(engine.provider), null, false];
       return engine;
+    },
+    get broken() {
+      return engine.broken !== null;
     },
     get device() {
       return engine.provider === "webgpu" ? "webgpu" : "cpu";

@@ -2,7 +2,8 @@
 // Keeps this folder's files in the browser: once loaded, the page needs no network. Every file is the one whose digest
 // stands here, so that old and new files are never mixed; a replaced folder takes over at the next load.
 
-const { version, files, later } = {{kept}}; // files: path → SHA-256 of its bytes; later: those kept once they are used
+// files: path → SHA-256 of its bytes; later: those kept once they are used
+const { version, files, later } = {{kept}};
 
 const BASE = new URL("./", location.href).href; // below another path too
 const NAME = `wgan ${BASE} ${version}`;
