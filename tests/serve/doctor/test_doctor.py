@@ -21,7 +21,6 @@ from wgan.serve.artifacts.formats import BACKENDS, format_named
 from wgan.serve.backends import gaps
 from wgan.serve.backends.browser.devtools import Browser
 from wgan.serve.backends.onnxrt import providers as onnx_providers
-from wgan.serve.backends.browser.devtools import Browser
 from wgan.serve.backends.onnxrt import verdict as onnx_verdict
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch import verdict as torch_verdict
@@ -214,8 +213,8 @@ def test_sample_names_the_command_that_the_doctor_names(
         monkeypatch.setitem(sys.modules, module, None)
     for row in doctor.examine(Path("runs")).backends:
         file = tiny_export / format_named(BACKENDS[row.what].formats[0]).file
+        opens = {"trt": load_tensorrt, "browser": Browser}.get(row.what)
         with pytest.raises(BackendUnavailable) as caught:
-            opens = {"trt": load_tensorrt, "browser": Browser}.get(row.what)
             opens() if opens else models.open_model(file, row.what, row.device)
         assert row.fix == caught.value.mend
         assert row.fix is not None
