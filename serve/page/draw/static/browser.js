@@ -87,6 +87,7 @@ const source = (() => {
       const known = trouble.known();
       if (known) throw new Failure(known, 0);
       const [said, own] = await Promise.all([trouble.json("model.json"), trouble.json("wgan.json").catch(() => null)]);
+      engines.of(said);
       return { ...said, parity: own?.parity ?? said.parity };
     },
     image(model, look, seed, signal, { soon = false } = {}) {

@@ -8,6 +8,7 @@ const engines = (() => {
   let next = null; // what is being loaded in its place
   let page = {};
   let begun = false;
+  let precision = ""; // of the model
   let verdict = null; // { passed, images, levels } of the engine, or { failure }
   let note = "";
 
@@ -76,10 +77,10 @@ const engines = (() => {
     try {
       await other.ready;
       found = await checked(other);
-      if (!found.passed && !byHand) throw new Error(found.failure ?? `its pixels ${apart(found)}`);
+      if (!found.passed && !byHand) throw new Error(found.failure ?? `Its pixels ${apart(found)}`);
     } catch (error) {
       if (next !== other) return;
-      note = `${NAMES[provider]} does not draw here: ${sentence(error.message)} ${NAMES[engine.provider]} goes on.`;
+      note = `${NAMES[provider]} does not draw here. ${sentence(error.message)} ${NAMES[engine.provider]} goes on.`;
       other.close();
       next = null;
       show();
@@ -92,38 +93,42 @@ const engines = (() => {
     if (provider === "webgpu") keep.later();
   }
 
-  async function hasWebgpu() {
-    try {
-      // the runtime waits for the GPU by a function that not every browser has yet
-      return "Suspending" in WebAssembly && Boolean(await navigator.gpu?.requestAdapter());
-    } catch {
-      return false;
-    }
+  // Why WebGPU cannot draw here, "" where it may; and why it is not loaded unasked
+  async function lookForWebgpu() {
+    const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+    // the runtime waits for the GPU by a function that not every browser has yet
+    if (!adapter || !("Suspending" in WebAssembly)) return { why: "not in this browser", unasked: "" };
+    if (precision === "fp16" && !adapter.features.has("shader-f16")) return { why: "has no fp16 here", unasked: "" };
+    const slow = adapter.info?.isFallbackAdapter ? "as no GPU is behind it here" : "";
+    return { why: "", unasked: navigator.connection?.saveData ? "as you save data" : slow };
   }
 
   // What the first images need not wait for
   async function begin() {
     keep.begin();
-    const [found, has] = await Promise.all([checked(engine), hasWebgpu()]);
+    const [found, { why, unasked }] = await Promise.all([checked(engine), lookForWebgpu()]);
+    const has = why === "";
     verdict ??= found;
     const option = byId("provider").querySelector("[value=webgpu]");
     option.disabled = !has;
-    if (!has) option.textContent = "WebGPU (not in this browser)";
-    const saving = navigator.connection?.saveData === true;
+    if (!has) option.textContent = `WebGPU (${why})`;
     const wanted = choice();
-    if (has && saving && !wanted) note = "WebGPU would be 17 MB more: not loaded by itself, as you save data.";
-    if (!has && wanted === "webgpu") note = "This browser has no WebGPU for this page now.";
+    if (has && unasked && !wanted) note = `WebGPU would be 17 MB more: not loaded unless you choose it, ${unasked}.`;
+    if (!has && wanted === "webgpu") note = "WebGPU was chosen, and cannot draw here now.";
     byId("provider").value = wanted === "webgpu" && !has ? "" : wanted;
     byId("provider").disabled = false;
     show();
-    if (has && (wanted === "webgpu" || (!wanted && !saving))) change("webgpu", wanted === "webgpu");
+    if (has && (wanted === "webgpu" || (!wanted && !unasked))) change("webgpu", wanted === "webgpu");
   }
 
   return {
-    // The one that draws; another where it ended
+    // The one that draws; another where it is known to have ended
     current() {
-      if (engine.broken) [engine, verdict, begun] = [new Engine(engine.provider), null, false];
+      if (engine.told) [engine, verdict, begun] = [new Engine(engine.provider), null, false];
       return engine;
+    },
+    of(said) {
+      precision = said.precision;
     },
     get broken() {
       return engine.broken !== null;

@@ -32,7 +32,7 @@ const trouble = (() => {
       return `The place that this page came from does not answer. (${words})`;
     }
     if (missing.length) return `Missing beside this page: ${missing.join(", ")}. Copy the whole exported folder.`;
-    return `This browser does not draw: ${words}`;
+    return `The drawing failed: ${words}`;
   }
 
   return {

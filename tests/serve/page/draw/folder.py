@@ -52,7 +52,7 @@ def assemble(
     expected: int = 0,
     name: str = "generator.web",
 ) -> Path:
-    """The folder. ``trouble`` is the fake worker's; ``expected`` levels more than it draws are asked for by the check."""
+    """The folder. ``trouble`` is the worker's; the check asks for ``expected`` levels more than it draws."""
     height, width, channels = shape
     worker = (ROOT / "tests" / "fakes" / "browser_worker.js").read_text("utf-8")
     (folder / "ort").mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serve.http.browser import CHROMIUM, PATIENCE, Browser, Page, browsing
+from tests.serve.http.browser import CHROMIUM, Browser, Page, browsing
 from tests.serve.http.described.test_page_browser import DRAWN as LISTED
 from tests.serve.http.described.test_page_browser import LARGE as OPENED
 from tests.serve.http.described.test_page_browser import TRAVELLED, painted
@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="nee
 
 NAMES = ("red", "<img src=x onerror=alert(1)>", "\u202eevil", "x" * 200, "😀")
 SHAPE = (8, 8, 3)
+PATIENCE = 60.0  # seconds for what takes none of them on a machine that is not busy
 DRAWN = f'{LISTED} && [...document.querySelectorAll("#gallery img")].every((one) => one.naturalWidth)'
 LARGE = f'{OPENED} && document.getElementById("large-image").naturalWidth'
 CHECKED = 'document.getElementById("engine-status").textContent.includes("hecked here")'
@@ -197,10 +198,11 @@ def test_webgpu_takes_over_behind_the_first_images_and_can_be_chosen(browser: Br
         (
             {"off": "webgpu"},
             GPU,
-            "WebGPU does not draw here: its pixels differ from PyTorch’s by up to 3 levels of 255.",
+            "WebGPU does not draw here. Its pixels differ from PyTorch’s by up to 3 levels of 255.",
         ),
         ({"closed": "webgpu"}, GPU, "no room on this GPU"),
         ({}, GPU + "Object.defineProperty(navigator, 'connection', { value: { saveData: true } });", "save data"),
+        ({}, GPU.replace("({})", "({ info: { isFallbackAdapter: true } })"), "as no GPU is behind it here"),
     ],
 )
 def test_webgpu_that_is_not_right_or_not_wanted_leaves_webassembly_and_a_line(
@@ -337,3 +339,54 @@ def test_it_fits_a_phone_and_can_be_touched(browser: Browser, host: Host, width:
         page.get('document.querySelector("#gallery .open").click()')
         page.wait(LARGE)
         assert page.get("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_it_needs_no_storage_no_clipboard_and_no_service_worker(browser: Browser, host: Host) -> None:
+    script = """
+      delete Navigator.prototype.serviceWorker;
+      Object.defineProperty(globalThis, "localStorage", { get() { throw new Error("not allowed"); } });
+      Object.defineProperty(navigator, "clipboard", { value: undefined });
+      document.addEventListener("copy", () => { globalThis.taken = String(document.activeElement.value); });
+    """
+    with page_with(browser, f"{host.url}?seed=7&n=2", script) as page:
+        page.wait(f"{LARGE} && {DRAWN} && {CHECKED}")
+        page.click("#copy-share")
+        page.wait('document.getElementById("copy-share").textContent === "Copied"')
+        link = page.get("globalThis.taken")
+        assert link == page.get('document.getElementById("share").value')
+        assert link.startswith(f"{host.url}?seed=7&model=")
+        assert page.text("#kept").startswith("Not kept for use without a network")
+        page.wait('!document.getElementById("provider").disabled')
+        page.choose("#provider", "WebAssembly")  # nothing is kept, and nothing breaks
+        assert set(page.complaints) <= {NO_ADAPTER}
+
+
+def test_everything_to_touch_has_a_name_and_the_dialog_keeps_the_focus(browser: Browser, host: Host) -> None:
+    roles = {"button", "textbox", "combobox", "slider", "image", "link", "dialog", "status", "alert", "listitem"}
+    with browser.page(f"{host.url}?first=0&n=2&from=0&to=1") as page:
+        page.wait(f"{DRAWN} && {TRAVELLED}")
+
+        def named() -> dict[str, set[str]]:
+            nodes = page.ask("Accessibility.getFullAXTree")["nodes"]
+            found: dict[str, set[str]] = {}
+            for node in nodes:
+                role = node.get("role", {}).get("value")
+                if not node["ignored"] and role in roles:
+                    found.setdefault(role, set()).add(node.get("name", {}).get("value", ""))
+            return found
+
+        before = named()
+        for role in ("button", "textbox", "combobox", "slider", "image"):
+            assert before.get(role, {""}) - {""} == before.get(role), role
+        assert {"First seed", "From seed", "To seed"} <= before["textbox"]
+        assert {"Images", "Class", "Truncation", "Steps", "Drawn by"} <= before["combobox"]
+        page.get('document.querySelector("#gallery .open").click()')
+        page.wait(LARGE)
+        inside = named()
+        assert inside["dialog"] == {"Seed 0, red"}
+        assert "" not in inside["button"]
+        for _ in range(12):
+            for kind in ("keyDown", "keyUp"):
+                page.ask("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+            within = "document.activeElement === document.body || large.open && "
+            assert page.get(within + 'document.getElementById("large").contains(document.activeElement)')
