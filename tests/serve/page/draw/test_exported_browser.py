@@ -260,9 +260,14 @@ def test_a_file_that_is_not_the_versions_is_not_kept(browser: Browser, tmp_path:
 def test_a_missing_file_is_named(browser: Browser, tmp_path: Path, missing: str) -> None:
     folder = assemble(tmp_path / "web", trouble={"closed": "wasm"})
     (folder / missing).unlink()
-    with hosting(folder) as host, browser.page(host.url) as page:
+    counted = """
+      globalThis.made = 0;
+      const Real = Worker;
+      globalThis.Worker = function (...all) { made += 1; return new Real(...all); };
+    """
+    with hosting(folder) as host, page_with(browser, host.url, counted) as page:
         page.wait('!document.getElementById("failure").hidden')
-        assert host.asked.count("/worker.js") == 1  # nobody asks a dead one again
+        assert page.get("made") == 1  # nobody asks a dead one again
         assert f"issing beside this page: {missing}." in page.text("#failure-words") or (
             f"{missing} is missing beside this page" in page.text("#failure-words")
         )
