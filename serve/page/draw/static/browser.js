@@ -72,7 +72,10 @@ const source = (() => {
       } catch (error) {
         if (batch.length > 1) queue.unshift(...batch); // one by one: together they may be too many for its memory
         else batch[0].fail(error);
-        if (engines.broken) queue.splice(0).forEach(({ fail }) => fail(error)); // nobody asks a dead one again
+        if (engines.broken) {
+          queue.splice(0).forEach(({ fail }) => fail(error)); // nobody asks a dead one again
+          engines.show();
+        }
         room = 1;
       }
     }
@@ -117,7 +120,9 @@ const source = (() => {
       byId("unable").remove();
       engines.listen(page);
     },
-    adopted() {},
+    adopted() {
+      byId("engine").hidden = false;
+    },
     locked() {},
     enlarged() {},
     runsOn: () => engines.fact(),

@@ -268,6 +268,7 @@ def test_a_missing_file_is_named(browser: Browser, tmp_path: Path, missing: str)
     with hosting(folder) as host, page_with(browser, host.url, counted) as page:
         page.wait('!document.getElementById("failure").hidden')
         assert page.get("made") == 1  # nobody asks a dead one again
+        assert "about to be checked" not in page.get("document.body.innerText")
         assert f"issing beside this page: {missing}." in page.text("#failure-words") or (
             f"{missing} is missing beside this page" in page.text("#failure-words")
         )
