@@ -89,9 +89,15 @@ const source = (() => {
     async model() {
       const known = trouble.known();
       if (known) throw new Failure(known, 0);
-      const [said, own] = await Promise.all([trouble.json("model.json"), trouble.json("wgan.json").catch(() => null)]);
+      const measured = trouble.json("wgan.json").catch(() => null);
+      const said = await trouble.json("model.json");
       engines.of(said);
-      return { ...said, parity: own?.parity ?? said.parity };
+      const shown = measured.then((own) => {
+        said.parity = own?.parity ?? said.parity;
+        page.facts?.();
+      });
+      await Promise.race([shown, new Promise((done) => setTimeout(done, AT_ONCE))]); // drawing does not wait for it
+      return said;
     },
     image(model, look, seed, signal, { soon = false } = {}) {
       const before = kept.get(nameOf(look, seed));

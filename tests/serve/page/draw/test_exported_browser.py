@@ -189,7 +189,10 @@ def test_webgpu_takes_over_behind_the_first_images_and_can_be_chosen(browser: Br
         page.wait('!document.getElementById("provider").disabled')
         assert page.get('document.getElementById("provider").value') == "wasm"  # remembered
         assert "by WebAssembly" in page.text("#engine-status")
-        assert all(host.asked.count(f"/{name}") for name in LATER)  # kept, now that they were used
+        end = time.monotonic() + PATIENCE
+        while not all(f"/{name}" in host.asked for name in LATER):  # kept, now that they were used
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
