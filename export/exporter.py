@@ -35,6 +35,8 @@ class Exported:
     notice: str | None = None  # what a user should know of how it ran
     leak: str | None = None  # that it names folders, where it does
     chosen: str | None = None  # with the precision `auto`: which it is, and why
+    changed: bool = False  # whether the file was changed since its export and is still no artifact
+    adopted: bool = False  # whether it was, until now
 
     @property
     def passed(self) -> bool | None:
@@ -54,7 +56,7 @@ class Exported:
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json` and the report page."""
-        return artifact.summary(self.path, self.metadata)
+        return artifact.summary(self.path, self.metadata) | {"changed": self.changed, "adopted": self.adopted}
 
     def _repr_html_(self) -> str:
         return artifacts([self.to_dict()])

@@ -10,11 +10,13 @@ from wgan.export import exporter
 from wgan.export.exporter import Exported
 from wgan.export.reference.generator import find_generator
 from wgan.serve.artifacts.find import newest_run
-from wgan.serve.artifacts.formats import FORMATS
+from wgan.serve.artifacts.formats import FORMATS, format_by_ending
 from wgan.serve.backends.base import check_device
 from wgan.serve.backends.trt.build import BuildOptions
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.owner import FOREVER, own
+from wgan.serve.base.paths import named_path
 from wgan.serve.base.terminal import say
 from wgan.training.report import write_report
 
@@ -56,8 +58,13 @@ class Source:
         """The checkpoint of ``run``, or of the newest run; a checkpoint file and a folder to write to need none.
 
         Raises:
-            ConfigError: there is no run.
+            ConfigError: there is no run, or ``out`` is called as one artifact is, and no folder is there.
         """
+        if out is not None and format_by_ending(out) is not None and not out.is_dir():
+            way = or_again("--out", out.with_suffix(""), of=("export",))
+            raise ConfigError(
+                f"--out {out} is called like an artifact, and it is the folder that they go to: say {way}"
+            )
         alone = checkpoint not in ("best", "last") and run is None and out is not None
         folder = None if alone else run or newest_run()
         return cls(folder, checkpoint, out or (folder or Path()) / "export")
@@ -75,8 +82,8 @@ def export(
 
     Args:
         run: what `wgan.train` returned, a run folder, or a checkpoint file (then name a folder with ``out``).
-        format: onnx, torchscript, trt or web.
-        precision: fp32, fp16, for torchscript bf16, or auto: what is faster here.
+        format: onnx, torchscript, trt, safetensors or web.
+        precision: fp32, fp16, for torchscript and safetensors bf16, or auto: what is faster here.
         device: what the artifact is measured on: auto, cpu or cuda.
         options: see `Options`.
 
@@ -94,14 +101,14 @@ def export(
     if format not in FORMATS:
         raise ConfigError(f"--format {format} is not one of {', '.join(FORMATS)}")
     check_device(device)
-    place, out = Path(run), options.pop("out", None)
+    place, out = named_path(run, "run"), options.pop("out", None)
     checkpoint = options.pop("checkpoint", "best")
     if place.is_file():
         if out is None:
             raise ConfigError(f"{place} is a checkpoint alone: name the folder to write to with out=")
-        source = Source.of(None, str(place), Path(out))
+        source = Source.of(None, str(place), named_path(out, "out"))
     else:
-        source = Source.of(place, checkpoint, None if out is None else Path(out))
+        source = Source.of(place, checkpoint, None if out is None else named_path(out, "out"))
     with own(source.target, say, patience=FOREVER):
         (artifact,) = export_source(source, [format], say=say, precision=precision, device=device, **options)
         finish(source)

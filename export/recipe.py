@@ -14,6 +14,7 @@ from torch import nn
 
 from wgan.export import parity
 from wgan.export.formats.onnx import OPSETS, to_onnx
+from wgan.export.formats.safetensors import to_safetensors
 from wgan.export.formats.torchscript import to_torchscript
 from wgan.export.formats.web.ort_web import ort_web
 from wgan.export.formats.web.site import MOST, site
@@ -25,6 +26,7 @@ from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import OUTPUTS, ImageSpec, Latent, Metadata
 from wgan.serve.backends.open import open_artifact
 from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
+from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError, ParityError
 
 MAX_BATCH = 256  # that parity tries, and an engine takes
@@ -98,6 +100,9 @@ class Recipe:
             raise ConfigError(f"--format {self.kind} is not one of {', '.join([*ALL, 'all', *apart, 'triton'])}")
         if self.output not in OUTPUTS:
             raise ConfigError(f"--pixels {self.output} is not one of {', '.join(OUTPUTS)}")
+        if self.output not in FORMATS[self.kind].outputs:
+            way = or_again("--format", "onnx", of=("export",))
+            raise ConfigError(f"--pixels {self.output} is not for {self.kind}, which holds weights alone: use {way}")
         if not 1 <= self.max_batch <= 65_536:
             raise ConfigError(f"--max-batch {self.max_batch} is outside its range, 1 to 65,536")
 
@@ -149,6 +154,10 @@ def _engine(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
     return engine.plan, {**described, "max_batch": recipe.max_batch, "engine": engine.description}
 
 
+def _safetensors(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
+    return to_safetensors(recipe.module(precision)), {}
+
+
 def _web(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
     """The generator lies in the folder as an ONNX artifact, which holds by itself."""
     runtime = ort_web(None if recipe.web_runtime is None else Path(recipe.web_runtime))
@@ -169,6 +178,7 @@ EXPORTERS: dict[str, Callable[[Recipe, str], tuple[bytes, dict[str, Any]]]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
     "trt": _engine,
+    "safetensors": _safetensors,
     "web": _web,
 }
 ALL = [name for name in EXPORTERS if FORMATS[name].in_all]  # what `--format all` writes

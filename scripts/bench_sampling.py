@@ -36,6 +36,7 @@ from bench_shared import (
 
 from wgan.models import open_model
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.formats import backends_of
 from wgan.serve.backends.base import Backend, check_device
 from wgan.serve.base.errors import ConfigError, WganError
 from wgan.serve.base.progress import counter
@@ -72,7 +73,7 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
 
 def artifacts(folder: Path) -> list[tuple[Path, str]]:
     """The files of an export folder and their backends. Raises ConfigError where there is none."""
-    files = [(path, artifact.format_of(path)) for path in artifact.list_folder(folder)]
+    files = [(path, backends_of(artifact.format_of(path))[0].name) for path in artifact.list_folder(folder)]
     if (reference := folder / "generator.pt").is_file():
         files.append((reference, "torch"))
     if not files:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wgan.serve.artifacts.origin import BEST, LAST, Origin
 from wgan.serve.base.errors import CheckpointError
+from wgan.serve.base.paths import named_path
 from wgan.serve.base.privacy import public_settings
 from wgan.training.config import Config, from_dict
 from wgan.training.networks import Generator, Stage
@@ -92,7 +93,7 @@ def find_generator(run: Path | None, which: str, say: Callable[[str], object]) -
     Raises:
         CheckpointError: there is none, or it is no checkpoint of wgan.
     """
-    path = Path(which) if run is None else checkpoint.find(run, which, say)
+    path = named_path(which, "--checkpoint", file=True) if run is None else checkpoint.find(run, which, say)
     generator = load_generator(path)
     if generator.step == 0:
         say(f"{path} is of a generator that was not trained")

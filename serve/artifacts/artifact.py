@@ -10,6 +10,7 @@ from wgan.serve.artifacts.containers import Damaged
 from wgan.serve.artifacts.formats import FORMATS, Format, export_command, format_by_ending
 from wgan.serve.artifacts.metadata import Metadata, parse
 from wgan.serve.artifacts.origin import Origin
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.terminal import say
@@ -35,6 +36,22 @@ class Foreign(ArtifactError):
         self.path, self.kind, self.data, self.digest = path, kind, data, digest
 
 
+class Changed(ArtifactError):
+    """A file with whole metadata about another payload: a tool edited it, or it is damaged.
+
+    Only of a format that says what a changed file of it is (`Format.as_changed`): ``digest`` is the SHA-256 of the
+    payload in ``data``, the file's bytes, and ``metadata`` what it was exported with.
+    """
+
+    def __init__(self, path: Path, metadata: Metadata, data: bytes, digest: str):
+        adopt = command("verify", "--adopt", "--model", path)
+        super().__init__(
+            f"{path} was changed since its export (or damaged): `{adopt}` measures it against PyTorch and makes it an "
+            f"artifact again if it matches; otherwise copy it again, or run `{export_command(path)}`"
+        )
+        self.path, self.metadata, self.data, self.digest = path, metadata, data, digest
+
+
 def format_of(path: Path) -> str:
     """The name of the artifact format that the file's ending means.
 
@@ -56,7 +73,9 @@ def read(path: Path) -> Artifact:
     """The artifact in a file, checked.
 
     Raises:
-        ArtifactError: missing, unreadable, truncated, altered, without metadata or of a newer schema.
+        ArtifactError: missing, unreadable, truncated, altered, or of a newer schema.
+        Changed: of one of the formats that allow it, with whole metadata about another payload.
+        Foreign: without metadata.
     """
     row = _row(path)
     try:
@@ -101,6 +120,8 @@ def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
     if metadata.format != row.name:
         raise ArtifactError(f"{path} holds {metadata.format}, its ending says {row.name}: rename it")
     if metadata.payload_sha256 != digest:
+        if row.as_changed:
+            raise Changed(path, metadata, data, digest)
         again = f"copy it again, or run `{export_command(path)}`"
         raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; {again}")
     return Artifact(path, metadata, data)
@@ -139,6 +160,7 @@ def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
         "output": metadata.image.dtype,
         "bytes": size_of(path),
         "parity": metadata.parity,
+        "edited": None if metadata.edited is None else dict(metadata.edited),
         "origin": None if origin is None else origin.to_source(),
     }
 

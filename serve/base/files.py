@@ -1,22 +1,27 @@
 """Files that are either whole or not there.
 
 Everything is written under a temporary name in the same folder and renamed when whole: a reader never sees half
-a file, and a crash leaves the old one. What a killed process left goes when the folder is next written to
-(`temporary`). What the system refuses (no space, no
-permission, no such folder) becomes an OutputError of one line.
+a file, and a crash leaves the old one. A link is followed: it stays, and what it leads to is replaced. Pipes and
+devices are written through (`streams`). What a killed process left goes when the folder is next written to
+(`temporary`). What the system refuses (no space, no permission, no such folder) becomes an OutputError of one line.
 """
 
 import errno
 import os
+import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from wgan.serve.base.errors import OutputError
+from wgan.serve.base.streams import Stream, is_stream
 from wgan.serve.base.temporary import create
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLEAR = (0, errno.EPIPE)  # where there is nothing to choose: the reason says it all
 
 
 @contextmanager
@@ -25,50 +30,52 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = "who read it has gone" if error.errno == errno.EPIPE else error.strerror or str(error)
         hint = "free some space or choose another place" if error.errno in _FULL else "choose another place"
-        raise OutputError(f"cannot write {path}: {reason}; {hint}") from error
-
-
-def expanded(text: str) -> Path:
-    """A path whose leading ~ is a home, where there is such a user; as it is where there is none."""
-    path = Path(text)
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path
+        raise OutputError(f"cannot write {path}: {reason}{'' if error.errno in _CLEAR else f'; {hint}'}") from error
 
 
 class Replacement:
     """A file being written at ``tmp``, to become ``path`` on commit() or vanish on discard().
 
-    Missing parent folders are made. Raises OutputError at once where ``path`` is a folder or nothing can be
-    written beside it, so that hours of work are not spent on a result that has nowhere to go.
+    Missing parent folders are made. Where ``path`` is a link, ``target`` is the file that it leads to, which need not
+    be there; else it is ``path``. A file that was there hands its mode on, and its owner as far as the system lets it.
+
+    Raises OutputError at once where ``path`` is a folder or nothing can be written beside it, so that hours of work
+    are not spent on a result that has nowhere to go.
     """
 
     def __init__(self, path: Path):
         self.path = path
         with writing(path):
-            if path.is_dir():
+            self.target = _followed(path)
+            if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tmp, descriptor = create(str(path))
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            tmp, descriptor = create(str(self.target))
         self.tmp = Path(tmp)
         self._lock: int | None = descriptor
+        self._before = _inherited(self.target, self.tmp)
         if os.name == "nt":  # Windows renames no open file
             self._unlock()
+
+    def open(self) -> BinaryIO:
+        """The temporary file, to write to."""
+        return self.tmp.open("wb")
 
     def commit(self) -> None:
         """Put the file in place: it survives a power cut from here on. Raises OutputError."""
         try:
             with writing(self.path):
                 _sync(self.tmp, os.O_RDWR)
-                self.tmp.replace(self.path)
+                if self._before is not None:
+                    self.tmp.chmod(self._before)
+                self.tmp.replace(self.target)
         except BaseException:
             self.discard()
             raise
         self._unlock()
-        sync_folder(self.path.parent)
+        sync_folder(self.target.parent)
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there."""
@@ -82,30 +89,50 @@ class Replacement:
             self._lock = None
 
 
+def opened(path: Path) -> Replacement | Stream:
+    """What to write ``path`` by: a pipe, device or descriptor through, anything else as a whole. Raises OutputError."""
+    if not is_stream(path):
+        return Replacement(path)
+    with writing(path):
+        return Stream(path)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """``with atomic_path(path) as tmp:`` write the file ``tmp``; after the block it is ``path``.
 
     If the block raises anything, KeyboardInterrupt too, ``path`` stays as it was and ``tmp`` is removed.
-    An OSError of the block is raised as OutputError.
+    An OSError of the block is raised as OutputError. A pipe or device gets the bytes of ``tmp`` after the block.
     """
-    replacement = Replacement(path)
+    place = opened(path)
     try:
         with writing(path):
-            yield replacement.tmp
+            if isinstance(place, Stream):
+                with TemporaryDirectory() as folder:
+                    yield (tmp := Path(folder) / path.name)
+                    with tmp.open("rb") as file:
+                        shutil.copyfileobj(file, place.open())
+            else:
+                yield place.tmp
     except BaseException:
-        replacement.discard()
+        place.discard()
         raise
-    replacement.commit()
+    place.commit()
 
 
 def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write ``path`` whole: bytes, or what the function writes into the file it is given."""
-    with atomic_path(path) as tmp, tmp.open("wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            content(file)
+    place = opened(path)
+    try:
+        with writing(path), place.open() as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
+    except BaseException:
+        place.discard()
+        raise
+    place.commit()
 
 
 def atomic_create(path: Path, content: bytes) -> bool:
@@ -119,16 +146,16 @@ def atomic_create(path: Path, content: bytes) -> bool:
             replacement.tmp.write_bytes(content)
             _sync(replacement.tmp, os.O_RDWR)
             try:
-                os.link(replacement.tmp, path)
+                os.link(replacement.tmp, replacement.target)
             except FileExistsError:
                 return False
             except OSError:
                 if path.exists():
                     return False
-                replacement.tmp.replace(path)
+                replacement.tmp.replace(replacement.target)
     finally:
         replacement.discard()
-    sync_folder(path.parent)
+    sync_folder(replacement.target.parent)
     return True
 
 
@@ -150,6 +177,34 @@ def write_unsynced(path: str, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(tmp)  # noqa: PTH108
         raise
+
+
+def _followed(path: Path) -> Path:
+    """The file that a link leads to, there or not; any other path as it is. Raises OSError for links in a circle."""
+    if not path.is_symlink():
+        return path
+    with suppress(FileNotFoundError):
+        path.stat()
+    return Path(os.path.realpath(path))
+
+
+def _inherited(before: Path, tmp: Path) -> int | None:
+    """The mode of a file that is to be replaced, or None; nobody reads the new one whom it kept out."""
+    if os.name == "nt":
+        return None
+    try:
+        found = before.stat()
+    except OSError:
+        return None
+    mode, own = stat.S_IMODE(found.st_mode) & 0o777, tmp.stat()
+    with suppress(OSError):
+        tmp.chmod(mode & own.st_mode | 0o600)
+    if (found.st_uid, found.st_gid) != (own.st_uid, own.st_gid):
+        for owner in ((found.st_uid, found.st_gid), (-1, found.st_gid)):  # who is not root may still have the group
+            with suppress(OSError):
+                os.chown(tmp, *owner)
+                break
+    return mode
 
 
 def sync_folder(folder: Path) -> None:

@@ -21,6 +21,7 @@ except ImportError:  # Windows
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:32] or "localhost"
 _OURS = re.compile(rf"\..+\.{_HOST}-\d+-\d+\.tmp")
+_LONGEST = 40  # characters of the name in a temporary one: with it a name may be longer than file systems take
 _numbers = itertools.count()
 _swept: set[str] = set()
 
@@ -33,6 +34,7 @@ def create(path: str) -> tuple[str, int]:
     """
     folder, name = os.path.split(path)
     sweep_once(folder or ".")
+    name = name[:_LONGEST]
     for number in _numbers:
         tmp = os.path.join(folder, f".{name}.{_HOST}-{os.getpid()}-{number}.tmp")  # noqa: PTH118
         try:

@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.base.files import Replacement
+from wgan.serve.base.files import opened
 from wgan.serve.outputs.base import Labels, Output
 from wgan.serve.outputs.encoded import npy_header
 from wgan.serve.outputs.pixels import Pixels
@@ -19,8 +19,8 @@ class NpyOutput(Output):
 
     def __init__(self, path: Path, count: int, first: int):
         super().__init__(path, count, first)
-        self._replacement = Replacement(path)
-        self._file = self._replacement.tmp.open("wb")
+        self._place = opened(path)
+        self._file = self._place.open()
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
         if first == self.first:
@@ -29,12 +29,12 @@ class NpyOutput(Output):
 
     def _finish(self) -> None:
         self._file.close()
-        self._replacement.commit()
+        self._place.commit()
 
     def _discard(self) -> None:
         with suppress(OSError):
             self._file.close()
-        self._replacement.discard()
+        self._place.discard()
 
 
 class NpzOutput(Output):
@@ -46,8 +46,9 @@ class NpzOutput(Output):
     def __init__(self, path: Path, count: int, first: int, unit: str = "seed"):
         super().__init__(path, count, first)
         self._unit = unit
-        self._replacement = Replacement(path)
-        self._zip = zipfile.ZipFile(self._replacement.tmp, "w")
+        self._place = opened(path)
+        self._file = self._place.open()
+        self._zip = zipfile.ZipFile(self._file, "w")
         self._images = self._member("images")
         self._labels: list[Labels] = []
 
@@ -64,13 +65,14 @@ class NpzOutput(Output):
         if self._labels:
             self._save("labels", np.concatenate(self._labels))
         self._zip.close()
-        self._replacement.commit()
+        self._file.close()
+        self._place.commit()
 
     def _discard(self) -> None:
-        for part in (self._images, self._zip):
+        for part in (self._file, self._images, self._zip):  # the file first: what is not whole gets no end
             with suppress(OSError, ValueError):
                 part.close()
-        self._replacement.discard()
+        self._place.discard()
 
     def _save(self, name: str, array: NDArray[np.int64]) -> None:
         with self._member(name) as file:

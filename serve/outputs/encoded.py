@@ -42,11 +42,17 @@ def page_of(images: Pixels, unit: str, numbers: Sequence[int], text: Text) -> by
 
 
 def tar_members(images: Pixels, unit: str, numbers: Sequence[int], labels: Sequence[int | None], text: Text) -> bytes:
-    """What uint8 (N, H, W, C) are in a WebDataset: ``seed-000000.png`` and ``seed-000000.json`` for each."""
+    """What uint8 (N, H, W, C) are in a WebDataset: ``seed-000000.png``, ``.cls`` and ``.json`` for each.
+
+    The ``.cls`` is the class in digits, as WebDataset's `to_tuple("png", "cls")` takes it. An image without a class
+    has none: any number there would be one.
+    """
     members = []
     for number, image, label in zip(numbers, images, labels, strict=True):
         facts = {unit: number} if label is None else {unit: number, "label": label}
         members.append(_member(f"{stem(unit, number)}.png", png_of(image, unit, number, label, text)))
+        if label is not None:
+            members.append(_member(f"{stem(unit, number)}.cls", str(label).encode()))
         members.append(_member(f"{stem(unit, number)}.json", json.dumps(facts).encode()))
     return b"".join(members)
 

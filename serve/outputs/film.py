@@ -1,13 +1,14 @@
 """An output that moves: the way from one image to another and back, as GIF or WebP."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
 
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import Replacement
+from wgan.serve.base.files import opened
 from wgan.serve.outputs.base import Labels, Output
 from wgan.serve.outputs.pixels import Pixels, to_pil
 
@@ -23,17 +24,18 @@ class FilmOutput(Output):
 
     WebP holds the exact pixels, alpha among them, GIF the nearest of 256 colours for each image. GIF has no half
     transparency: there a pixel is gone whose alpha is below 128, and opaque otherwise. ``text`` is a GIF's comment and
-    a WebP's Exif description.
+    a WebP's Exif description. ``kind`` is gif or webp.
     """
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str]):
+    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], kind: str):
         super().__init__(path, count, first)
         if count > LONGEST:
             raise OutputError(f"cannot write {path}: a film has at most {LONGEST} images each way, not {count}")
-        if path.suffix.lower() == ".webp" and not features.check("webp"):
+        if kind == "webp" and not features.check("webp"):
             raise OutputError(f"cannot write {path}: this Pillow was built without WebP; use .gif or .png")
         self._text = "; ".join(f"{key}: {value}" for key, value in text.items())
-        self._replacement = Replacement(path)
+        self._kind = kind
+        self._place = opened(path)
         self._kept: list[Pixels] = []
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
@@ -42,8 +44,8 @@ class FilmOutput(Output):
     def _finish(self) -> None:
         frames = [to_pil(image) for image in np.concatenate(self._kept)]
         frames += frames[-2:0:-1]
-        with self._replacement.tmp.open("wb") as file:
-            if self.path.suffix.lower() == ".gif":
+        with BytesIO() as file:  # Pillow goes back in it, which a pipe does not
+            if self._kind == "gif":
                 shown: dict[str, int] = {"transparency": _GONE, "disposal": 2} if frames[0].mode == "RGBA" else {}
                 frames = [_few_colours(frame) for frame in frames]
                 frames[0].save(
@@ -57,10 +59,12 @@ class FilmOutput(Output):
                     file, "WEBP", save_all=True, append_images=frames[1:], duration=_FRAME, loop=0,
                     lossless=True, exif=exif,
                 )  # fmt: skip
-        self._replacement.commit()
+            with self._place.open() as out:
+                out.write(file.getbuffer())
+        self._place.commit()
 
     def _discard(self) -> None:
-        self._replacement.discard()
+        self._place.discard()
 
 
 def _few_colours(frame: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import Replacement, sync_folder, write_unsynced
+from wgan.serve.base.files import Replacement, opened, sync_folder, write_unsynced
 from wgan.serve.base.pipeline import Pipeline
 from wgan.serve.outputs.base import Labels, Output
 from wgan.serve.outputs.encoded import page_of, png_of, stem, tar_end, tar_members
@@ -91,7 +91,7 @@ class GridOutput(Output):
             )
         self._text = text
         self._unit = unit
-        self._replacement = Replacement(path)
+        self._place = opened(path)
         self._kept: list[Pixels] = []
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
@@ -99,15 +99,16 @@ class GridOutput(Output):
 
     def _finish(self) -> None:
         numbers = range(self.first, self.first + self.count)
-        self._replacement.tmp.write_bytes(page_of(np.concatenate(self._kept), self._unit, numbers, self._text))
-        self._replacement.commit()
+        with self._place.open() as file:
+            file.write(page_of(np.concatenate(self._kept), self._unit, numbers, self._text))
+        self._place.commit()
 
     def _discard(self) -> None:
-        self._replacement.discard()
+        self._place.discard()
 
 
 class TarOutput(Output):
-    """A WebDataset: ``seed-000000.png`` and ``seed-000000.json`` {"seed", "label"} for each image, in order.
+    """A WebDataset: the members of `encoded.tar_members` for each image, in order.
 
     The same images give the same bytes: no times, owners or machine names are recorded.
     """
@@ -116,30 +117,35 @@ class TarOutput(Output):
         super().__init__(path, count, first)
         self._text = text
         self._unit = unit
-        self._replacement = Replacement(path)
-        self._file = self._replacement.tmp.open("wb")
+        self._place = opened(path)
+        self._file = self._place.open()
+        self._length = 0
         self._pipeline: Pipeline[bytes] = Pipeline()
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
         for seeds, part, names in _jobs(first, images, labels):
             for members in self._pipeline.put(partial(self._members, seeds, part, names)):
-                self._file.write(members)
+                self._write(members)
+
+    def _write(self, members: bytes) -> None:
+        self._file.write(members)
+        self._length += len(members)
 
     def _members(self, seeds: range, images: Pixels, labels: list[int | None]) -> bytes:
         return tar_members(images, self._unit, seeds, labels, self._text)
 
     def _finish(self) -> None:
         for members in self._pipeline.finish():
-            self._file.write(members)
-        self._file.write(tar_end(self._file.tell()))
+            self._write(members)
+        self._file.write(tar_end(self._length))
         self._file.close()
-        self._replacement.commit()
+        self._place.commit()
 
     def _discard(self) -> None:
         self._pipeline.stop()
         with suppress(OSError):
             self._file.close()
-        self._replacement.discard()
+        self._place.discard()
 
 
 def _jobs(first: int, images: Pixels, labels: Labels | None) -> Iterator[tuple[range, Pixels, list[int | None]]]:

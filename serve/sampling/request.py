@@ -60,6 +60,8 @@ class Request:
             raise ConfigError(f"say how many images: {way}; or which, with --latents FILE.npy or --interpolate A B")
         if self.n is not None and self.n < 1:
             raise ConfigError(f"-n {self.n} is not at least 1")
+        if self.n is not None and self.n > SEEDS:
+            raise ConfigError(f"-n {self.n} is more than there are seeds, 2^63")
         if not 0 <= (self.seed or 0) <= SEEDS - (self.n or 0):
             raise ConfigError(f"--seed {self.seed} is outside its range, 0 to 2^63 - n")
         if self.truncation is None and self.truncation_kind is not None:

@@ -9,11 +9,14 @@ from wgan.serve.artifacts.find import run_name, typed
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.progress import counter
+from wgan.serve.base.terminal import counted
 from wgan.serve.latents.sources import Source
 from wgan.serve.outputs.base import Output
 from wgan.serve.outputs.folder import FolderTaken, free_folder
+from wgan.serve.outputs.kinds import kind_of
 from wgan.serve.outputs.open import open_output
-from wgan.serve.outputs.shards import Part, ShardSet
+from wgan.serve.outputs.room import check_room, free, lacks, least
+from wgan.serve.outputs.shards import Part, Shard, ShardSet
 from wgan.serve.sampling.sampler import Sampling
 
 Done = Callable[[int], None]  # is told how many more images are made
@@ -65,13 +68,14 @@ class Job:
         classes = self.backend.metadata.classes
         return None if self.label is None or classes is None else classes[self.label]
 
-    def whole(self, out: Path) -> Output:
+    def whole(self, out: Path, format: str | None = None) -> Output:
         """Writes all images into one output, which it returns: closed, it knows where what lies.
 
-        Where it raises WganError it leaves no half-written file.
+        ``format``: as `outputs.kinds.kind_of` takes it. Where it raises WganError it leaves no half-written file.
         """
         source = self.source
-        with self._open(out, source.first, source.count) as output, counter("sampling", speed=True) as progress:
+        check_room(out, self._least(kind_of(out, format), source.count), counted(source.count, "image"))
+        with self._open(out, source.first, source.count, format) as output, counter("sampling", speed=True) as progress:
             made = 0
 
             def done(count: int) -> None:
@@ -100,6 +104,8 @@ class Job:
         facts = {**self.text, "classes": None if classes is None else list(classes), "label": self._label}
         if self.backend.device == "cuda" and (provider := self.backend.provider) is not None:
             facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
+        if classes is not None and shards.path.suffix.lower() == ".tar":
+            facts["members"] = "png cls json"  # before there was a .cls the bytes were others
         shards.claim(facts)
         mine = [shards[number] for number in shards.of(part)]
         missing = []
@@ -108,6 +114,7 @@ class Job:
                 missing.append(shard)
                 if shard.path.exists():
                     say(f"{shard.path} is not whole: it is made anew")
+        self._check_shards(missing, say)
         total, made = sum(shard.count for shard in missing), 0
         with counter("sampling", speed=True) as progress:
 
@@ -121,8 +128,26 @@ class Job:
                     self._fill(output, shard.first, shard.count, done)
         return total, len(missing), len(mine) - len(missing)
 
-    def _open(self, path: Path, first: int, count: int) -> Output:
-        return open_output(path, count=count, first=first, text=self.text, unit=self.source.unit, facts=self.facts)
+    def _check_shards(self, missing: list[Shard], say: Callable[[str], None]) -> None:
+        """Refuses shards of which not one fits; ``say`` is told where not all do: they may be moved on meanwhile."""
+        if not missing:
+            return
+        first, total = missing[0], sum(shard.count for shard in missing)
+        kind = kind_of(first.path)
+        check_room(first.path, self._least(kind, first.count), f"the {counted(first.count, 'image')} of a shard")
+        needed, there = self._least(kind, total), free(first.path)
+        if there is not None and needed > there:
+            say(f"{lacks(counted(len(missing), 'shard'), needed, there)}: they fit if they are moved on as they come")
+
+    def _least(self, kind: str, count: int) -> int:
+        image = self.backend.metadata.image
+        shape = image.height, image.width, image.channels
+        return least(kind, count, shape, self.backend.metadata.classes is not None)
+
+    def _open(self, path: Path, first: int, count: int, format: str | None = None) -> Output:
+        return open_output(
+            path, count=count, first=first, text=self.text, unit=self.source.unit, facts=self.facts, format=format
+        )
 
     def _fill(self, output: Output, first: int, count: int, done: Done) -> None:
         sampling = Sampling(

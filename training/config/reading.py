@@ -4,10 +4,11 @@ import dataclasses
 import difflib
 from contextlib import suppress
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import STDIN, named_path
+from wgan.serve.base.streams import is_stream
 from wgan.training.config import flat_yaml
 from wgan.training.config.checks import shown
 from wgan.training.config.settings import FIELDS, TEXTS, Config
@@ -17,6 +18,8 @@ def _coerce(name: str, value: Any) -> Any:
     kind = FIELDS[name].type
     if isinstance(value, bool) and "off" in FIELDS[name].metadata["choices"]:
         return "on" if value else "off"  # what YAML makes of the bare words
+    if kind in (int, float) and isinstance(value, str) and not value.isascii():
+        return value  # Python takes the digits of every script for numbers
     # YAML 1.1 reads 1e-4 as text and 10 as an int: both are numbers to us
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:
@@ -78,8 +81,8 @@ def load(name: str) -> Config:
     """
     if name in presets():
         return _parse(files("wgan.training.presets").joinpath(f"{name}.yaml").read_text("utf-8"), name)
-    path = Path(name)
-    if not path.is_file():
+    path = named_path(name, "--config", dash=STDIN, file=True)
+    if not path.is_file() and not is_stream(path):
         raise ConfigError(f"no preset or file {name!r}: presets are {', '.join(presets())}")
     try:
         return _parse(path.read_text("utf-8"), name)

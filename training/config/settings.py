@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import not_a_path
 from wgan.training.config.checks import check_field, check_together, not_a_data_name
 from wgan.training.config.colour import WHITE, not_a_colour
 from wgan.training.config.schedule import SCHEDULES
@@ -41,7 +42,7 @@ class Config:
     (Gulrajani et al. 2017, algorithm 1, with Adam's β₁ = 0, β₂ = 0.9 and five critic steps).
     """
 
-    data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", fixed=True)
+    data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", refuse=not_a_path, fixed=True)
     data_name: str = setting(
         "auto", "what artifacts and reports call the data; `auto`: the last name of its path", refuse=not_a_data_name
     )
@@ -126,8 +127,8 @@ class Config:
         fixed=True,
     )
 
-    init_generator: str = setting("none", "checkpoint that the generator starts from", fixed=True)
-    init_critic: str = setting("none", "checkpoint that the critic starts from", fixed=True)
+    init_generator: str = setting("none", "checkpoint that the generator starts from", refuse=not_a_path, fixed=True)
+    init_critic: str = setting("none", "checkpoint that the critic starts from", refuse=not_a_path, fixed=True)
 
     steps: int = setting(40_000, "generator updates", low=1, high=100_000_000)
     minutes: float = setting(
@@ -185,7 +186,9 @@ class Config:
     validate_images: int = setting(1024, "images in a validation", low=16, high=100_000)
     inception_every: int = setting(0, "steps between FID, KID and Inception Score; 0: never", low=0, high=100_000_000)
     inception_images: int = setting(10_000, "images in those; a FID needs 2,048", low=2, high=1_000_000)
-    inception_weights: str = setting("auto", "`auto`: torch-fidelity's own, downloaded once; or a file")
+    inception_weights: str = setting(
+        "auto", "`auto`: torch-fidelity's own, downloaded once; or a file", refuse=not_a_path
+    )
     checkpoint_every: int = setting(500, "steps between checkpoints", low=1, high=100_000_000)
     keep_checkpoints: int = setting(3, "newest checkpoints kept, beside the best", low=1, high=10_000)
 

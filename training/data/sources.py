@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan.serve.base.errors import DatasetError
-from wgan.serve.base.files import expanded
+from wgan.serve.base.paths import named_path
 from wgan.serve.outputs.marks import IMAGES, read_marks
 from wgan.training.data import faces
 from wgan.training.data.archive import Zip
@@ -150,7 +150,7 @@ def open_source(data: str, *, count_faces: int) -> Source:
     """
     if data == "faces":
         return Faces(count_faces)
-    path, shown = expanded(data), printable(data)
+    path, shown = named_path(data, "data"), printable(data)
     source: Source
     if path.is_dir():
         check_root(path, shown)

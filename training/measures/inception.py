@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from wgan.serve.base.errors import BackendUnavailable, ConfigError, OutputError
-from wgan.serve.base.files import atomic_write, expanded
+from wgan.serve.base.files import atomic_write
+from wgan.serve.base.paths import named_path
 from wgan.training.measures.transparency import on_white
 
 AUTO = "auto"
@@ -88,7 +89,7 @@ def open_inception(wanted: str, device: torch.device, progress: ProgressFn | Non
         BackendUnavailable: torch-fidelity is not installed, or its weights cannot be had.
     """
     if wanted != AUTO:
-        path = expanded(wanted)
+        path = named_path(wanted, "the Inception weights", file=True)
         if not path.is_file():
             raise ConfigError(f"no file of Inception weights {wanted!r}: {_how_to_get()}, or say {AUTO}")
         return Inception(path, device)

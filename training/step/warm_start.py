@@ -1,8 +1,7 @@
 """Weights of an earlier run to start from, such as a pretrained critic."""
 
-from pathlib import Path
-
 from wgan.serve.base.errors import CheckpointError
+from wgan.serve.base.paths import named_path
 from wgan.training.config import Config
 from wgan.training.networks import Critic, Generator
 from wgan.training.records import checkpoint
@@ -28,7 +27,7 @@ def start_from(config: Config, generator: Generator, critic: Critic) -> list[str
     ):
         if name == NONE:
             continue
-        path = Path(name)
+        path = named_path(name, setting)
         path = checkpoint.find(path, "best", notes.append) if path.is_dir() else path
         state = checkpoint.load(path)
         if key not in state:

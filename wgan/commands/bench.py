@@ -1,6 +1,5 @@
 """`wgan bench`, and the processes that it measures in."""
 
-import json
 import sys
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from wgan.commands.onward import onward, with_model
 from wgan.commands.subjects import batch_sizes_of, files_of, subjects_of
 from wgan.commands.values import models
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, fault, say, say_once
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def bench(
             help="artifact or folder of them, may be repeated [default: the run's export/]",
             metavar="FILE|DIR",
             autocompletion=models,
+            parser=option("--model"),
         ),
     ] = None,
     run: RunOption = None,
@@ -59,7 +60,9 @@ def bench(
         float | None,
         typer.Option(help="exit code 1 unless each artifact makes so many images a second", metavar="RATE"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the page to write", metavar="FILE")] = Path("bench.html"),
+    out: Annotated[
+        Path, typer.Option(help="the page to write", metavar="FILE", parser=option("--out", file=True))
+    ] = Path("bench.html"),
     device: DeviceOption = "auto",
     precision: Annotated[
         list[str] | None,
@@ -195,7 +198,7 @@ def case(
             "provider": backend.provider,  # of ONNX Runtime
             "notice": backend.notice,
             # a checkpoint at a reduced precision is measured when it is opened
-            **({"parity": facts(backend.metadata.parity)} if kind == "torch" and precision != "fp32" else {}),
+            **({"parity": facts(backend.metadata.parity)} if precision != "fp32" else {}),
         }
 
 
@@ -211,6 +214,7 @@ def _apart(words: Sequence[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(_apart(sys.argv[1:])), flush=True)
+        found = _apart(sys.argv[1:])
     except WganError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        found = {"error": str(error)}
+    emit(found, "", True)

@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from wgan.commands.layout import GENERAL, Command, Example
+from wgan.commands.numbers import read_by
 from wgan.commands.values import backends, devices, models, runs, settings
 from wgan.serve.base.errors import ConfigError, WganError
+from wgan.serve.base.paths import option
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import detail, quiet, say, verbose
 
@@ -40,6 +42,7 @@ ModelOption = Annotated[
         help="artifact, or faces: the built-in [default: in the run's export/]",
         metavar="FILE",
         autocompletion=models,
+        parser=option("--model"),
         rich_help_panel=WHICH,
     ),
 ]
@@ -50,6 +53,7 @@ RunOption = Annotated[
         help="run folder [default: the newest under runs/]",
         metavar="DIR",
         autocompletion=runs,
+        parser=option("--run"),
         rich_help_panel=WHICH,
     ),
 ]
@@ -139,6 +143,8 @@ def _spoken(function: Callable[..., None]) -> Callable[..., None]:
     own = (each for name, each in signature.parameters.items() if name not in of_context)
     parameters = [each.replace(kind=kinds.KEYWORD_ONLY) for each in own]
     command.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+    for name, annotation in function.__annotations__.items():
+        read_by(name, annotation)
     given = {name: kind for name, kind in function.__annotations__.items() if name not in of_context}
     command.__annotations__ = {**given, **extra}
     return command

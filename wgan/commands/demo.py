@@ -10,6 +10,7 @@ from wgan.commands.onward import onward, tensorboard, with_run
 from wgan.commands.values import runs
 from wgan.models import need_training
 from wgan.serve.base.command import command
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, say
 
 EXAMPLES = (
@@ -21,7 +22,10 @@ EXAMPLES = (
 def demo(
     overrides: Overrides = None,
     run: Annotated[
-        Path, typer.Option(help="run folder; gone on with if it is there", metavar="DIR", autocompletion=runs)
+        Path,
+        typer.Option(
+            help="run folder; gone on with if it is there", metavar="DIR", autocompletion=runs, parser=option("--run")
+        ),
     ] = Path("runs/demo"),
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

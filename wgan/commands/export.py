@@ -11,6 +11,7 @@ from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
 from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, say, say_once
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
-    ("TorchScript, ONNX and a TensorRT engine", "wgan export --format all"),
+    ("ONNX, TorchScript, a TensorRT engine and the weights alone", "wgan export --format all"),
     ("a page that draws in its visitors' browsers, for any static host", "wgan export --format web"),
     ("a model repository for NVIDIA Triton", "wgan export --format triton"),
 )  # fmt: skip
@@ -34,7 +35,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="torchscript, onnx, trt, all of these, web or triton",
+            help="torchscript, onnx, trt, safetensors, all of these, web or triton",
             metavar="NAME",
             autocompletion=export_formats,
             rich_help_panel=MAKE,
@@ -43,7 +44,7 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            help="fp32, fp16, for torchscript bf16, or auto: what is faster here",
+            help="fp32, fp16, for torchscript and safetensors bf16, or auto: what is faster here",
             metavar="NAME",
             autocompletion=one_of("fp32", "fp16", "bf16", "auto"),
             rich_help_panel=MAKE,
@@ -78,7 +79,9 @@ def export(
     ] = "best",
     out: Annotated[
         Path | None,
-        typer.Option(help="folder [default: export/ in the run]", metavar="DIR", rich_help_panel=MAKE),
+        typer.Option(
+            help="folder [default: export/ in the run]", metavar="DIR", parser=option("--out"), rich_help_panel=MAKE
+        ),
     ] = None,
     device: Annotated[
         str,
@@ -157,6 +160,7 @@ def export(
         typer.Option(
             help="with web: ONNX Runtime Web as `npm pack` writes it [default: from the cache, or by npm]",
             metavar="FILE",
+            parser=option("--web-runtime", file=True),
             rich_help_panel=WEB,
         ),
     ] = None,
@@ -184,7 +188,7 @@ def export(
     choices["web_runtime"] = web_runtime
     with own(source.target, say, patience=FOREVER):
         done = []
-        for artifact in from_run.export_source(source, _kinds(format, serving), say=say, **choices):
+        for artifact in from_run.export_source(source, _kinds(format, serving, output or pixels), say=say, **choices):
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
@@ -195,13 +199,20 @@ def export(
     _show(done, None if written is None else written.facts(serving), as_json)
 
 
-def _kinds(format: str, serving: "Settings") -> list[str]:
-    """The formats that are written for what `--format` names."""
+def _kinds(format: str, serving: "Settings", output: str) -> list[str]:
+    """The formats that are written for what `--format` names: of all of them those that have such an output."""
     from wgan.export.formats.triton import FORMATS_OF
     from wgan.export.recipe import ALL
+    from wgan.serve.artifacts.formats import FORMATS
+    from wgan.serve.artifacts.metadata import OUTPUTS
 
+    if format == "all":
+        without = [kind for kind in ALL if output in OUTPUTS and output not in FORMATS[kind].outputs]
+        for kind in without:
+            say(f"no {kind}: it holds weights alone, and --pixels {output} is not for them")
+        return [kind for kind in ALL if kind not in without]
     if format != "triton":
-        return list(ALL) if format == "all" else [format]
+        return [format]
     serving.check_builder()
     return [FORMATS_OF[serving.backend]]
 

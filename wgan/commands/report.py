@@ -10,6 +10,7 @@ from wgan.commands.onward import onward, with_run
 from wgan.commands.values import runs as known_runs
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit
 
 if TYPE_CHECKING:
@@ -29,13 +30,16 @@ def report(
             metavar="[RUN]...",
             help="run folders; several are compared [default: the newest under runs/]",
             autocompletion=known_runs,
+            parser=option("RUN"),
         ),
     ] = None,
     run: RunOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help=f"the page [default: {PAGE} in the run, {COMPARISON} beside the first of several]", metavar="FILE"
+            help=f"the page [default: {PAGE} in the run, {COMPARISON} beside the first of several]",
+            metavar="FILE",
+            parser=option("--out", file=True),
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wgan.commands.beside import check_out, emit_beside
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import one_of
-from wgan.models import cautions, find_model, open_model
+from wgan.models import cautions, find_model, open_model, still_changed
+from wgan.serve.base.command import command
+from wgan.serve.base.paths import STDIN, STDOUT, option
 from wgan.serve.base.progress import duration
-from wgan.serve.base.terminal import counted, detail, emit, say, say_once
+from wgan.serve.base.terminal import counted, detail, say, say_once
+from wgan.serve.outputs.kinds import KINDS
 
 if TYPE_CHECKING:
     from wgan.serve.outputs.shards import ShardSet
@@ -67,9 +71,20 @@ def sample(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too "
+            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too; - is stdout "
             "[default: samples, or samples-2, … where it holds other images]",
             metavar="PLACE",
+            parser=option("--out", dash=STDOUT, endings=[f".{kind}" for kind in KINDS]),
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="what goes to stdout or a pipe: png (grid), npy, npz, tar, gif, webp [default: by the ending]",
+            metavar="NAME",
+            autocompletion=one_of(*KINDS),
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -118,7 +133,12 @@ def sample(
     ] = None,
     latents: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="latents of your own: .npy (N, Z)", rich_help_panel=ADVANCED),
+        typer.Option(
+            metavar="FILE",
+            help="latents of your own: .npy (N, Z)",
+            parser=option("--latents", dash=STDIN, file=True),
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     shard_size: Annotated[
         int | None,
@@ -144,20 +164,21 @@ def sample(
     from wgan.serve.sampling.run import Job
     from wgan.serve.sampling.sampler import batch_size_for
 
+    check_out(out, format, as_json)
     asked = Request(
         n, seed, label, truncation, truncation_kind, latents, interpolate, steps, shard_size=shard_size, shard=shard
     )
     path, kind = find_model(model, run, backend, device=device, rebuild=rebuild)
     detail(f"{path}, by the backend {kind}")
     began = time.perf_counter()
-    with open_model(path, kind, device, precision, Options(provider, threads)) as opened:
+    with open_model(path, kind, device, precision, Options(provider, threads), changed=model is not None) as opened:
         loaded = time.perf_counter()
         detail(f"opened in {duration(loaded - began)}")
         before = opened.notice
         say_once(cautions(opened))
         shrink = say if batch_size is None else None
         job = Job(opened, asked.source(opened), asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
-        made = _make(asked, job, out)
+        made = _make(asked, job, out, format)
         say_once([opened.notice if opened.notice != before else None, made.no_grid])
     seconds = time.perf_counter() - loaded
     result = _result(asked, job, made) | {
@@ -167,8 +188,9 @@ def sample(
         "seconds": seconds,
         "images_per_second": made.images / seconds,
     }
-    emit(result, _text(job, made, made.images / seconds), as_json)
-    onward(as_json, with_model(path, kind, "bench"))
+    emit_beside(made.out, result, _text(job, made, made.images / seconds), as_json)
+    adopt = still_changed(job.backend.metadata)
+    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
 
 
 @dataclass(frozen=True)
@@ -185,13 +207,13 @@ class Made:
     no_grid: str | None = None
 
 
-def _make(asked: "Request", job: "Job", out: Path | None) -> Made:
+def _make(asked: "Request", job: "Job", out: Path | None, format: str | None) -> Made:
     """Writes the images, or the shards that are not there yet. ``out`` is None where it was not given."""
     shards = asked.shards(out or OUT, job.source)
     if shards is not None:
         made, files, there = job.shards(shards, asked.part, say)
         return Made(made, shards.path, files, there, shards)
-    output = job.in_own_folder(OUT, say) if out is None else job.whole(out)
+    output = job.in_own_folder(OUT, say) if out is None else job.whole(out, format)
     return Made(job.source.count, output.path, grid=output.grid, manifest=output.manifest, no_grid=output.no_grid)
 
 
@@ -207,6 +229,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
         "interpolate": asked.interpolate,
         "device": opened.device,
         "precision": opened.metadata.precision,
+        "edited": None if opened.metadata.edited is None else dict(opened.metadata.edited),
         "provider": opened.provider,  # of ONNX Runtime
         "model": str(opened.path),
         "model_sha256": opened.digest,

@@ -10,6 +10,7 @@ from wgan.commands.onward import static_server
 from wgan.models import cautions, find_model, open_model
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ConfigError
+from wgan.serve.base.paths import STDIN, option
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def serve(
     port: Annotated[int, typer.Option(help="0 takes a free one", metavar="N", rich_help_panel=WHERE)] = 8000,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="a token a line, one of which a request must bear", metavar="FILE", rich_help_panel=WHO),
+        typer.Option(
+            help="a token a line, one of which a request must bear",
+            metavar="FILE",
+            parser=option("--token-file", dash=STDIN, file=True),
+            rich_help_panel=WHO,
+        ),
     ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="anybody may ask who reaches the address", rich_help_panel=WHO)

@@ -12,6 +12,7 @@ from wgan.commands.onward import onward, tensorboard, with_run
 from wgan.commands.values import presets, runs
 from wgan.models import need_training
 from wgan.serve.base.command import Word, command
+from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def train(
             help="run folder [default: a new one under runs/]",
             metavar="DIR",
             autocompletion=runs,
+            parser=option("--run"),
             rich_help_panel=HOW,
         ),
     ] = None,

@@ -72,7 +72,10 @@ const source = (() => {
       } catch (error) {
         if (batch.length > 1) queue.unshift(...batch); // one by one: together they may be too many for its memory
         else batch[0].fail(error);
-        if (engines.broken) queue.splice(0).forEach(({ fail }) => fail(error)); // nobody asks a dead one again
+        if (engines.broken) {
+          queue.splice(0).forEach(({ fail }) => fail(error)); // nobody asks a dead one again
+          engines.show();
+        }
         room = 1;
       }
     }
@@ -86,9 +89,15 @@ const source = (() => {
     async model() {
       const known = trouble.known();
       if (known) throw new Failure(known, 0);
-      const [said, own] = await Promise.all([trouble.json("model.json"), trouble.json("wgan.json").catch(() => null)]);
+      const measured = trouble.json("wgan.json").catch(() => null);
+      const said = await trouble.json("model.json");
       engines.of(said);
-      return { ...said, parity: own?.parity ?? said.parity };
+      const shown = measured.then((own) => {
+        said.parity = own?.parity ?? said.parity;
+        page.facts?.();
+      });
+      await Promise.race([shown, new Promise((done) => setTimeout(done, AT_ONCE))]); // drawing does not wait for it
+      return said;
     },
     image(model, look, seed, signal, { soon = false } = {}) {
       const before = kept.get(nameOf(look, seed));
@@ -117,7 +126,9 @@ const source = (() => {
       byId("unable").remove();
       engines.listen(page);
     },
-    adopted() {},
+    adopted() {
+      byId("engine").hidden = false;
+    },
     locked() {},
     enlarged() {},
     runsOn: () => engines.fact(),

@@ -58,8 +58,9 @@ const engines = (() => {
   function show() {
     const off = verdict !== null && !verdict.passed;
     const words = inWordsOf(verdict);
-    byId("engine-status").textContent = [`Drawn in this browser, by ${NAMES[engine.provider]}.`, words, note]
-      .filter(Boolean).join(" ");
+    const by = `Drawn in this browser, by ${NAMES[engine.provider]}.`;
+    const what = engine.broken ? ["Nothing draws now."] : [by, words];
+    byId("engine-status").textContent = [...what, note].filter(Boolean).join(" ");
     byId("engine-status").classList.toggle("wrong", off);
     byId("off").hidden = !(off && !verdict.failure);
     byId("off-words").textContent = off ? words : "";
@@ -122,9 +123,13 @@ const engines = (() => {
   }
 
   return {
+    show,
     // The one that draws; another where it is known to have ended
     current() {
-      if (engine.told) [engine, verdict, begun] = [new Engine(engine.provider), null, false];
+      if (engine.told) {
+        [engine, verdict, begun] = [new Engine(engine.provider), null, false];
+        show();
+      }
       return engine;
     },
     of(said) {
@@ -142,6 +147,7 @@ const engines = (() => {
       begin();
     },
     fact() {
+      if (engine.broken) return ["drawn by", "–", "nothing draws now"];
       const state = verdict === null ? "" : verdict.passed ? ", checked" : verdict.failure ? ", not checked" : ", off";
       return ["drawn by", NAMES[engine.provider], `in this browser${state}`];
     },

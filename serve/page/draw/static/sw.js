@@ -7,6 +7,7 @@ const { version, files, later } = {{kept}};
 
 const BASE = new URL("./", location.href).href; // below another path too
 const NAME = `wgan ${BASE} ${version}`;
+const HEADERS = /^(content-type|content-security-policy|cross-origin-.*)$/; // of the host's, those that still hold
 const FRESH = "wgan.json"; // what was measured: it may be measured again
 
 const digestOf = async (bytes) => {
@@ -26,8 +27,8 @@ async function keep(path) {
   }
   if (!reply.ok || await digestOf(bytes) !== files[path]) throw new Error(`${path} is not this version's`);
   // made anew: a reply that was redirected opens no page
-  const type = reply.headers.get("content-type") ?? "application/octet-stream";
-  await cache.put(address, new Response(bytes, { headers: { "content-type": type } }));
+  const headers = Object.fromEntries([...reply.headers].filter(([name]) => HEADERS.test(name)));
+  await cache.put(address, new Response(bytes, { headers }));
 }
 
 async function fresh(request) {

@@ -1,5 +1,6 @@
 """The whole of an exported folder as a visitor meets it: seed 7 is seed 7, and once loaded it needs no network."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_seed_7_in_the_browser_is_seed_7_and_no_network_is_needed_after(browser:
         page.wait(f"{DRAWN} && {LARGE}")
         shown = painted(page, "#large-image")[..., :3].astype(int)
         assert np.abs(shown - elsewhere(folder, 9007199254740993, 2, Truncation(0.7, "truncated"))).max() <= 1
+
+
+def test_every_file_that_the_page_names_is_there(folder: Path) -> None:
+    text = (folder / "index.html").read_text("utf-8") + (folder / "page.js").read_text("utf-8")
+    named = set(re.findall(r'"((?:ort/)?[\w.-]+\.(?:css|m?js|json|onnx|wasm))"', text))
+    assert len(named) > 15
+    assert {name for name in named if not (folder / name).is_file()} == set()
 
 
 def test_a_real_file_that_is_missing_is_named(browser: Browser, folder: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_exported_page_has_its_policy_and_nothing_inline_or_from_elsewhere()
     assert [one for one in ("unsafe-inline", "'unsafe-eval'", "*", ":/") if one in policy] == []
     assert [text for kind in outline.inline.values() for text in kind] == []
     assert outline.having("src") == ["page.js"]
-    assert outline.having("href") == ["page.css"]  # the download's is set by the script
+    assert [one for one in outline.having("href") if not re.fullmatch(r"(ort/)?[\w.-]+\.(css|js|mjs)", one)] == []
     names = {name for _, values, _ in outline.elements for name in values}
     assert [name for name in names if name.startswith("on") or name in ("style", "action", "srcset")] == []
     text = "".join(EXPORTED.values())

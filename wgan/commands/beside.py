@@ -1,0 +1,37 @@
+"""A result on stdout where the images themselves do not go there: then it is a line on stderr beside them."""
+
+from pathlib import Path
+from typing import Any
+
+from wgan.serve.base.command import again
+from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.files import writing
+from wgan.serve.base.streams import descriptor_of, refuse_terminal
+from wgan.serve.base.terminal import emit, say
+from wgan.serve.outputs.kinds import kind_of
+
+
+def check_out(out: Path | None, format: str | None, as_json: bool) -> None:
+    """Refuses what `--out` and `--format` cannot mean, before anything is loaded. Raises WganError."""
+    if out is None:
+        if format is not None:
+            raise ConfigError(f"--format {format} says what is in a file or on stdout: name it, --out FILE or --out -")
+        return
+    kind_of(out, format)
+    if _on_stdout(out) and as_json:
+        way = again("--out", f"images.{format}", of=("sample",)) or "name a file"
+        raise ConfigError(f"--out {out} and --json both go to stdout: write the images to a file, `{way}`")
+    with writing(out):
+        refuse_terminal(out)
+
+
+def emit_beside(out: Path, result: dict[str, Any], text: str, as_json: bool) -> None:
+    """`emit`, or where ``out`` is stdout, which then holds images and nothing else, a line on stderr."""
+    if _on_stdout(out):
+        say(text)
+    else:
+        emit(result, text, as_json)
+
+
+def _on_stdout(out: Path) -> bool:
+    return descriptor_of(out) == 1
