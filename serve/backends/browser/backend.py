@@ -32,7 +32,7 @@ class BrowserBackend(Backend):
             content = packed.files_of(artifact.data)
         except packed.NotPacked as error:
             raise BackendError(f"{artifact.path}: {error}") from None
-        policy = _policy(content.get("index.html", b"").decode("utf-8", "replace"))
+        policy = policy_of(content.get("index.html", b"").decode("utf-8", "replace"))
         page = f'<!doctype html><meta charset="utf-8">{policy}<script src=".harness.js"></script>'
         content |= {packed.METADATA: artifact.metadata.to_json().encode(), ".harness.html": page.encode()}
         script = (files(__package__) / "harness.js").read_bytes()
@@ -91,7 +91,7 @@ def open_browser(artifact: Artifact, device: str, _options: Options, _trusted: b
     return BrowserBackend(artifact)
 
 
-def _policy(page: str) -> str:
+def policy_of(page: str) -> str:
     """What the exported page may do, in its own words, for a page that asks its worker: it may do no more.
 
     But for trusted types, for which the page has a script of its own.
