@@ -21,7 +21,7 @@ from wgan.serve.base.paint import shown_on
 READABLE = "wgan.readable"  # the name of the error handler
 _ASCII = {"…": "...", "–": "-", "—": "-", "·": "|", "±": "+/-", "×": "x", "²": "^2", "→": "->", "\ufffd": "?"}
 _COMMAND = re.compile(r"`wgan [^`\n]*`|^next: .*", re.MULTILINE)
-_QUOTED = re.compile(r"'[^'\n]*'")  # as shlex quotes
+_QUOTED = re.compile(r"\"'\"|'[^'\n]*'")  # as shlex quotes, and within that an apostrophe
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
