@@ -293,7 +293,7 @@ def test_verify_finishes_its_table_whatever_is_wrong_with_a_file(
 
     export.joinpath("generator.pt").unlink()
     assert main(["verify"]) == 2
-    assert capsys.readouterr().out.count("no checkpoint") == 3
+    assert capsys.readouterr().out.count("no checkpoint") == 4
 
 
 @pytest.mark.parametrize(
