@@ -34,7 +34,7 @@ from wgan.serve.base.errors import (
 from wgan.serve.latents.table import latents
 from wgan.serve.outputs.pixels import to_uint8
 
-MEASURED = ("generator.onnx", "generator.ts", "generator.fp16.onnx")
+MEASURED = ("generator.onnx", "generator.ts", "generator.safetensors", "generator.fp16.onnx")
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -443,7 +443,7 @@ def test_an_images_bits_do_not_depend_on_its_batch(tiny_export: Path, name: str)
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx"])
+@pytest.mark.parametrize("name", [*MEASURED, "generator.plan"])
 def test_every_artifact_is_proven_on_cuda(tiny_export: Path, name: str) -> None:
     found = verify_file(tiny_export / name, device="cuda")
     assert found.metadata.parity is not None

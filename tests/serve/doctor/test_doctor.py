@@ -468,7 +468,13 @@ assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(
-    ("name", "what"), [("generator.onnx", "onnx"), ("generator.ts", "torchscript"), ("generator.plan", "trt")]
+    ("name", "what"),
+    [
+        ("generator.onnx", "onnx"),
+        ("generator.ts", "torchscript"),
+        ("generator.plan", "trt"),
+        ("generator.safetensors", "torch"),
+    ],
 )
 def test_on_a_gpu_the_verdict_is_what_happens(tiny_export: Path, name: str, what: str) -> None:
     found = doctor.examine(Path("runs"))
