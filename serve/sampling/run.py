@@ -106,15 +106,13 @@ class Job:
             facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
         if classes is not None and shards.path.suffix.lower() == ".tar":
             facts["members"] = "png cls json"  # before there was a .cls the bytes were others
-        shards.claim(facts)
         mine = [shards[number] for number in shards.of(part)]
-        missing = []
-        for shard in mine:
-            if not shards.has(shard):
-                missing.append(shard)
-                if shard.path.exists():
-                    say(f"{shard.path} is not whole: it is made anew")
+        missing = [shard for shard in mine if not shards.has(shard)]
         self._check_shards(missing, say)
+        shards.claim(facts)
+        for shard in missing:
+            if shard.path.exists():
+                say(f"{shard.path} is not whole: it is made anew")
         total, made = sum(shard.count for shard in missing), 0
         with counter("sampling", speed=True) as progress:
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.beside import check_out, emit_beside
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import one_of
+from wgan.commands.where import check_out, emit_beside
 from wgan.models import cautions, find_model, open_model
 from wgan.serve.base.paths import STDIN, STDOUT, option
 from wgan.serve.base.progress import duration
@@ -181,7 +181,6 @@ def sample(
         say_once([opened.notice if opened.notice != before else None, made.no_grid])
     seconds = time.perf_counter() - loaded
     result = _result(asked, job, made) | {
-        "out": str(made.out),
         "backend": kind,
         "load_seconds": loaded - began,
         "seconds": seconds,
@@ -220,6 +219,7 @@ def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
     source, opened = job.source, job.backend
     result: dict[str, Any] = {
         "count": made.images,
+        "out": str(made.out),
         "first_seed": source.first if source.unit == "seed" else None,
         "label": asked.label,
         "truncation": None if asked.truncated is None else str(asked.truncated),
