@@ -1,5 +1,6 @@
 """Every kind of output holds the right images under the right seeds, whole or not at all."""
 
+import gc
 import io
 import json
 import os
@@ -168,6 +169,7 @@ def test_tar_is_a_webdataset_in_order(tmp_path, labelled):
     assert (tmp_path / "a.tar").stat().st_size % tarfile.RECORDSIZE == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
 def test_webdataset_itself_gives_images_with_their_classes(tmp_path):
     webdataset = pytest.importorskip("webdataset")
     images, labels = noise(20), np.arange(20) % 12  # of one digit and of two
@@ -184,6 +186,7 @@ def test_webdataset_itself_gives_images_with_their_classes(tmp_path):
     assert all(np.array_equal(image, wanted) for (image, *_), wanted in zip(pairs, images, strict=True))
     (first, *_) = read("plain.tar")
     assert {"png", "json"} == {key for key in first if not key.startswith("__")}
+    gc.collect()  # while its warning is not one of ours
 
 
 @pytest.mark.parametrize("format", ["png", "npy", "npz", "tar"])
@@ -230,12 +233,9 @@ def test_an_npz_that_is_broken_off_in_a_pipe_has_no_end(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor() as pool:
         got = pool.submit((tmp_path / "pipe").read_bytes)
-        with (
-            pytest.raises(KeyboardInterrupt),
-            open_output(tmp_path / "pipe", count=20, first=0, text=TEXT, format="npz") as output,
-        ):
-            output.write(0, noise(10))
-            raise KeyboardInterrupt
+        output = open_output(tmp_path / "pipe", count=20, first=0, text=TEXT, format="npz")
+        output.write(0, noise(10))
+        output.__exit__(KeyboardInterrupt, None, None)
         assert not zipfile.is_zipfile(io.BytesIO(got.result(60)))
 
 

@@ -207,6 +207,8 @@ def test_shards_from_before_there_were_classes_in_them_are_not_gone_on_with(tmp_
 
 
 def test_a_shard_that_is_a_pipe_gets_its_bytes_and_is_not_waited_for(tmp_path):
+    make(tmp_path / "a.tar", count=16)
+    (tmp_path / "a-000001.tar").unlink()
     os.mkfifo(tmp_path / "a-000001.tar")
     got = []
     reader = Thread(target=lambda: got.append((tmp_path / "a-000001.tar").read_bytes()))
