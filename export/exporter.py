@@ -35,6 +35,8 @@ class Exported:
     notice: str | None = None  # what a user should know of how it ran
     leak: str | None = None  # that it names folders, where it does
     chosen: str | None = None  # with the precision `auto`: which it is, and why
+    changed: bool = False  # whether the file was changed since its export and is still no artifact
+    adopted: bool = False  # whether it was, until now
 
     @property
     def passed(self) -> bool | None:
@@ -54,7 +56,7 @@ class Exported:
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json` and the report page."""
-        return artifact.summary(self.path, self.metadata)
+        return artifact.summary(self.path, self.metadata) | {"changed": self.changed, "adopted": self.adopted}
 
     def _repr_html_(self) -> str:
         return artifacts([self.to_dict()])
@@ -136,10 +138,10 @@ def _open_timed(made: Made, device: str) -> Backend:
     try:
         return open_artifact(made.opened(), device=device, trusted=True)
     except BackendUnavailable as error:
-        if made.metadata.engine is None:  # only an engine may be built where it cannot run
+        if not FORMATS[made.metadata.format].container.beside:  # only those may be made where they cannot run
             raise
         raise BackendUnavailable(
-            f"--precision auto times engines, which cannot run here: name fp32 or fp16; {error}"
+            f"--precision auto times artifacts, which cannot run here: name fp32 or fp16; {error}"
         ) from None
 
 
@@ -147,9 +149,7 @@ def _prove_and_write(made: Made, recipe: Recipe, device: str) -> Exported:
     """Measures the bytes as any user would open them, and only then gives them their name."""
     path = made.path
     report, notice = _measure(made.opened(), recipe, device)
-    if report["passed"] is False:
-        failures = "; ".join(parity.failures(report))
-        raise ParityError(f"{path.name} does not match PyTorch and was not written: {failures}")
+    made.check(report)
     proven = made.metadata.replace(parity=report)
     artifact.write(path, made.payload, proven)
     return Exported(path, proven, notice)
@@ -160,9 +160,10 @@ def _measure(made: Artifact, recipe: Recipe, device: str) -> tuple[dict[str, Any
     try:
         backend = open_artifact(made, device=device, trusted=True)
     except BackendUnavailable as error:
-        if made.metadata.engine is None:
+        if not FORMATS[made.metadata.format].container.beside:  # where the report of another machine has no place
             raise
         # kept inside it, wherever it may be copied
         return parity.not_measured(without_paths(error.why, made.path)), None
     with backend:
-        return parity.measure(backend, recipe.generator.module, recipe.max_batch), backend.notice
+        most = made.metadata.max_batch or recipe.max_batch
+        return parity.measure(backend, recipe.generator.module, most), backend.notice

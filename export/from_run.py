@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
         max_batch: largest batch that an engine takes and parity tries [256].
         data_name: what the artifact calls the data [as in training].
         engine_options: what a TensorRT engine may run on beside this machine.
+        web_runtime: for web the archive of ONNX Runtime Web, as `npm pack` writes it [from the cache, or by npm].
     """
 
     checkpoint: str
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     max_batch: int
     data_name: str | None
     engine_options: BuildOptions | None
+    web_runtime: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def export(
 
     Args:
         run: what `wgan.train` returned, a run folder, or a checkpoint file (then name a folder with ``out``).
-        format: onnx, torchscript or trt.
-        precision: fp32, fp16, for torchscript bf16, or auto: what is faster here.
+        format: onnx, torchscript, trt, safetensors or web.
+        precision: fp32, fp16, for torchscript and safetensors bf16, or auto: what is faster here.
         device: what the artifact is measured on: auto, cpu or cuda.
         options: see `Options`.
 

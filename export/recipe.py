@@ -1,8 +1,9 @@
 """How an artifact's bytes are made from a generator, one function a format; nothing is measured or written yet."""
 
+import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -11,16 +12,22 @@ import onnx
 import torch
 from torch import nn
 
+from wgan.export import parity
 from wgan.export.formats.onnx import OPSETS, to_onnx
+from wgan.export.formats.safetensors import to_safetensors
 from wgan.export.formats.torchscript import to_torchscript
+from wgan.export.formats.web.ort_web import ort_web
+from wgan.export.formats.web.site import MOST, site
 from wgan.export.reference.fold import as_deployed
 from wgan.export.reference.generator import TrainedGenerator
-from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts import artifact, packed
 from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.artifacts.metadata import OUTPUTS, ImageSpec, Latent, Metadata
+from wgan.serve.backends.open import open_artifact
 from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
-from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.command import or_again
+from wgan.serve.base.errors import ConfigError, ParityError
 
 MAX_BATCH = 256  # that parity tries, and an engine takes
 
@@ -43,6 +50,12 @@ class Made:
         """The artifact as a user would read it."""
         return artifact.assembled(self.path, self.payload, self.metadata)
 
+    def check(self, report: dict[str, Any]) -> None:
+        """Raises ParityError where it does not hold."""
+        if report["passed"] is False:
+            failures = "; ".join(parity.failures(report))
+            raise ParityError(f"{self.path.name} does not match PyTorch and was not written: {failures}")
+
 
 class Choices(TypedDict, total=False):
     """What `Recipe` has a default for."""
@@ -51,6 +64,7 @@ class Choices(TypedDict, total=False):
     opset: int
     max_batch: int
     engine_options: BuildOptions | None
+    web_runtime: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,7 @@ class Recipe:
         opset: ONNX's operator set; engines are built from ONNX too.
         max_batch: the largest batch that an engine takes and parity tries.
         engine_options: what a TensorRT engine may run on beside this machine.
+        web_runtime: the archive of ONNX Runtime Web; None: from the cache, or by npm.
 
     Raises:
         ConfigError: an unknown format or output, or a batch out of range.
@@ -77,12 +92,16 @@ class Recipe:
     opset: int = OPSETS[0]
     max_batch: int = MAX_BATCH
     engine_options: BuildOptions | None = None
+    web_runtime: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in EXPORTERS:
             raise ConfigError(f"--format {self.kind} is not one of {', '.join(EXPORTERS)}, all, triton")
         if self.output not in OUTPUTS:
             raise ConfigError(f"--pixels {self.output} is not one of {', '.join(OUTPUTS)}")
+        if self.output not in FORMATS[self.kind].outputs:
+            way = or_again("--format", "onnx", of=("export",))
+            raise ConfigError(f"--pixels {self.output} is not for {self.kind}, which holds weights alone: use {way}")
         if not 1 <= self.max_batch <= 65_536:
             raise ConfigError(f"--max-batch {self.max_batch} is outside its range, 1 to 65,536")
 
@@ -134,12 +153,34 @@ def _engine(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
     return engine.plan, {**described, "max_batch": recipe.max_batch, "engine": engine.description}
 
 
+def _safetensors(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
+    return to_safetensors(recipe.module(precision)), {}
+
+
+def _web(recipe: Recipe, precision: str) -> tuple[bytes, dict[str, Any]]:
+    """The generator lies in the folder as an ONNX artifact, which holds by itself."""
+    runtime = ort_web(None if recipe.web_runtime is None else Path(recipe.web_runtime))
+    most = min(MOST, recipe.max_batch)  # a page draws no more at a time
+    made = replace(recipe, kind="onnx").make(precision)
+    with open_artifact(made.opened(), device="cpu", trusted=True) as backend:
+        report = parity.measure(backend, recipe.generator.module, most)
+    made.check(report)
+    proven = made.metadata.replace(parity=report)
+    graph = FORMATS["onnx"].container.join(made.payload, proven.to_json().encode())
+    name = file_name("web", precision, recipe.output)
+    files = site(graph, proven, name, parity.reference_of(recipe.generator.module), runtime)
+    return packed.archive(files), {"opset": recipe.opset, "max_batch": most}
+
+
 # format → what writes it: (recipe, precision) → the payload, and what the metadata says of it beside the rest
 EXPORTERS: dict[str, Callable[[Recipe, str], tuple[bytes, dict[str, Any]]]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
     "trt": _engine,
+    "safetensors": _safetensors,
+    "web": _web,
 }
+ALL = [name for name in EXPORTERS if FORMATS[name].in_all]  # what `--format all` writes
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from wgan.export.adopt import in_words
 from wgan.export.verify import Refused, Row
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.base.tables import table
@@ -17,6 +18,7 @@ def parity_table(artifacts: Sequence[Row], width: int | None = None) -> str:
     more than one level. ``width``: columns, as many as the terminal has if not given. Verdicts are painted.
     """
     rows, notes = [], []
+    precise = any(not isinstance(row, Refused) and row.metadata.edited for row in artifacts)
     for artifact in artifacts:
         name = artifact.path.name
         if isinstance(artifact, Refused):
@@ -42,8 +44,14 @@ def parity_table(artifacts: Sequence[Row], width: int | None = None) -> str:
         )
         if not report["passed"]:
             notes.append(f"{name}: {'; '.join(artifact.failures)}")
+    notes += filter(None, (in_words(row) for row in artifacts if not isinstance(row, Refused)))
     notes += origin_lines(artifacts)
-    shown = table(COLUMNS, rows, right=COLUMNS[2:-1], verdict="parity", width=width)
+    columns: tuple[str, ...] = COLUMNS
+    if precise:  # what each computes in, where it may not be what it was exported in
+        columns = (COLUMNS[0], "precision", *COLUMNS[1:])
+        types = ["-" if isinstance(row, Refused) else row.metadata.precision for row in artifacts]
+        rows = [(name, kind, *rest) for (name, *rest), kind in zip(rows, types, strict=True)]
+    shown = table(columns, rows, right=COLUMNS[2:-1], verdict="parity", width=width)
     return "\n".join([shown, *notes])
 
 

@@ -36,6 +36,7 @@ from bench_shared import (
 
 from wgan.models import open_model
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.formats import backends_of
 from wgan.serve.backends.base import Backend, check_device
 from wgan.serve.base.errors import ConfigError, WganError
 from wgan.serve.base.progress import counter
@@ -58,11 +59,11 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.make import make_generator
     from wgan.export import exporter
-    from wgan.export.recipe import EXPORTERS, file_name
+    from wgan.export.recipe import ALL, file_name
 
     generator = make_generator(**changes)
     for precision in ("fp32", "fp16"):
-        for kind in EXPORTERS:
+        for kind in ALL:
             try:
                 list(exporter.export(generator, folder, [kind], precision=precision))
             except WganError as error:
@@ -72,7 +73,7 @@ def untrained(folder: Path, **changes: object) -> list[tuple[Path, str]]:
 
 def artifacts(folder: Path) -> list[tuple[Path, str]]:
     """The files of an export folder and their backends. Raises ConfigError where there is none."""
-    files = [(path, artifact.format_of(path)) for path in artifact.list_folder(folder)]
+    files = [(path, backends_of(artifact.format_of(path))[0].name) for path in artifact.list_folder(folder)]
     if (reference := folder / "generator.pt").is_file():
         files.append((reference, "torch"))
     if not files:

@@ -7,7 +7,6 @@ not in the wheel: scripts/triton_backends/ has one that stands in for it.
 
 import argparse
 import ctypes
-import fcntl
 import os
 import platform
 import shutil
@@ -23,19 +22,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from apart import PYTHON, Apart, Missing, cache, make_environment, run
+
 ROOT = Path(__file__).resolve().parents[1]
 STAND_IN = ROOT / "scripts" / "triton_backends" / "onnxruntime"
 TRITON = "2.51.0"
 WHEEL = "nvidia-pytriton==0.7.0"
 DIGEST = "sha256:21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"
 NUMPY = "numpy==1.26.4"  # the last for which the python backend was built
-PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PYTHONS = ("3.11", "3.12")  # for which the wheel has a stub, and that numpy a wheel
 PATIENCE = 60.0  # seconds that a server may take to load everything, and to end
-
-
-class Missing(Exception):
-    """No server can be had here; says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +46,9 @@ class Install:
         return self.folder / "server" / "pytriton" / "tritonserver"
 
     @property
-    def state(self) -> str:
-        """What the folder holds when it is whole."""
-        return "\n".join((WHEEL, DIGEST, NUMPY, runtime(), sys.base_prefix, PYTHON, ""))
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it is there."""
-        with suppress(OSError):
-            return (self.folder / "whole").read_text() == self.state
-        return False
+    def apart(self) -> Apart:
+        """The folder with what it holds when it is whole."""
+        return Apart(self.folder, "\n".join((WHEEL, DIGEST, NUMPY, runtime(), sys.base_prefix, PYTHON, "")))
 
     def command(self, repository: Path, port: int, *words: str) -> list[str]:
         """The server's, on loopback, with HTTP alone; ``words`` are more options of tritonserver."""
@@ -103,8 +92,7 @@ def runtime() -> str:
 
 def default_folder() -> Path:
     """Below the user's cache; one for each Python."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "wgan" / f"tritonserver-{TRITON}-py{PYTHON}"
+    return cache() / f"tritonserver-{TRITON}-py{PYTHON}"
 
 
 def libpython() -> list[str]:
@@ -127,7 +115,7 @@ def libpython() -> list[str]:
 def found(folder: Path | None = None) -> Install:
     """The server that was fetched. Raises Missing where there is none."""
     install = Install(folder or default_folder())
-    if not install.whole:
+    if not install.apart.whole:
         raise Missing("needs a real Triton server: python scripts/triton_real.py fetch")
     return install
 
@@ -142,43 +130,22 @@ def fetch(folder: Path | None = None) -> Install:
         raise Missing(f"the server is for Linux on x86-64 with Python {', '.join(PYTHONS)}")
     libpython()
     install = Install((folder or default_folder()).absolute())
-    install.folder.mkdir(parents=True, exist_ok=True)
-    with (install.folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not install.whole:
-            _install(install)
+    install.apart.make(lambda: _install(install), "server", "env", "backends")
     return install
 
 
 def _install(install: Install) -> None:
     folder = install.folder
     print(f"triton_real: installing {WHEEL} into {folder} (75 MB from the package index)", file=sys.stderr)
-    for name in ("whole", "server", "env", "backends"):
-        path = folder / name
-        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
     (wanted := folder / "wheel.txt").write_text(f"{WHEEL} --hash={DIGEST}\n")
-    _run(sys.executable, "-m", "venv", "--without-pip", str(folder / "env"))
-    python = str(folder / "env" / "bin" / "python")
-    if uv := shutil.which("uv"):
-        pip = [uv, "pip", "install", "-q", "--python", python]
-    else:
-        pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"]
-        pip += ["--retries", "1", "--no-compile"]
-    _run(*pip, NUMPY, runtime())
-    _run(*pip, "--no-deps", "--require-hashes", "--target", str(folder / "server"), "-r", str(wanted))
+    pip = make_environment(folder / "env")
+    run(*pip, NUMPY, runtime())
+    run(*pip, "--no-deps", "--require-hashes", "--target", str(folder / "server"), "-r", str(wanted))
     backend = folder / "backends" / "python"
     shutil.copytree(install.server / "backends" / "python", backend)
     shutil.copy(install.server / "python_backend_stubs" / PYTHON / "triton_python_backend_stub", backend)
     for program in (install.server / "bin" / "tritonserver", backend / "triton_python_backend_stub"):
         program.chmod(0o755)
-    (folder / "whole").write_text(install.state)
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise Missing(f"could not be fetched: {lines[-1]}")
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def generator() -> TrainedGenerator:
 def tiny_export(generator: TrainedGenerator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export folder: every format that builds here, and fp16 ONNX. Not to be written into."""
     folder = tmp_path_factory.mktemp("tiny") / "export"
-    list(exporter.export(generator, folder, ["torchscript", "onnx", "trt"], max_batch=96))
+    list(exporter.export(generator, folder, ["torchscript", "onnx", "trt", "safetensors"], max_batch=96))
     list(exporter.export(generator, folder, ["onnx"], precision="fp16", max_batch=96))
     return folder
 

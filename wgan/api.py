@@ -104,14 +104,15 @@ def load(
     """
     from wgan.generator import Generator
     from wgan.models import cautions, find_model, open_model
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN
     from wgan.serve.backends.base import Options
     from wgan.serve.base.paths import named_path
 
     place = named_path(path, "path")
-    folder = place if place.is_dir() and path != BUILT_IN else None
+    folder = place if holds_artifacts(place) and path != BUILT_IN else None
     file, kind = find_model(None if folder else place, folder, backend, device=device)
-    opened = open_model(file, kind, device, precision, Options(provider, threads))
+    opened = open_model(file, kind, device, precision, Options(provider, threads), changed=folder is None)
     try:
         for line in cautions(opened):
             warnings.warn(line, UserWarning, stacklevel=2)
@@ -121,19 +122,26 @@ def load(
     return Generator(opened)
 
 
-def verify(path: AnyPath, *, device: str = "auto") -> "Verification":
+def verify(
+    path: AnyPath, *, device: str = "auto", reference: AnyPath | None = None, adopt: bool = False
+) -> "Verification":
     """Measures an artifact, or every artifact in a folder, against PyTorch again.
+
+    One that a tool changed since its export (quantised, slimmed, …) is measured as it is now.
 
     Args:
         path: an artifact, a folder of them, or a run folder, whose export/ is taken.
         device: what to run them on: auto, cpu or cuda.
+        reference: the generator that they were exported from, a checkpoint; None: `generator.pt` beside each.
+        adopt: write the report into those that were changed and hold, which makes them artifacts again.
 
     Returns:
         A report an artifact, in order of their names, and one verdict.
 
     Raises:
-        ArtifactError: it is damaged, was not exported from the `generator.pt` beside it, or there is none. In a
-            folder such a file is a row of the result that says so.
+        ArtifactError: it is damaged, or was not exported from the ``reference``. In a folder such a file is a row of
+            the result that says so.
+        CheckpointError: there is no ``reference``; in a folder as above.
         BackendUnavailable: a package is missing, or the one artifact cannot run here.
         ConfigError: an unknown device.
     """
@@ -142,9 +150,12 @@ def verify(path: AnyPath, *, device: str = "auto") -> "Verification":
     need_training()
     from wgan.export.verify import verify_place
     from wgan.results import Verification
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.base.paths import named_path
 
     place = named_path(path, "path")
     in_run = (place / "config.yaml").is_file()
     place = place / "export" if in_run else place
-    return Verification(tuple(verify_place(place, alone=not place.is_dir(), device=device)))
+    made_from = None if reference is None else named_path(reference, "reference")
+    rows = verify_place(place, made_from, alone=not holds_artifacts(place), device=device, adopt=adopt)
+    return Verification(tuple(rows))

@@ -8,7 +8,6 @@ never loads torch for ONNX.
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -22,7 +21,8 @@ from wgan.commands.layout import Command, Group
 from wgan.commands.mistaken import meant
 from wgan.serve.base.command import again, called
 from wgan.serve.base.errors import WganError
-from wgan.serve.base.terminal import fault
+from wgan.serve.base.terminal import Undelivered, fault, show
+from wgan.serve.base.written import put, standard_streams
 from wgan.serve.machine.cores import spin_briefly
 
 INTERRUPTED = 130
@@ -53,7 +53,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from wgan.version import version
 
-        print(f"wgan {version()}")
+        show(f"wgan {version()}")
         raise typer.Exit
 
 
@@ -88,39 +88,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     spin_briefly()
-    with called(words):
+    with standard_streams(), called(words):
         return _run(words)
 
 
 def _run(words: list[str]) -> int:
+    as_json = "--json" in words
     try:
         code = app(args=words, prog_name="wgan", standalone_mode=False)
-        sys.stdout.flush()
         if code == INTERRUPTED:  # what newer versions of typer make of a KeyboardInterrupt
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
+    except Undelivered as error:
+        return _fail(str(error), error.exit_code)
     except StoppedAndSaved:
         return INTERRUPTED
     except WganError as error:
-        return _fail(str(error), error.exit_code, words)
+        return _fail(str(error), error.exit_code, as_json)
     except KeyboardInterrupt:
         same = again(of=("export", "verify", "sample", "eval", "bench"))
-        return _fail(f"interrupted; to do it again: `{same}`" if same else "interrupted", INTERRUPTED, words)
-    except BrokenPipeError:
-        # the reader has gone; keep Python from failing again on its last flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _fail(f"interrupted; to do it again: `{same}`" if same else "interrupted", INTERRUPTED, as_json)
     except OSError as error:
         if error.filename is None:
             raise
         # a path that was asked for and cannot even be looked at: too long, or in a folder that is closed to us
-        return _fail(f"{error.filename}: {error.strerror}; name another path", 2, words)
+        return _fail(f"{error.filename}: {error.strerror}; name another path", 2, as_json)
     except Exception as error:
         # usage errors come from typer or, before 0.26, from click: known by their shape
         if hasattr(error, "format_message"):
-            return _fail(_usage(error, words), 2, words)
+            return _fail(_usage(error, words), 2, as_json)
         if type(error).__name__ == "Abort":
-            return _fail("interrupted", INTERRUPTED, words)
+            return _fail("interrupted", INTERRUPTED, as_json)
         raise
 
 
@@ -136,11 +134,11 @@ def _usage(error: Any, words: list[str]) -> str:
     return f"{said}{'' if said.endswith(('.', '?', '!')) else '.'} See `{path} --help`."
 
 
-def _fail(message: str, code: int, words: list[str]) -> int:
+def _fail(message: str, code: int, as_json: bool = False) -> int:
     line = " ".join(message.split())
     fault(f"wgan: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}")
-    if "--json" in words:
-        print(json.dumps({"error": message, "exit_code": code}), flush=True)
+    if as_json:
+        put(sys.stdout, json.dumps({"error": message, "exit_code": code}) + "\n")
     return code
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from wgan.export import exporter
-from wgan.export.recipe import EXPORTERS, file_name
+from wgan.export.recipe import ALL, file_name
 from wgan.export.reference.generator import find_generator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file
+from wgan.serve.artifacts.formats import backends_of, format_by_ending
 from wgan.serve.artifacts.origin import BEST
 from wgan.serve.backends.open import open_backend
 from wgan.serve.backends.pytorch.device import torch_device, why_cpu
@@ -165,7 +166,7 @@ class _Tour:
         self.shipped = generator.step
         made: list[Path] = []
         with self._stage("export, measured"):
-            for kind in EXPORTERS:
+            for kind in ALL:
                 try:
                     for exported in exporter.export(generator, self.target, [kind], device=self._device):
                         self._tell(f"wrote {exported.path}")
@@ -183,11 +184,14 @@ class _Tour:
             return [verify_file(file, device=self._device, required=False) for file in made]
 
     def measure_speeds(self, artifacts: list[exporter.Exported]) -> list[dict[str, Any]]:
-        """Of PyTorch, and of each artifact that runs here."""
+        """Of each backend that runs here: of PyTorch the checkpoint."""
         speeds = []
-        files = (self.target / exporter.REFERENCE, *(entry.path for entry in artifacts if entry.passed is not None))
+        files = [self.target / exporter.REFERENCE, *(entry.path for entry in artifacts if entry.passed is not None)]
+        by_backend = {
+            backends_of(kind.name)[0].name: file for file in reversed(files) if (kind := format_by_ending(file))
+        }
         with self._stage("measuring speed"):
-            for file in files:
+            for file in sorted(by_backend.values(), key=files.index):
                 with open_backend(file, device=self._device) as backend:
                     row = measure_speed(backend, BATCH)
                     speeds.append({**row, "machine": computes_on(backend.device)})

@@ -65,36 +65,42 @@ def _rebuild(path: Path, kind: str) -> None:
 
 
 def open_model(
-    path: Path, backend: str, device: str, precision: str = "fp32", options: "Options | None" = None
+    path: Path,
+    backend: str,
+    device: str,
+    precision: str = "fp32",
+    options: "Options | None" = None,
+    *,
+    changed: bool = False,
 ) -> "Backend":
     """An artifact or a checkpoint, with the backend that `find_model` named, ready to run.
 
     A checkpoint in another ``precision`` is measured against itself in float32, and the figures are said. With `auto`
-    both are timed.
+    both are timed. An artifact that was changed since its export is run only where ``changed`` allows it.
 
     Raises:
         WganError: as the backends raise it.
     """
-    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending
+    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending, is_checkpoint
     from wgan.serve.backends.open import open_any, refuse_options
 
     if backend == "torch":
         refuse_options(options, BACKENDS[backend], path)
         need_training()
-        if precision != "fp32":
+    if precision != "fp32":
+        if is_checkpoint(path):
             from wgan.export.reference.reduced import in_words, open_faster, open_reduced
 
             live = open_faster(path, device, say) if precision == "auto" else open_reduced(path, device, precision)
             if live.metadata.precision != "fp32":
                 say(in_words(live))
             return live
-    elif precision != "fp32":
         kind = getattr(format_by_ending(path), "name", "onnx")
         raise ConfigError(
             f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
             f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
         )
-    return open_any(path, backend=backend, device=device, options=options)
+    return open_any(path, backend=backend, device=device, options=options, changed=changed)
 
 
 def unproven(path: Path, metadata: "Metadata") -> str | None:
@@ -109,8 +115,24 @@ def unproven(path: Path, metadata: "Metadata") -> str | None:
     return f"{path} does NOT match PyTorch{figures}"
 
 
+def edited(path: Path, metadata: "Metadata") -> str | None:
+    """That an artifact was edited after its export, and what that costs; None where it was not, or nobody knows yet."""
+    mark, report = metadata.edited, metadata.parity or {}
+    if mark is None or not metadata.proven:
+        return None
+    by = f" by {mark['by']}" if mark.get("by") else ""
+    psnr = report.get("worst_psnr_db")
+    figure = "" if psnr is None else f", worst PSNR {psnr:.0f} dB"
+    return f"{path} was edited after its export{by} and measured again: computes in {metadata.precision}{figure}"
+
+
+def still_changed(metadata: "Metadata") -> bool:
+    """Whether it is of a file that was changed since its export and is no artifact yet."""
+    return metadata.edited is not None and metadata.parity is None
+
+
 def cautions(opened: "Backend") -> list[str]:
-    """What a user must know before images are made: how it runs, what it assumes, that it was not measured.
+    """What a user must know before images are made: how it runs, what it assumes, whether it was measured, edited.
 
     Raises:
         ParityError: it was measured and does not match PyTorch.
@@ -125,4 +147,4 @@ def cautions(opened: "Backend") -> list[str]:
         measure = command("verify", "--model", opened.path)
         ways = f"export it again, `{export_command(opened.path)}`, or measure it again, `{measure}`"
         raise ParityError(f"{doubt}: no images are made of it; {ways}")
-    return lines if doubt is None else [*lines, doubt]
+    return [*lines, *filter(None, (doubt, edited(opened.path, opened.metadata)))]

@@ -17,12 +17,17 @@ def fold(generator: nn.Module) -> nn.Module:
 
     Of a conditional BatchNorm the label's scale and shift stay.
     """
-    folded = copy.deepcopy(generator).cpu().float().eval().requires_grad_(False)
-    settle_smooth(folded)
-    for module in list(folded.modules()):
+    return folded(copy.deepcopy(generator).cpu().float())
+
+
+def folded(generator: nn.Module) -> nn.Module:
+    """`fold` in place, on whatever device: on torch's `meta` it makes the names and shapes alone."""
+    generator.eval().requires_grad_(False)
+    settle_smooth(generator)
+    for module in list(generator.modules()):
         if isinstance(module, Layer):
             _fold_layer(module)
-    return folded.requires_grad_(False)
+    return generator.requires_grad_(False)
 
 
 def _fold_layer(layer: Layer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpu.models import exported, generator
 from gpu.rows import Here, Row
-from wgan.export.recipe import EXPORTERS, file_name
+from wgan.export.recipe import ALL, file_name
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.formats import FORMATS
 from wgan.serve.backends.base import Backend
@@ -30,7 +30,7 @@ def run(here: Here) -> None:
     z = latents(0, 256, made.config.latent_dim)
     with tempfile.TemporaryDirectory() as folder:
         for precision in ("fp16",) if here.tiny else ("fp32", "fp16"):
-            for kind in EXPORTERS:
+            for kind in ALL:
                 name = file_name(kind, precision)
                 if kind == "trt" and not here.cuda:
                     here.not_run(name, "an engine runs on a GPU alone")

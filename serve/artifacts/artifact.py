@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.artifacts import packed
 from wgan.serve.artifacts.containers import Damaged
 from wgan.serve.artifacts.formats import FORMATS, Format, export_command, format_by_ending
 from wgan.serve.artifacts.metadata import Metadata, parse
 from wgan.serve.artifacts.origin import Origin
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.files import atomic_write
+from wgan.serve.base.terminal import say
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,22 @@ class Foreign(ArtifactError):
             message += f"; {why}"
         super().__init__(message)
         self.path, self.kind, self.data, self.digest = path, kind, data, digest
+
+
+class Changed(ArtifactError):
+    """A file with whole metadata about another payload: a tool edited it, or it is damaged.
+
+    Only of a format that says what a changed file of it is (`Format.as_changed`): ``digest`` is the SHA-256 of the
+    payload in ``data``, the file's bytes, and ``metadata`` what it was exported with.
+    """
+
+    def __init__(self, path: Path, metadata: Metadata, data: bytes, digest: str):
+        adopt = command("verify", "--adopt", "--model", path)
+        super().__init__(
+            f"{path} was changed since its export (or damaged): `{adopt}` measures it against PyTorch and makes it an "
+            f"artifact again if it matches; otherwise copy it again, or run `{export_command(path)}`"
+        )
+        self.path, self.metadata, self.data, self.digest = path, metadata, data, digest
 
 
 def format_of(path: Path) -> str:
@@ -54,11 +73,15 @@ def read(path: Path) -> Artifact:
     """The artifact in a file, checked.
 
     Raises:
-        ArtifactError: missing, unreadable, truncated, altered, without metadata or of a newer schema.
+        ArtifactError: missing, unreadable, truncated, altered, or of a newer schema.
+        Changed: of one of the formats that allow it, with whole metadata about another payload.
+        Foreign: without metadata.
     """
     row = _row(path)
     try:
-        data = path.read_bytes()
+        data = packed.pack(path) if row.container.folder else path.read_bytes()
+    except packed.NotPacked as error:
+        raise ArtifactError(f"{path} is not as it was exported: {error}") from None
     except FileNotFoundError:
         raise ArtifactError(f"no file {path}: run `{export_command(path)}`, or name another with --model") from None
     except OSError as error:
@@ -97,6 +120,8 @@ def _checked(path: Path, data: bytes, beside: bytes | None) -> Artifact:
     if metadata.format != row.name:
         raise ArtifactError(f"{path} holds {metadata.format}, its ending says {row.name}: rename it")
     if metadata.payload_sha256 != digest:
+        if row.as_changed:
+            raise Changed(path, metadata, data, digest)
         again = f"copy it again, or run `{export_command(path)}`"
         raise ArtifactError(f"{path} is damaged: its bytes are not those that were exported; {again}")
     return Artifact(path, metadata, data)
@@ -106,10 +131,21 @@ def _too_large(path: Path) -> ArtifactError:
     return ArtifactError(f"{path} is larger than the memory that is free here: free some, or take a smaller file")
 
 
+def is_artifact(path: Path) -> bool:
+    """Whether there is a file, or a folder that is one artifact, as the ending says; its content is not looked at."""
+    row = format_by_ending(path)
+    return path.is_dir() if row is not None and row.container.folder else path.is_file()
+
+
+def holds_artifacts(path: Path) -> bool:
+    """Whether it is a folder that is not one artifact itself."""
+    return path.is_dir() and not is_artifact(path)
+
+
 def list_folder(folder: Path) -> list[Path]:
     """The artifacts in a folder, by name; their content is not looked at."""
     endings = {row.ending for row in FORMATS.values()}
-    return sorted(path for path in folder.glob("generator*") if path.suffix in endings)
+    return sorted(path for path in folder.glob("generator*") if path.suffix in endings and is_artifact(path))
 
 
 def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
@@ -122,32 +158,51 @@ def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
         "precision": metadata.precision,
         "classes": metadata.classes,
         "output": metadata.image.dtype,
-        "bytes": path.stat().st_size,
+        "bytes": size_of(path),
         "parity": metadata.parity,
+        "edited": None if metadata.edited is None else dict(metadata.edited),
         "origin": None if origin is None else origin.to_source(),
     }
+
+
+def size_of(path: Path) -> int:
+    """Bytes of an artifact: of a folder those of its files."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) or path.stat().st_size
 
 
 def write(path: Path, payload: bytes, metadata: Metadata) -> None:
     """Writes an artifact whole or not at all.
 
     Args:
-        path: the file; a plan's metadata goes beside it.
+        path: the file; a plan's metadata goes beside it. A folder that was there and is not an export, or no longer as
+            it was exported, is moved aside.
         payload: the bytes as the exporter made them, without metadata.
         metadata: its ``payload_sha256`` must be `payload_digest` of them.
 
     Raises:
         OutputError: it cannot be written; a file that was there before is untouched.
     """
-    # the plan first: a sidecar without its plan would be refused, a plan without one only unknown
     container = FORMATS[metadata.format].container
+    if container.folder:
+        _write_folder(path, payload, metadata)
+        return
+    # the plan first: a sidecar without its plan would be refused, a plan without one only unknown
     atomic_write(path, container.join(payload, metadata.to_json().encode()))
     if container.beside:
         write_sidecar(path, metadata)
 
 
+def _write_folder(path: Path, payload: bytes, metadata: Metadata) -> None:
+    ours = False
+    with suppress(ArtifactError):
+        ours = read(path).metadata.format == metadata.format
+    kept = packed.unpack(path, payload, metadata.to_json().encode(), ours=ours)
+    if kept is not None:
+        say(f"{path} was not as it had been exported: what was there is now {kept}")
+
+
 def write_sidecar(path: Path, metadata: Metadata) -> None:
-    """Writes the metadata beside a plan."""
+    """Writes the metadata of a plan, or of a folder."""
     atomic_write(sidecar(path), metadata.to_json().encode())
 
 
@@ -157,5 +212,7 @@ def payload_digest(kind: str, payload: bytes) -> str:
 
 
 def sidecar(path: Path) -> Path:
-    """Where a plan's metadata lies."""
+    """Where the metadata of a plan, or of a folder, lies."""
+    if _row(path).container.folder:
+        return path / packed.METADATA
     return path.with_name(path.name + ".json")

@@ -2,7 +2,9 @@
 
 ONNX         a `metadata_props` entry, appended: a protobuf message may be continued at its end
 TorchScript  the extra file `wgan.json` in the zip archive
+safetensors  an entry of the header's `__metadata__`
 TensorRT     nothing inside: a plan is a plan, its metadata is a file beside it
+web          a folder, packed into one archive: its metadata is the file `wgan.json` in it
 """
 
 import hashlib
@@ -12,7 +14,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-KEY = "wgan"  # of the ONNX property; TorchScript's extra file is wgan.json
+from wgan.serve.artifacts import packed, safetensors
+
+KEY = "wgan"  # of the ONNX property and safetensors' entry; TorchScript's extra file is wgan.json
 
 
 class Damaged(Exception):
@@ -27,15 +31,26 @@ class Container:
         split: a whole file → its metadata, if it carries any, and the SHA-256 of everything else. Raises Damaged.
         join: payload and metadata → the file that holds both, or the payload alone where nothing else has a place.
         beside: whether the metadata lies in a file beside it.
+        strip: a whole file → the payload that ``join`` takes, of formats whose files may be changed.
+        folder: whether it is a folder, whose archive (see `packed`) is then its bytes.
     """
 
     split: Callable[[bytes], tuple[bytes | None, str]]
     join: Callable[[bytes, bytes], bytes]
     beside: bool = False
+    strip: Callable[[bytes], bytes] | None = None
+    folder: bool = False
 
 
 def _split_bare(data: bytes) -> tuple[None, str]:
     return None, hashlib.sha256(data).hexdigest()
+
+
+def _split_folder(data: bytes) -> tuple[None, str]:
+    try:
+        return None, packed.digest(data)
+    except packed.NotPacked:
+        raise Damaged("web") from None
 
 
 def _join_bare(payload: bytes, _text: bytes) -> bytes:
@@ -94,25 +109,36 @@ _METADATA_PROPS, _LENGTH_DELIMITED = 14, 2
 
 
 def _join_onnx(payload: bytes, text: bytes) -> bytes:
-    return payload + _encode(_METADATA_PROPS, _encode(1, KEY.encode()) + _encode(2, text))
+    return payload + encode(_METADATA_PROPS, encode(1, KEY.encode()) + encode(2, text))
 
 
 def _split_onnx(data: bytes) -> tuple[bytes | None, str]:
     text, digest, seen = None, hashlib.sha256(), False
-    try:
-        for number, start, body, end in fields(data):
-            if number == _METADATA_PROPS:
-                entry = {field: data[body:end][a:b] for field, _, a, b in fields(data[body:end])}
-                if entry.get(1) == KEY.encode():
-                    text = entry.get(2)
-                    continue
-            digest.update(memoryview(data)[start:end])
-            seen = True
-    except (IndexError, ValueError):
-        raise Damaged("ONNX") from None
+    for ours, part in _onnx_parts(data):
+        if ours is not None:
+            text = ours.get(2)
+            continue
+        digest.update(part)
+        seen = True
     if not seen:
         raise Damaged("ONNX")
     return text, digest.hexdigest()
+
+
+def _strip_onnx(data: bytes) -> bytes:
+    return b"".join(part for ours, part in _onnx_parts(data) if ours is None)
+
+
+def _onnx_parts(data: bytes) -> Iterator[tuple[dict[int, bytes] | None, memoryview]]:
+    """Each field of the file with, if it is our metadata, the fields in that. Raises Damaged."""
+    try:
+        for number, start, body, end in fields(data):
+            entry = None
+            if number == _METADATA_PROPS:
+                entry = {field: data[body:end][a:b] for field, _, a, b in fields(data[body:end])}
+            yield entry if entry and entry.get(1) == KEY.encode() else None, memoryview(data)[start:end]
+    except (IndexError, ValueError):
+        raise Damaged("ONNX") from None
 
 
 def fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
@@ -123,13 +149,13 @@ def fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
     position = 0
     while position < len(data):
         start = position
-        tag, position = _varint(data, position)
+        tag, position = varint(data, position)
         number, kind = tag >> 3, tag & 7
         if kind == _LENGTH_DELIMITED:
-            length, position = _varint(data, position)
+            length, position = varint(data, position)
         elif kind == 0:
             body = position
-            _, position = _varint(data, position)
+            _, position = varint(data, position)
             yield number, start, body, position
             continue
         else:
@@ -141,7 +167,8 @@ def fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
         position = end
 
 
-def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
+def varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
+    """The number at a position, and where it ends. Raises IndexError or ValueError."""
     value = shift = 0
     while True:
         byte = data[position]
@@ -154,18 +181,36 @@ def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
             raise ValueError("varint too long")
 
 
-def _encode(number: int, content: bytes) -> bytes:
-    def varint(value: int) -> bytes:
+def encode(number: int, content: bytes) -> bytes:
+    """A field of bytes, as `fields` reads it."""
+
+    def written(value: int) -> bytes:
         out = bytearray()
         while value > 0x7F:
             out.append(value & 0x7F | 0x80)
             value >>= 7
         return bytes([*out, value])
 
-    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(content)) + content
+    return written(number << 3 | _LENGTH_DELIMITED) + written(len(content)) + content
 
 
-ONNX = Container(_split_onnx, _join_onnx)
+def _split_safetensors(data: bytes) -> tuple[bytes | None, str]:
+    try:
+        text, digest = safetensors.split(data, KEY)
+    except ValueError:
+        raise Damaged("safetensors") from None
+    if text is not None and len(text) > MOST_METADATA:
+        raise Damaged("safetensors")
+    return text, digest
+
+
+def _join_safetensors(payload: bytes, text: bytes) -> bytes:
+    return safetensors.join(payload, KEY, text)
+
+
+ONNX = Container(_split_onnx, _join_onnx, strip=_strip_onnx)
 TORCHSCRIPT = Container(_split_torchscript, _join_torchscript)
+SAFETENSORS = Container(_split_safetensors, _join_safetensors)
 PLAN = Container(_split_bare, _join_bare, beside=True)
+FOLDER = Container(_split_folder, _join_bare, beside=True, folder=True)
 BARE = Container(_split_bare, _join_bare)  # no metadata at all

@@ -1,37 +1,19 @@
 """Weights of an ONNX file that lie in other files, as exporters write large models: which files, and may they be read?
 
 The file itself names them, and a file may come from anywhere: only what lies in its own folder, or below, is read.
-Field numbers: onnx.proto, which calls this external data.
+onnx.proto calls this external data.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from wgan.serve.artifacts.containers import Damaged, fields
+from wgan.serve.artifacts.containers import Damaged, encode, fields
+from wgan.serve.artifacts.onnx_messages import ENTRY, LEADS, TENSOR, bodies, entry_of, messages
 from wgan.serve.base.errors import ArtifactError
 
-# message → field number → the message in it; only what leads to a tensor
-_TENSOR, _ENTRY = "TensorProto", "StringStringEntryProto"
-_LEADS: dict[str, dict[int, str]] = {
-    "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
-    "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
-    "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
-    "GraphProto": {1: "NodeProto", 5: _TENSOR, 15: "SparseTensorProto"},
-    "NodeProto": {5: "AttributeProto"},
-    "AttributeProto": {
-        5: _TENSOR,
-        6: "GraphProto",
-        10: _TENSOR,
-        11: "GraphProto",
-        22: "SparseTensorProto",
-        23: "SparseTensorProto",
-    },
-    "SparseTensorProto": {1: _TENSOR, 2: _TENSOR},
-    _TENSOR: {13: _ENTRY},
-}
-_DEEPEST = 200  # messages inside messages; protobuf itself stops at 100
+LARGEST = 2**31 - 1  # bytes of a protobuf message
+_RAW, _EXTERNAL, _LOCATION = 9, 13, 14  # fields of a tensor: its numbers, or where they are, and which of both
 
 
 def external_files(path: Path, data: bytes) -> list[Path]:
@@ -42,7 +24,8 @@ def external_files(path: Path, data: bytes) -> list[Path]:
         Damaged: the bytes are no ONNX file.
     """
     try:
-        names = sorted({bytes(name).decode() for name in _locations(memoryview(data), "ModelProto", 0)})
+        entries = (entry_of(found) for _, found in messages(memoryview(data), (ENTRY,)))
+        names = sorted({name for key, name in entries if key == "location"})
     except (IndexError, ValueError):  # UnicodeDecodeError is one
         raise Damaged("ONNX") from None
     files = []
@@ -79,16 +62,52 @@ def digest_with(digest: str, files: list[Path]) -> str:
     return total.hexdigest()
 
 
-def _locations(data: memoryview, message: str, depth: int) -> Iterator[Any]:
-    """Every `location` that a tensor within the message names."""
-    if depth > _DEEPEST:
-        raise ValueError("too deep")
-    if message == _ENTRY:
-        entry = {number: data[start:end] for number, _, start, end in fields(data)}
-        if bytes(entry.get(1, b"")) == b"location":
-            yield entry.get(2, b"")
-        return
-    leads = _LEADS[message]
-    for number, _, start, end in fields(data):
-        if number in leads:
-            yield from _locations(data[start:end], leads[number], depth + 1)
+def inlined(path: Path, data: bytes) -> bytes:
+    """The ONNX file ``data`` at ``path`` with its weights in it; as it is where they are in it already.
+
+    Raises:
+        ArtifactError: as `external_files`, or a file is shorter than what it should hold, or all are too much for one.
+        Damaged: the bytes are no ONNX file.
+    """
+    files = external_files(path, data)
+    if not files:
+        return data
+    content = {str(file.relative_to(path.parent)): _read(file) for file in files}
+    try:
+        whole = _inlined(memoryview(data), "ModelProto", content, path)
+    except (IndexError, ValueError):
+        raise Damaged("ONNX") from None
+    if len(whole) > LARGEST:
+        raise ArtifactError(f"{path} and its weights are more than the 2 GiB that one ONNX file holds")
+    return whole
+
+
+def _inlined(data: memoryview, message: str, content: Mapping[str, bytes], path: Path) -> bytes:
+    if message == TENSOR:
+        return _tensor(data, content, path)
+    leads = LEADS[message]
+    return b"".join(
+        encode(number, _inlined(data[body:end], leads[number], content, path)) if number in leads else data[start:end]
+        for number, start, body, end in fields(data)
+    )
+
+
+def _tensor(data: memoryview, content: Mapping[str, bytes], path: Path) -> bytes:
+    """A tensor whose numbers are its own."""
+    entry = dict(entry_of(found) for found in bodies(data, _EXTERNAL))
+    if "location" not in entry:
+        return bytes(data)
+    held = content[str(Path(entry["location"]))]
+    start = int(entry.get("offset", 0))
+    end = start + int(entry["length"]) if "length" in entry else len(held)
+    if not 0 <= start <= end <= len(held):
+        raise ArtifactError(f"{path}: {entry['location'][:80]!r} beside it is shorter than its weights: copy both")
+    rest = [data[a:b] for number, a, _, b in fields(data) if number not in (_RAW, _EXTERNAL, _LOCATION)]
+    return b"".join([*rest, encode(_RAW, held[start:end])])
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error.strerror}") from None

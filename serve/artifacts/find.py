@@ -83,7 +83,7 @@ def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> 
     folder = (run or newest_run()) / "export"
     runtime = BACKENDS[backend or DEFAULT]
     paths = [folder / format_named(kind).file for kind in runtime.formats]
-    path = next((path for path in paths if path.is_file()), None)
+    path = next((path for path in paths if path.exists()), None)
     if path is None:
         # the checkpoint comes with every export
         wanted = DEFAULT if runtime.formats[0] == CHECKPOINT.name else runtime.formats[0]

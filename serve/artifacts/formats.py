@@ -25,6 +25,11 @@ class Format:
         precisions: what its graph can compute in.
         container: how its bytes and the metadata are joined and split.
         never_foreign: why a file of it that wgan did not write is never run, where that needs saying.
+        as_changed: `package.module:name` of what takes a `Changed` file of it for the `Artifact` that it is now; empty
+            where a changed one is refused: loading it would run what is in it.
+        edited_precisions: what a tool may have made its graph compute in, beside those.
+        outputs: what can come out of it, of `OUTPUTS` of the metadata.
+        in_all: whether `--format all` writes it.
     """
 
     name: str
@@ -32,6 +37,10 @@ class Format:
     precisions: tuple[str, ...]
     container: Container
     never_foreign: str = ""
+    as_changed: str = ""
+    edited_precisions: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("float32", "uint8")
+    in_all: bool = True
 
     @property
     def file(self) -> str:
@@ -83,7 +92,14 @@ def _by_name(rows: Iterable[Any]) -> dict[str, Any]:
 # ONNX has no bfloat16 convolutions before opset 22, and ONNX Runtime none at all on a CPU
 FORMATS: dict[str, Format] = _by_name(
     [
-        Format("onnx", ".onnx", ("fp32", "fp16"), containers.ONNX),
+        Format(
+            "onnx",
+            ".onnx",
+            ("fp32", "fp16"),
+            containers.ONNX,
+            as_changed="wgan.serve.artifacts.onnx_graph:as_found",
+            edited_precisions=("bf16", "int8"),
+        ),
         Format(
             "torchscript",
             ".ts",
@@ -92,6 +108,16 @@ FORMATS: dict[str, Format] = _by_name(
             "a TorchScript file is a program that loading runs, so wgan loads its own alone",
         ),
         Format("trt", ".plan", ("fp32", "fp16"), containers.PLAN),
+        Format(
+            "safetensors",
+            ".safetensors",
+            ("fp32", "fp16", "bf16"),
+            containers.SAFETENSORS,
+            "it holds numbers alone, and which network they belong to is in that metadata",
+            outputs=("float32",),
+        ),
+        # not among all: ONNX Runtime Web's files may have to be fetched first
+        Format("web", ".web", ("fp32", "fp16"), containers.FOLDER, in_all=False),
     ]
 )
 
@@ -128,12 +154,20 @@ BACKENDS: dict[str, BackendRow] = _by_name(
         ),
         BackendRow(
             "torch",
-            formats=("torch",),
+            formats=("torch", "safetensors"),
             devices=("cpu", "cuda"),
             extras=("train",),
-            # needs the networks, which stand above this folder: the path is only a name until a checkpoint is opened
-            opens="wgan.export.reference.torch_backend:open_checkpoint",
+            # needs the networks, which stand above this folder: the path is only a name until one is opened
+            opens="wgan.export.reference.torch_backend:open_torch",
             verdict="wgan.serve.backends.pytorch.verdict:torch_verdict",
+        ),
+        BackendRow(
+            "browser",
+            formats=("web",),
+            devices=("cpu",),
+            extras=(),
+            opens="wgan.serve.backends.browser.backend:open_browser",
+            verdict="wgan.serve.backends.browser.verdict:verdict",
         ),
     ]
 )
@@ -143,6 +177,11 @@ def format_by_ending(path: Path) -> Format | None:
     """The format that the file's ending means, checkpoints among them; None for an unknown ending."""
     rows = (*FORMATS.values(), CHECKPOINT)
     return next((row for row in rows if row.ending == path.suffix.lower()), None)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether the file's ending says that training wrote it: a generator, but no artifact."""
+    return format_by_ending(path) == CHECKPOINT
 
 
 def format_named(name: str) -> Format:

@@ -79,6 +79,7 @@ class Metadata:
     source: Mapping[str, Any] = field(default_factory=dict)
     created_with: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] | None = None
+    edited: Mapping[str, Any] | None = None  # of one that a tool changed: what it was exported as, and by what
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -86,6 +87,8 @@ class Metadata:
         values = dataclasses.asdict(self)
         if self.image.alpha is not None:
             values["image"]["alpha"] = self.image.alpha
+        if self.edited is None:
+            del values["edited"]  # as before there was one
         return _dump(values | {"checksum": checksum_of(values)})
 
     def replace(self, **changes: Any) -> "Metadata":
@@ -128,9 +131,9 @@ def parse(text: str | bytes, where: str) -> Metadata:
     kind = reader.choice("format", tuple(FORMATS))
     metadata = Metadata(
         format=kind,
-        precision=reader.choice("precision", FORMATS[kind].precisions),
+        precision=reader.choice("precision", FORMATS[kind].precisions + FORMATS[kind].edited_precisions),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
-        image=_image(image),
+        image=_image(image, FORMATS[kind].outputs),
         payload_sha256=reader.text("payload_sha256", 64),
         classes=reader.names("classes"),
         opset=opset,
@@ -139,6 +142,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
         source=reader.optional_mapping("source") or {},
         created_with=reader.optional_mapping("created_with") or {},
         parity=reader.optional_mapping("parity"),
+        edited=_edited(reader),
         schema=SCHEMA,
     )
     try:
@@ -167,7 +171,7 @@ def _check_read_figures(reader: "Reader") -> None:
         raise parity.bad("gates", "an object of numbers")
 
 
-def _image(reader: "Reader") -> ImageSpec:
+def _image(reader: "Reader", outputs: tuple[str, ...]) -> ImageSpec:
     """The image's layout, range and type, which go together as in `OUTPUTS`; files of before uint8 state no type."""
     size, most = reader.integer, 2**14
     image = ImageSpec(size("height", 1, most), size("width", 1, most), size("channels", 1, 4))
@@ -175,11 +179,22 @@ def _image(reader: "Reader") -> ImageSpec:
         raise reader.bad("channels", "1, 3 or 4")
     if image.alpha is not None and "alpha" in reader.values:
         reader.choice("alpha", (image.alpha,))
-    dtype = reader.choice("dtype", tuple(OUTPUTS)) if "dtype" in reader.values else "float32"
+    dtype = reader.choice("dtype", outputs) if "dtype" in reader.values else "float32"
     layout, low_high = OUTPUTS[dtype]
     reader.choice("layout", (layout,))
     reader.pair("range", low_high)
     return image.with_output(dtype)
+
+
+def _edited(reader: "Reader") -> Mapping[str, Any] | None:
+    """The mark of an edit: the payload and precision that it was exported with, and the tool where that is known."""
+    mark = reader.optional_mapping("edited")
+    if mark is not None:
+        edited = reader.table("edited")
+        edited.text("exported_sha256", 64)
+        edited.optional_text("exported_precision", 10)
+        edited.optional_text("by", 200)
+    return mark
 
 
 def _dump(values: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """A generator that can be run: one small interface, whatever the runtime."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +55,8 @@ class Backend(ABC):
     provider: str | None = None
     # what nothing in the file vouches for, where another tool wrote it
     assumes: str | None = None
+    # what a parity report says of it beside the device
+    measured_with: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, metadata: Metadata, digest: str, path: Path):
         self.metadata = metadata

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from wgan.serve.artifacts import artifact
-from wgan.serve.artifacts.artifact import Artifact, Foreign
-from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, BackendRow, backend_for, format_by_ending
+from wgan.serve.artifacts.artifact import Artifact, Changed, Foreign
+from wgan.serve.artifacts.changed import as_found
+from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, BackendRow, backend_for, is_checkpoint
 from wgan.serve.backends.base import Backend, ForeignOpener, Opener, Options, check_device
-from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.command import command
+from wgan.serve.base.errors import ArtifactError, BackendError, BackendUnavailable, ConfigError
 
 
 def open_backend(
@@ -21,27 +23,39 @@ def open_backend(
         options: how the backend is to run it; only those that it takes may be set.
 
     Raises:
-        ArtifactError: the file is missing, damaged or not ours.
+        ArtifactError: the file is missing, damaged, changed since its export or not ours.
         CheckpointError: the same of a checkpoint.
         BackendUnavailable: the runtime is not installed or cannot run here.
         ConfigError: an unknown device or backend, or options that this backend does not take.
     """
     check_device(device)
-    if format_by_ending(path) != CHECKPOINT:
+    if not is_checkpoint(path):
         return open_artifact(artifact.read(path), backend=backend, device=device, options=options)
     return _open(backend_for(CHECKPOINT.name, backend, path), path, device, options)
 
 
 def open_any(
-    path: Path, *, backend: str | None = None, device: str = "auto", options: Options | None = None
+    path: Path,
+    *,
+    backend: str | None = None,
+    device: str = "auto",
+    options: Options | None = None,
+    changed: bool = True,
 ) -> Backend:
-    """`open_backend`, and for a file without wgan's metadata what its backend makes of it, where it takes such files.
+    """`open_backend`, and for a file without metadata of wgan, or one ``changed``, what its backend makes of it.
+
+    Only of formats and backends that take such files. What nothing vouches for is in the backend's ``assumes``.
 
     Raises:
-        ArtifactError: as `open_backend`, or a foreign file that is no generator of images.
+        ArtifactError: as `open_backend`, or a foreign file that is no generator of images, or a changed one that is no
+            more what its metadata says, or that does not load.
     """
     try:
         return open_backend(path, backend=backend, device=device, options=options)
+    except Changed as error:
+        if not changed:
+            raise
+        return open_changed(as_found(error), backend=backend, device=device, options=options)
     except Foreign as foreign:
         row = backend_for(foreign.kind, backend, path)
         if row.opens_foreign is None:
@@ -49,6 +63,26 @@ def open_any(
         refuse_options(options, row, path)
         opener: ForeignOpener = row.load(row.opens_foreign)
         return opener(foreign, device, options or Options())
+
+
+def open_changed(
+    found: Artifact, *, backend: str | None = None, device: str = "auto", options: Options | None = None
+) -> Backend:
+    """`open_artifact` for what a changed file was found to be.
+
+    Raises:
+        ArtifactError: it does not load; it may be damaged.
+    """
+    was_changed = f"{found.path} was changed since its export (or damaged)"
+    try:
+        opened = open_artifact(found, backend=backend, device=device, options=options)
+    except BackendUnavailable:
+        raise
+    except BackendError as error:
+        raise ArtifactError(f"{was_changed} and does not run: {error}") from None
+    measure = command("verify", "--model", found.path)
+    opened.assumes = f"{was_changed}, and not measured since: `{measure}` shows what that costs"
+    return opened
 
 
 def open_artifact(

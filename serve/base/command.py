@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from wgan.serve.base.written import in_bytes
+
 Word = str | os.PathLike[str] | int | float
 COMMANDS = ("train", "demo", "export", "verify", "sample", "eval", "bench")  # those that take --device
 RUNNERS = ("sample", "eval")  # the commands that run one generator
@@ -21,7 +23,17 @@ def command(*words: Word, **settings: Any) -> str:
         settings: by name, as `key=value`; as `key=value` reads them again.
     """
     pairs = [f"{name}={written(value)}" for name, value in settings.items()]
-    return shlex.join(["wgan", *(str(word) for word in words), *pairs])
+    return " ".join(map(_quoted, ["wgan", *(str(word) for word in words), *pairs]))
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell, in which also a name survives that no text can show: `$'a\\377.npy'`."""
+    if all(character.isprintable() for character in word):
+        return shlex.quote(word)
+    try:
+        return in_bytes(word)
+    except UnicodeError:  # half a character, which no name of a file has
+        return shlex.quote(word)
 
 
 @contextmanager
@@ -65,7 +77,7 @@ def again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str |
 def or_again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str:
     """`again` as it stands in a sentence; where no command runs, the words alone: `--backend onnx`."""
     whole = again(*words, of=of, without=without)
-    return shlex.join(map(str, words)) if whole is None else f"`{whole}`"
+    return " ".join(_quoted(str(word)) for word in words) if whole is None else f"`{whole}`"
 
 
 def chosen(option: str) -> list[str]:

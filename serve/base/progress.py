@@ -8,9 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from wgan.serve.base.terminal import messages, plain
+from wgan.serve.base.written import Surviving, put
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ def console_on(stream: TextIO) -> "Console":
     """A Rich console on ``stream``, which is a terminal."""
     from rich.console import Console
 
-    return Console(file=stream, force_terminal=True, highlight=False)
+    return Console(file=cast("IO[str]", Surviving(stream)), force_terminal=True, highlight=False)
 
 
 def duration(seconds: float) -> str:
@@ -144,7 +145,7 @@ class _Lines:
             return
         self._last = now
         parts = [f"{what}: {done:,} of {total:,}", *_pace(rate, total - done, self._speed)]
-        print(", ".join(parts), file=self._stream, flush=True)
+        put(self._stream, ", ".join(parts) + "\n")
 
     def close(self) -> None:
         pass

@@ -1,30 +1,66 @@
 """What is written for people: results on stdout, all else on stderr, and nothing that steers a terminal."""
 
+import errno
 import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import Any, TextIO
 
-from wgan.serve.base.fold import folded, terminal_width
+from wgan.serve.base.errors import OutputError
 from wgan.serve.base.paint import MARKS, shown_on
+from wgan.serve.base.written import put, written_on
+
+_MEANT = (errno.EPIPE, errno.EBADF)  # who reads it has gone, or never was
 
 _quiet = ContextVar("quiet", default=False)
 _verbose = ContextVar("verbose", default=False)
 
 # what steers a terminal or cannot be written: controls, marks that turn the reading direction, half characters
 _STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
-_PAINTED = {code: "\ufffd" for code in _STEERING if chr(code) not in "\n\t"}
+# a byte of a file's name that is no text is shown by its number
+_BYTES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
+_PAINTED = {code: "\ufffd" for code in _STEERING if chr(code) not in "\n\t"} | _BYTES
 _PLAIN = _PAINTED | dict.fromkeys(MARKS, "\ufffd")
-# for terminals that have ASCII alone
-_ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "|", "±": "+/-", "×": "x", "²": "^2", "→": "->"})
+
+
+class Undelivered(OutputError):
+    """The work is done, but its JSON object, for which a program waits, cannot be written."""
 
 
 def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
-    """The command's result on stdout: the text, with its marked colours on a terminal, or the whole object."""
-    print(json.dumps(result) if as_json else written_on(sys.stdout, text.translate(_PAINTED)), flush=True)
+    """The command's result on stdout: the text, with its marked colours on a terminal, or the whole object.
+
+    Raises Undelivered for an object that cannot be written. A text that cannot is work done all the same.
+    """
+    if not as_json:
+        show(text.translate(_PAINTED))
+    elif (failed := put(sys.stdout, json.dumps(result) + "\n")) is not None:
+        raise Undelivered(f"the work is done, but its JSON could not be written to stdout: {failed.strerror}")
+
+
+def show(text: str, *, laid_out: bool = False) -> None:
+    """A text of ours on stdout; ``laid_out``: it is as wide as it should be, and ends its last line."""
+    stream = sys.stdout
+    if stream is None:
+        return
+    failed = put(stream, shown_on(stream, text) if laid_out else written_on(stream, text) + "\n")
+    if failed is not None and failed.errno not in _MEANT:
+        fault(f"wgan: what is said on stdout could not be written there: {failed.strerror}")
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """What a package prints on stdout in the block, such as typer its help, is held back and shown after it."""
+    held = io.StringIO()
+    try:
+        with redirect_stdout(held):
+            yield
+    finally:
+        if held.getvalue():
+            show(held.getvalue(), laid_out=True)
 
 
 @contextmanager
@@ -39,7 +75,7 @@ def quiet(wanted: bool = True) -> Iterator[None]:
 
 def messages() -> TextIO:
     """Where lines and progress are written: stderr, or nowhere while `quiet` is open."""
-    return io.StringIO() if _quiet.get() else sys.stderr
+    return io.StringIO() if _quiet.get() or sys.stderr is None else sys.stderr
 
 
 @contextmanager
@@ -55,35 +91,19 @@ def verbose(wanted: bool = True) -> Iterator[None]:
 def say(text: str) -> None:
     """A line on stderr."""
     out = messages()
-    print(written_on(out, plain(text)), file=out, flush=True)
+    put(out, written_on(out, plain(text)) + "\n")
 
 
 def fault(text: str) -> None:
     """A line on stderr that says what is wrong: `quiet` does not silence it."""
-    print(written_on(sys.stderr, plain(text)), file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        put(sys.stderr, written_on(sys.stderr, plain(text)) + "\n")
 
 
 def detail(text: str) -> None:
     """A line on stderr for those who asked for details: which file was chosen, what took how long."""
     if _verbose.get():
         say(text)
-
-
-def written_on(stream: TextIO, text: str) -> str:
-    """Clean text as ``stream`` can take it: in colour if that is shown there, in ASCII if it has no more.
-
-    On a terminal long lines are broken between words; commands stay whole.
-    """
-    if stream.isatty():
-        text = folded(text, terminal_width())
-    text, encoding = shown_on(stream, text), getattr(stream, "encoding", None)
-    if encoding is None:
-        return text
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
-    return text
 
 
 def say_once(texts: Iterable[str | None]) -> None:

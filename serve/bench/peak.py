@@ -64,7 +64,9 @@ class Peaks:
 
 
 def measure_peak(device: str, precision: str) -> float | None:
-    """FLOP/s of the matrix product; None where that needs torch and torch is not installed."""
+    """FLOP/s of the matrix product; None where that needs torch and torch is not installed, or there is none: int8."""
+    if precision not in NAMES:
+        return None
     if device == "cuda":
         return cuda_peak(precision)
     return cpu_peak() if precision == "fp32" else cpu_torch_peak(precision)

@@ -1,6 +1,5 @@
 """Which precision is faster on a device: it is measured, as a processor's list of instructions does not tell."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from wgan.serve.backends.base import Backend
+from wgan.serve.base.terminal import emit
 from wgan.serve.bench.peak import NAMES, torch_product
 from wgan.serve.bench.process import run_apart
 from wgan.serve.latents.table import latents
@@ -188,7 +188,7 @@ def _main() -> None:
     from wgan.serve.backends.pytorch.device import torch_device
 
     devices = dict.fromkeys(["cpu", torch_device("auto")])
-    print(json.dumps({"products": [product_speeds(device).to_dict() for device in devices]}), flush=True)
+    emit({"products": [product_speeds(device).to_dict() for device in devices]}, "", True)
 
 
 if __name__ == "__main__":

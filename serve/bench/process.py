@@ -1,5 +1,6 @@
 """One measurement of `wgan bench`, in a process of its own: only so are cold start, load and peak memory its own."""
 
+import os
 import subprocess
 import sys
 import time
@@ -23,7 +24,10 @@ def run_apart(module: str, arguments: list[str], patience: float = PATIENCE) -> 
     """
     command = [sys.executable, "-m", module, *arguments, repr(time.time())]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=patience,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise BackendError(f"not done after {patience:.0f} s") from None
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.formats import is_checkpoint
 from wgan.serve.base.errors import ArtifactError, BackendError
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import counted
@@ -151,7 +152,7 @@ def describe(subject: Subject) -> Row:
     row |= {"precision": subject.precision, "provider": subject.provider}
     try:
         row["bytes"] = path.stat().st_size
-        if subject.backend == "torch":
+        if is_checkpoint(path):
             row["parity"] = None  # it is what the others are measured against
             return row
         metadata = artifact.read(path).metadata

@@ -1,7 +1,9 @@
 """A benchmark as text for a terminal."""
 
 import textwrap
+from pathlib import Path
 
+from wgan.serve.artifacts.formats import is_checkpoint
 from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.tables import table
 from wgan.serve.base.terminal import counted
@@ -86,7 +88,7 @@ def _of_batches(bench: Bench, names: dict[str, str]) -> str:
 
 def verdict(row: Row) -> str:
     """What an artifact's parity with PyTorch is, in a word."""
-    if row["backend"] == "torch" and row["precision"] == "fp32":
+    if is_checkpoint(Path(row["path"])) and row["precision"] == "fp32":
         return "the reference"
     report = row.get("parity")
     if not report or report["passed"] is None:

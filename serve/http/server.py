@@ -8,7 +8,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -171,7 +170,6 @@ class Life:
         """The first signal drains, the second ends at once."""
         self._signals.append(number)
         if len(self._signals) > 1:
-            sys.stdout.flush()
             os._exit(128 + number)
         say("ending: requests under way are finished; a second signal ends at once")
         self._ending.set()

@@ -15,6 +15,7 @@ from wgan.serve.latents.table import Rows, latents
 from wgan.serve.outputs.pixels import as_pixels
 
 BATCH = 64
+MOST = 2**20  # images at a time
 SHOWN, LONGEST = 20, 60  # classes in a message, and characters of each
 
 
@@ -29,6 +30,8 @@ def batch_size_for(backend: Backend, asked: int | None) -> int:
         return min(BATCH, most or BATCH)
     if asked < 1:
         raise ConfigError(f"--batch-size {asked} is not at least 1")
+    if asked > MOST:
+        raise ConfigError(f"--batch-size {asked} is outside its range, 1 to {MOST:,}")
     if most is not None and asked > most:
         instead = or_again("--batch-size", most, of=RUNNERS)
         raise ConfigError(f"--batch-size {asked}: {backend.path} takes at most {most}: use {instead}")

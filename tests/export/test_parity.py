@@ -400,7 +400,7 @@ def test_what_cannot_be_exported_is_said(generator: TrainedGenerator, tmp_path: 
     ):
         with pytest.raises((ConfigError, ExportError), match=says):
             list(exporter.export(generator, tmp_path, ["onnx"], **arguments))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="not one of onnx, torchscript, trt, all"):
+    with pytest.raises(ConfigError, match="not one of onnx, torchscript, trt, safetensors, all"):
         list(exporter.export(generator, tmp_path, ["tflite"]))
 
 

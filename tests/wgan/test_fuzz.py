@@ -102,6 +102,8 @@ def test_mutated_metadata_is_refused_or_means_what_it_says(
 POINTED = st.sampled_from(
     [
         ("source", "flops"),
+        *(("source", "config", name) for name in ("base_channels", "depth", "attention", "latent_dim", "label_dim")),
+        ("source", "config"),
         *(("parity", name) for name in ("passed", "max_abs", "device", "reason", "gates", "finite")),
         ("latent", "dim"),
         ("image", "height"),
@@ -152,7 +154,7 @@ def run_quietly(words: list[str]) -> tuple[int, str, str]:
 @pytest.mark.slow
 @settings(bounded, max_examples=60)
 @given(steps=mutations(), place=POINTED, value=ODD, pointed=st.booleans())
-@pytest.mark.parametrize("name", ["generator.onnx", "generator.plan"])
+@pytest.mark.parametrize("name", ["generator.onnx", "generator.plan", "generator.safetensors"])
 def test_sealed_mutants_go_through_sample_bench_and_verify(
     tiny_export: Path,
     tmp_path: Path,
@@ -230,7 +232,9 @@ def test_a_flipped_bit_that_says_compressed_is_no_traceback(tiny_export: Path, t
 
 @settings(bounded, max_examples=60)
 @given(data=st.data())
-@pytest.mark.parametrize("name", ["generator.onnx", "generator.ts", "generator.plan", "generator.plan.json"])
+@pytest.mark.parametrize(
+    "name", ["generator.onnx", "generator.ts", "generator.plan", "generator.plan.json", "generator.safetensors"]
+)
 def test_a_damaged_file_is_refused_or_still_means_the_same(
     tiny_export: Path, tmp_path: Path, name: str, data: st.DataObject
 ) -> None:

@@ -11,7 +11,6 @@ import pytest
 from tests import ROOT
 from tests.training.run.test_two_at_once import TINY
 from wgan.cli import main
-from wgan.export.recipe import EXPORTERS
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.foreign_json import DEEPEST, parse_json
 from wgan.serve.outputs.shards import Shard, ShardSet
@@ -155,7 +154,7 @@ def test_a_run_with_anything_in_its_files_is_gone_on_with_and_reported(
 def test_a_demo_with_anything_in_its_timings_goes_on(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wgan.demo.EXPORTERS", {"onnx": EXPORTERS["onnx"]})
+    monkeypatch.setattr("wgan.demo.ALL", ["onnx"])
     run = Path(shutil.copytree(made, tmp_path / "run"))
     (run / "timings.json").write_bytes(BAD_JSON["brackets"])
     assert main(["demo", "--run", str(run), "--device", "cpu"]) == 0

@@ -18,6 +18,8 @@ def _coerce(name: str, value: Any) -> Any:
     kind = FIELDS[name].type
     if isinstance(value, bool) and "off" in FIELDS[name].metadata["choices"]:
         return "on" if value else "off"  # what YAML makes of the bare words
+    if kind in (int, float) and isinstance(value, str) and not value.isascii():
+        return value  # Python takes the digits of every script for numbers
     # YAML 1.1 reads 1e-4 as text and 10 as an int: both are numbers to us
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:

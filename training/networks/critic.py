@@ -51,7 +51,7 @@ class Critic(Network):
             more: list[nn.Module] = [
                 _normed(nn.Conv2d(width, width, kernel_size=3, padding=1)) for _ in range(config.depth - 1)
             ]
-            more += [SelfAttention(width)] if size == config.attention else []
+            more += [SelfAttention(width, size)] if size == config.attention else []
             self.refine[str(size)] = nn.ModuleList(more)
             start_quiet(more)
 

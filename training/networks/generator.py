@@ -58,7 +58,7 @@ class Generator(Network):
                 )
                 for _ in range(config.depth - 1)
             ]
-            more += [SelfAttention(width)] if size == config.attention else []
+            more += [SelfAttention(width, size)] if size == config.attention else []
             self.refine[str(size)] = nn.ModuleList(more)
             start_quiet(more)
         for size in resolutions(config):
@@ -73,7 +73,8 @@ class Generator(Network):
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Images for latents."""
         if self.embedding is not None:
-            z = torch.cat([z, self.embedding(label)], dim=1)
+            # (N, L) as it is; OpenCV 4, whose arrays have two axes at least, has made it (N, 1, L) of labels (N, 1)
+            z = torch.cat([z, self.embedding(label).flatten(1)], dim=1)
         x: Tensor = self.project(z, label)  # (N, 8·base·4·4)
         # not nn.Unflatten, which ONNX opset 11 cannot say
         x = x.reshape(-1, self.first, FIRST, FIRST)  # (N, 8·base, 4, 4)

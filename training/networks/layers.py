@@ -48,6 +48,7 @@ class ConditionalBatchNorm(nn.Module):
     def __init__(self, norm: nn.Module, width: int, classes: int):
         super().__init__()
         self.norm = norm  # without a scale and shift of its own
+        self.width = width
         self.scale, self.shift = nn.Embedding(classes, width), nn.Embedding(classes, width)
         nn.init.ones_(self.scale.weight)
         nn.init.zeros_(self.shift.weight)
@@ -55,7 +56,7 @@ class ConditionalBatchNorm(nn.Module):
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """x (N, C) or (N, C, H, W), label int64 (N,)."""
         x = self.norm(x)
-        shape = (-1, x.shape[1]) + (1,) * (x.dim() - 2)
+        shape = (-1, self.width) + (1,) * (x.dim() - 2)  # only N is asked of the batch: an exported graph has the rest
         x = x * self.scale(label).reshape(shape) + self.shift(label).reshape(shape)
         return x
 
@@ -66,23 +67,28 @@ def batch_norm(kind: type[BatchNorm1d] | type[BatchNorm2d], width: int, classes:
 
 
 class SelfAttention(nn.Module):
-    """x + γ·v(h(x)·softmax(f(x)ᵀg(x))), γ from 0 (SAGAN: Zhang et al. 2019, equations 1 to 3)."""
+    """x + γ·v(h(x)·softmax(f(x)ᵀg(x))), γ from 0 (SAGAN: Zhang et al. 2019, equations 1 to 3).
 
-    def __init__(self, width: int):
+    Args:
+        width: C.
+        size: H and W; given, as `x.shape` would become a part of an exported graph.
+    """
+
+    def __init__(self, width: int, size: int):
         super().__init__()
         inner = max(1, width // 8)
+        self.flat, self.square = (-1, inner, size * size), (-1, inner, size, size)
         self.key, self.query, self.value = (nn.Conv2d(width, inner, 1, bias=False) for _ in range(3))
         self.out = nn.Conv2d(inner, width, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(N, C, H, W) to the same; the label is not looked at."""
-        _, _, h, w = x.shape
-        key, query, value = (f(x).flatten(2) for f in (self.key, self.query, self.value))  # (N, C/8, H·W)
+        key, query, value = (f(x).reshape(self.flat) for f in (self.key, self.query, self.value))  # (N, C/8, H·W)
         # written out: torch's fused attention has no second derivative, which the penalty needs
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # (N, H·W to, H·W from)
         seen = value @ weights.transpose(1, 2)  # (N, C/8, H·W)
-        attended: Tensor = self.out(seen.reshape(-1, seen.shape[1], h, w))
+        attended: Tensor = self.out(seen.reshape(self.square))
         return x + self.gamma * attended
 
 

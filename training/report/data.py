@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan.serve.artifacts import artifact
+from wgan.serve.artifacts.changed import as_found
 from wgan.serve.artifacts.origin import BEST, LAST, Origin
 from wgan.serve.base.errors import ArtifactError
 from wgan.serve.base.foreign_json import parse_json
@@ -169,7 +170,12 @@ def _artifacts(folder: Path) -> list[Values]:
     summaries: list[Values] = []
     for path in artifact.list_folder(folder):
         with suppress(ArtifactError):
-            summaries.append(artifact.summary(path, artifact.read(path).metadata))
+            try:
+                metadata = artifact.read(path).metadata
+            except artifact.Changed as changed:
+                unknown = {"passed": None, "reason": "changed since its export, or damaged: wgan verify measures it"}
+                metadata = as_found(changed).metadata.replace(parity=unknown)
+            summaries.append(artifact.summary(path, metadata))
     return summaries
 
 

@@ -74,6 +74,7 @@ def verdict(passed: object) -> str:
 def _row(entry: Values, shipped: Origin | None) -> str:
     parity = mapping(entry.get("parity"))
     name = f"<b>{text(entry.get('file', '–'))}</b> <small>{size(entry.get('bytes'))}</small>{_of(entry, shipped)}"
+    name += _edited(entry)
     words = [name, text(entry.get("format", "–")), text(entry.get("precision", "–"))]
     passed = parity.get("passed")
     if passed is None:
@@ -104,6 +105,15 @@ def _of(entry: Values, shipped: Origin | None) -> str:
         return ""
     old = shipped is not None and origin.step != shipped.step
     return f"<small>{text(origin)}{'; export again for what is shown above' if old else ''}</small>"
+
+
+def _edited(entry: Values) -> str:
+    """That a tool changed it after its export, and what it computed in before."""
+    mark = mapping(entry.get("edited"))
+    if not mark:
+        return ""
+    by = f" by {text(mark['by'])}" if mark.get("by") else ""
+    return f"<small>edited after its export{by}; was {text(mark.get('exported_precision', '–'))}</small>"
 
 
 def _gate(sign: str, value: object) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.progress import INTERVAL, Rate, console_on, duration, is_live
-from wgan.serve.base.terminal import plain, written_on
+from wgan.serve.base.terminal import messages, plain
+from wgan.serve.base.written import put, written_on
 
 NARROW = 60  # columns, below which the bar is short
 
@@ -41,7 +42,7 @@ class Progress:
     """
 
     def __init__(self, total_steps: int, *, first_step: int = 0, stream: TextIO | None = None):
-        self._stream = stream or sys.stderr
+        self._stream = stream or messages()
         self._total, self._step = total_steps, first_step
         self._values: dict[str, Any] = {}
         self._doing = ""
@@ -88,7 +89,7 @@ class Progress:
         self._doing = f"{plain(what)}: {done:,} of {total:,}" if done < total else ""
         if self._live is None and self._doing and time.monotonic() - self._printed_at >= INTERVAL:
             self._printed_at = time.monotonic()
-            print(self._doing, file=self._stream, flush=True)
+            put(self._stream, self._doing + "\n")
 
     def _explain(self) -> None:
         """Says of each figure once, before it is first seen, what it means."""
@@ -103,13 +104,13 @@ class Progress:
         if self._live is not None:
             self._live.console.print(text, markup=False, soft_wrap=True)
         else:
-            print(text, file=self._stream, flush=True)
+            put(self._stream, text + "\n")
 
     def _print_line(self) -> None:
         self._printed_at, self._printed = time.monotonic(), self._now()
         step, *figures = self._printed
         words = [step, *self._pace(), *figures]
-        print("  ".join(words), file=self._stream, flush=True)
+        put(self._stream, "  ".join(words) + "\n")
 
     def _now(self) -> list[str]:
         return [f"step {self._step:,} of {self._total:,}", *self._figures()]

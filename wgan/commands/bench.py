@@ -1,6 +1,5 @@
 """`wgan bench`, and the processes that it measures in."""
 
-import json
 import sys
 import time
 from collections import deque
@@ -199,7 +198,7 @@ def case(
             "provider": backend.provider,  # of ONNX Runtime
             "notice": backend.notice,
             # a checkpoint at a reduced precision is measured when it is opened
-            **({"parity": facts(backend.metadata.parity)} if kind == "torch" and precision != "fp32" else {}),
+            **({"parity": facts(backend.metadata.parity)} if precision != "fp32" else {}),
         }
 
 
@@ -215,6 +214,7 @@ def _apart(words: Sequence[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(_apart(sys.argv[1:])), flush=True)
+        found = _apart(sys.argv[1:])
     except WganError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        found = {"error": str(error)}
+    emit(found, "", True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from wgan.commands.layout import GENERAL, Command, Example
+from wgan.commands.numbers import read_by
 from wgan.commands.values import backends, devices, models, runs, settings
 from wgan.serve.base.errors import ConfigError, WganError
 from wgan.serve.base.paths import option
@@ -142,6 +143,8 @@ def _spoken(function: Callable[..., None]) -> Callable[..., None]:
     own = (each for name, each in signature.parameters.items() if name not in of_context)
     parameters = [each.replace(kind=kinds.KEYWORD_ONLY) for each in own]
     command.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+    for name, annotation in function.__annotations__.items():
+        read_by(name, annotation)
     given = {name: kind for name, kind in function.__annotations__.items() if name not in of_context}
     command.__annotations__ = {**given, **extra}
     return command

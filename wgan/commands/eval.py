@@ -8,7 +8,8 @@ import typer
 from wgan.commands.console import BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import one_of
-from wgan.models import find_model, need_training, open_model, unproven
+from wgan.models import edited, find_model, need_training, open_model, still_changed, unproven
+from wgan.serve.base.command import command
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
@@ -62,8 +63,9 @@ def evaluate(
     from wgan.training.measures.evaluate import evaluate as measure
 
     chosen = torch.device(torch_device(device))
-    with open_model(path, kind, device) as opened, counter() as progress:
-        say_once([why_cpu(device), opened.notice, opened.assumes or unproven(path, opened.metadata)])
+    with open_model(path, kind, device, changed=model is not None) as opened, counter() as progress:
+        doubt = opened.assumes or unproven(path, opened.metadata) or edited(path, opened.metadata)
+        say_once([why_cpu(device), opened.notice, doubt])
         reals = _reals(opened, run, data)
         size = batch_size_for(opened, batch_size)
         measured = measure(
@@ -76,12 +78,15 @@ def evaluate(
             progress=progress,
         )
     emit(measured.to_dict(), measured.to_text(), as_json)
-    onward(as_json, with_model(path, kind, "bench"))
+    adopt = still_changed(opened.metadata)
+    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
 
 
 def _check_range(n: int, seed: int) -> None:
     if n < 2:
         raise ConfigError(f"-n {n} is not at least 2")
+    if n > 2**63:
+        raise ConfigError(f"-n {n} is more than there are seeds, 2^63")
     if not 0 <= seed <= 2**63 - n:
         raise ConfigError(f"--seed {seed} is outside its range, 0 to 2^63 - n")
 

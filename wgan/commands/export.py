@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import WHICH, JsonOption, RunOption
-from wgan.commands.onward import onward, with_model
+from wgan.commands.onward import onward, static_server, with_model
 from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
 from wgan.serve.base.command import or_again
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
-    ("TorchScript, ONNX and a TensorRT engine", "wgan export --format all"),
+    ("ONNX, TorchScript, a TensorRT engine and the weights alone", "wgan export --format all"),
     ("half the size, in float16", "wgan export --format onnx --precision fp16"),
+    ("a page that draws in its visitors' browsers, for any static host", "wgan export --format web"),
     ("a model repository for NVIDIA Triton", "wgan export --format triton"),
 )  # fmt: skip
 MAKE, FROM, MEASURED = "what to write", WHICH, "how it is measured"
-ENGINE, TRITON = "TensorRT", "Triton"
+ENGINE, TRITON, WEB = "TensorRT", "Triton", "web page"
 
 
 def export(
@@ -35,7 +36,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="torchscript, onnx, trt, all or triton",
+            help="torchscript, onnx, trt, safetensors, all of these, web or triton",
             metavar="NAME",
             autocompletion=export_formats,
             rich_help_panel=MAKE,
@@ -44,7 +45,7 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            help="fp32, fp16, for torchscript bf16, or auto: what is faster here",
+            help="fp32, fp16, for torchscript and safetensors bf16, or auto: what is faster here",
             metavar="NAME",
             autocompletion=one_of("fp32", "fp16", "bf16", "auto"),
             rich_help_panel=MAKE,
@@ -155,6 +156,15 @@ def export(
             rich_help_panel=TRITON,
         ),
     ] = None,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="with web: ONNX Runtime Web as `npm pack` writes it [default: from the cache, or by npm]",
+            metavar="FILE",
+            parser=option("--web-runtime", file=True),
+            rich_help_panel=WEB,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write artifacts, each proven equal to PyTorch."""
@@ -162,6 +172,8 @@ def export(
     from wgan.serve.base.owner import FOREVER, own
 
     engine_options = _engine_options(format, version_compatible, hardware_compatible, compute_capability)
+    if web_runtime is not None and format != "web":
+        raise ConfigError(f"--web-runtime is for {or_again('--format', 'web', of=('export',))}")
     need_training()
     from wgan.export import from_run
     from wgan.export.formats import triton
@@ -174,9 +186,10 @@ def export(
     source = from_run.Source.of(run, checkpoint, out)
     choices: dict[str, Any] = {"precision": precision, "output": output or pixels, "opset": opset}
     choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engine_options}
+    choices["web_runtime"] = web_runtime
     with own(source.target, say, patience=FOREVER):
         done = []
-        for artifact in from_run.export_source(source, _kinds(format, serving), say=say, **choices):
+        for artifact in from_run.export_source(source, _kinds(format, serving, output or pixels), say=say, **choices):
             say(f"wrote {artifact.path}")
             done.append(artifact)
         say_once(artifact.notice for artifact in done)
@@ -187,13 +200,20 @@ def export(
     _show(done, None if written is None else written.facts(serving), as_json)
 
 
-def _kinds(format: str, serving: "Settings") -> list[str]:
-    """The formats that are written for what `--format` names."""
+def _kinds(format: str, serving: "Settings", output: str) -> list[str]:
+    """The formats that are written for what `--format` names: of all of them those that have such an output."""
     from wgan.export.formats.triton import FORMATS_OF
-    from wgan.export.recipe import EXPORTERS
+    from wgan.export.recipe import ALL
+    from wgan.serve.artifacts.formats import FORMATS
+    from wgan.serve.artifacts.metadata import OUTPUTS
 
+    if format == "all":
+        without = [kind for kind in ALL if output in OUTPUTS and output not in FORMATS[kind].outputs]
+        for kind in without:
+            say(f"no {kind}: it holds weights alone, and --pixels {output} is not for them")
+        return [kind for kind in ALL if kind not in without]
     if format != "triton":
-        return list(EXPORTERS) if format == "all" else [format]
+        return [format]
     serving.check_builder()
     return [FORMATS_OF[serving.backend]]
 
@@ -213,8 +233,8 @@ def _show(done: "list[Exported]", served: dict[str, object] | None, as_json: boo
         )
     emit(result, text, as_json)
     if done:
-        path = done[0].path
-        onward(as_json, with_model(path, backends_of(done[0].metadata.format)[0].name, "sample", "-n", 64))
+        path, more = done[0].path, [static_server(done[0].path)] if done[0].metadata.format == "web" else []
+        onward(as_json, *more, with_model(path, backends_of(done[0].metadata.format)[0].name, "sample", "-n", 64))
 
 
 def _engine_options(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from wgan.commands.values import command_names
+from wgan.serve.base.terminal import show
 
 
 def show_help(
@@ -16,7 +17,7 @@ def show_help(
     """Show the help of a command."""
     root: Any = ctx.find_root()
     if name is None:
-        print(root.get_help())
+        show(root.get_help())
         return
     _, command, _ = root.command.resolve_command(root, [name])
     names = root.help_option_names

@@ -1,7 +1,6 @@
 """How help is laid out: options in groups, then examples; readable from 44 columns on, and in plain ASCII too."""
 
 import inspect
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.paint import painted
-from wgan.serve.base.terminal import written_on
+from wgan.serve.base.terminal import shown
 
 Example = tuple[str, str]  # what it does, and the command
 WIDEST = 120
@@ -24,6 +23,11 @@ class Command(TyperCommand):
     """A command whose help ends in examples."""
 
     examples: ClassVar[Sequence[Example]] = ()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the words; help, which is printed meanwhile, survives any terminal."""
+        with shown():
+            return super().parse_args(ctx, args)
 
     def more(self, width: int) -> str:
         """A part of the help that only this command has."""
@@ -40,6 +44,15 @@ class Group(TyperGroup):
     """The program: its commands in groups, then its options and examples."""
 
     examples: ClassVar[Sequence[Example]] = ()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the words; help and scripts for shells, which are printed meanwhile, survive any terminal."""
+        with shown():
+            return super().parse_args(ctx, args)
+
+    def _main_shell_completion(self, *args: Any, **options: Any) -> None:
+        with shown():
+            super()._main_shell_completion(*args, **options)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the whole help."""
@@ -60,7 +73,7 @@ def _width() -> int:
 
 
 def _text(parts: Iterable[str]) -> str:
-    return written_on(sys.stdout, "\n\n".join(filter(None, parts)) + "\n")
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _begin(command: Any, ctx: Any, width: int) -> list[str]:

@@ -20,6 +20,13 @@ def tensorboard(run: Path) -> str:
     return shlex.join(["tensorboard", "--logdir", str(run / "tensorboard")])
 
 
+def static_server(folder: Path) -> str:
+    """The command that serves an exported page on this machine alone."""
+    import shlex
+
+    return shlex.join(["python", "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder)])
+
+
 def with_run(run: Path, *words: Word) -> str:
     """A command for the run; its folder is left out where the newest run, which a command takes anyway, is meant."""
     from wgan.serve.artifacts.find import newest_run

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption, StoppedAndSaved
+from wgan.commands.onward import static_server
 from wgan.models import cautions, find_model, open_model
-from wgan.serve.base.errors import BackendUnavailable
+from wgan.serve.base.command import command
+from wgan.serve.base.errors import BackendUnavailable, ConfigError
 from wgan.serve.base.paths import STDIN, option
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
@@ -80,6 +82,12 @@ def serve(
     )  # fmt: skip
     need_serving()
     path, kind = find_model(model, run, backend, device=device)
+    if kind == "browser":
+        graph = command("serve", "--model", path / "generator.onnx")
+        raise ConfigError(
+            f"{path} is for a static host, not for this server: serve the folder by `{static_server(path)}`, or its "
+            f"generator by `{graph}`"
+        )
     detail(f"{path}, by the backend {kind}")
     _serve(path, kind, device, settings, as_json)
 

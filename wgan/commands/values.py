@@ -19,6 +19,13 @@ def devices(incomplete: str) -> list[str]:
     return _beginning(DEVICES, incomplete)
 
 
+def formats(incomplete: str) -> list[str]:
+    """Names for `--format` of `wgan verify`."""
+    from wgan.serve.artifacts.formats import FORMATS
+
+    return _beginning(FORMATS, incomplete)
+
+
 def export_formats(incomplete: str) -> list[str]:
     """Names for `--format`."""
     from wgan.serve.artifacts.formats import FORMATS

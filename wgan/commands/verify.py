@@ -7,7 +7,7 @@ import typer
 
 from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
-from wgan.commands.values import models
+from wgan.commands.values import formats, models
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.paths import option
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("all artifacts of the newest run", "wgan verify"),
+    ("the exported page of the newest run, in a browser", "wgan verify --format web"),
     ("one file, on the CPU", "wgan verify --model generator.onnx --device cpu"),
+    ("one that a tool changed becomes an artifact again", "wgan verify --model generator.int8.onnx --adopt"),
 )
 
 
@@ -32,11 +34,30 @@ def verify(
             parser=option("--model"),
         ),
     ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="of a folder only the artifacts of this format", metavar="NAME", autocompletion=formats
+        ),
+    ] = None,
     run: RunOption = None,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="write the report into files that a tool changed, if they hold: artifacts again"),
+    ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="what they were exported from [default: generator.pt beside each]",
+            metavar="FILE",
+            parser=option("--reference", file=True),
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure artifacts against PyTorch again."""
+    from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import BUILT_IN, newest_run
 
     need_training()
@@ -45,17 +66,21 @@ def verify(
             "the built-in generator comes without the checkpoint that it was measured against: "
             "`bash scripts/train_builtin.sh` makes both"
         )
+    from wgan.export.adopt import not_adopted
     from wgan.export.table import parity_table
     from wgan.export.verify import Refused, verify_place, why_not
     from wgan.results import Verification
 
     place = model or (run or newest_run()) / "export"
-    alone = model is not None and not model.is_dir()
+    alone = model is not None and not holds_artifacts(model)
     detail(f"artifacts of {place}")
-    rows = Verification(tuple(verify_place(place, alone=alone, device=device)))
+    measured = verify_place(place, reference, alone=alone, device=device, adopt=adopt, kind=format)
+    rows = Verification(tuple(measured))
     say_once(row.notice for row in rows)
     say_once(row.leak for row in rows)
     emit(rows.to_dict(), parity_table(rows.artifacts), as_json)
+    if adopt:
+        say_once(not_adopted(rows.artifacts))
     if any(not isinstance(row, Refused) and row.passed is False for row in rows):
         raise typer.Exit(1)
     if all(isinstance(row, Refused) or row.passed is None for row in rows):

@@ -8,7 +8,7 @@ from typing import Any
 
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Artifact
-from wgan.serve.artifacts.formats import export_command
+from wgan.serve.artifacts.formats import FORMATS, export_command
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.trt.api import collecting_logger, load_tensorrt, started
 from wgan.serve.backends.trt.build import OPTIMUM, BuildOptions, build_engine
@@ -177,6 +177,11 @@ def _rebuild(path: Path, onnx: Path, old: Artifact | None) -> None:
     source = artifact.read(onnx)
     if old is not None and not _same_generator(old.metadata, source.metadata):
         raise ArtifactError(f"{path} and {onnx.name} beside it are of different generators: copy them from one export")
+    if source.metadata.precision not in FORMATS["trt"].precisions:
+        raise ArtifactError(
+            f"{onnx} was edited and computes in {source.metadata.precision}: engines are built in "
+            f"{' or '.join(FORMATS['trt'].precisions)}; run `{export_command(onnx)}`"
+        )
     optimum, largest = _profile(old.metadata if old else None)
     built = build_engine(source.data, source.metadata.precision, optimum, largest, BuildOptions())
     metadata = source.metadata.replace(

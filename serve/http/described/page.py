@@ -2,25 +2,14 @@
 
 import hashlib
 from functools import cache
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from wgan.serve.http.queue.service import Service
-from wgan.serve.page import style
-
-FILES = Path(__file__).parent / "static"
-SHARED = Path(style.__file__).parent
-_STYLES = (SHARED / "base.css", FILES / "page.css")
-_SCRIPTS = (
-    SHARED / "element.js",  # in the order in which they run
-    *(
-        FILES / f"{name}.js"
-        for name in ("images", "address", "server", "model", "controls", "gallery", "large", "way", "page")
-    ),
-)
+from wgan.serve.page.draw import files
+from wgan.serve.page.style import digest
 
 
 def routes(_: Service) -> list[BaseRoute]:
@@ -31,8 +20,7 @@ def routes(_: Service) -> list[BaseRoute]:
 @cache
 def document() -> bytes:
     """All of the page, in UTF-8."""
-    text = (FILES / "page.html").read_text("utf-8")
-    return text.replace("{{style}}", _joined(_STYLES)).replace("{{script}}", _joined(_SCRIPTS)).encode()
+    return files.served().encode()
 
 
 @cache
@@ -42,11 +30,12 @@ def policy() -> str:
     Images arrive as blobs, since a failure's words and its Retry-After are read by `fetch` alone. The script makes
     no markup from text, which the last two directives see to.
     """
+    script, sheet = digest(files.script("server")), digest(files.style_sheet("server"))
     return "; ".join(
         [
             "default-src 'none'",
-            f"script-src 'sha256-{style.digest(_joined(_SCRIPTS))}'",
-            f"style-src 'sha256-{style.digest(_joined(_STYLES))}'",
+            f"script-src 'sha256-{script}'",
+            f"style-src 'sha256-{sheet}'",
             "img-src 'self' blob:",
             "connect-src 'self'",
             "base-uri 'none'",
@@ -74,7 +63,3 @@ async def _page(request: Request) -> Response:
     if known & {headers["etag"], "*"}:
         return Response(status_code=304, headers=headers)
     return Response(document(), media_type="text/html", headers=headers)
-
-
-def _joined(files: tuple[Path, ...]) -> str:
-    return "\n" + "\n".join(file.read_text("utf-8").strip() for file in files) + "\n"

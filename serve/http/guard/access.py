@@ -8,6 +8,8 @@ import threading
 import time
 from typing import Any, TextIO
 
+from wgan.serve.base.written import Surviving
+
 LONGEST = 200  # characters of a path or an id
 WAITING = 10_000  # lines: what nobody reads is dropped, and counted
 
@@ -62,15 +64,12 @@ class AccessLog:
     def _work(self) -> None:
         while (entry := self._entries.get()) is not None:
             dropped, self._dropped = self._dropped, 0
-            stream = self._stream or sys.stderr
-            try:
-                if dropped:
-                    stream.write(json.dumps({"dropped": dropped}) + "\n")
-                stream.write(line_of(entry) + "\n")
-                if self._entries.empty():
-                    stream.flush()
-            except (OSError, ValueError):  # a stderr that was closed
-                return
+            stream = Surviving(self._stream or sys.stderr)  # a disk that is full now may have room again
+            if dropped:
+                stream.write(json.dumps({"dropped": dropped}) + "\n")
+            stream.write(line_of(entry) + "\n")
+            if self._entries.empty():
+                stream.flush()
 
 
 def line_of(entry: Entry) -> str:

@@ -84,7 +84,8 @@ def settings_of(token_file: Path | None, no_auth: bool, **values: Any) -> Settin
     for name, least in (("queue", 1), ("workers", 1), ("drain_delay", 0), ("drain_timeout", 0)):
         value = getattr(settings, name)
         if value is not None and not least <= value <= 10**6:
-            raise ConfigError(f"--{name.replace('_', '-')} {value:g} is outside its range, {least} to 1,000,000")
+            shown = value if isinstance(value, int) else f"{value:g}"
+            raise ConfigError(f"--{name.replace('_', '-')} {shown} is outside its range, {least} to 1,000,000")
     if token_file is not None and no_auth:
         raise ConfigError("--token-file and --no-auth exclude each other: leave one of them out")
     if token_file is not None:

@@ -20,7 +20,7 @@ from wgan.serve.artifacts.metadata import ImageSpec, Latent, Metadata, parse
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import ArtifactError
 
-FILES = ("generator.onnx", "generator.ts", "generator.plan", "generator.fp16.onnx")
+FILES = ("generator.onnx", "generator.ts", "generator.plan", "generator.safetensors", "generator.fp16.onnx")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -29,7 +29,7 @@ def test_an_artifact_says_what_it_is(tiny_export: Path, name: str) -> None:
     assert (found.latent.dim, found.latent.distribution) == (16, "normal")
     assert (found.image.channels, found.image.height, found.image.width) == (3, 32, 32)
     assert found.precision == ("fp16" if "fp16" in name else "fp32")
-    assert found.opset == (None if name.endswith(".ts") else 11)
+    assert found.opset == (None if name.endswith((".ts", ".safetensors")) else 11)
     assert found.source["step"] == 7
     assert found.source["config"]["base_channels"] == 8
     assert found.created_with["torch"] == torch.__version__
@@ -101,7 +101,8 @@ def test_a_file_without_our_metadata_is_refused(tiny_export: Path, tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "a.ts", "w") as archive:
         archive.writestr("a/data.pkl", b"x")
     shutil.copy(tiny_export / "generator.plan", tmp_path / "a.plan")
-    for name in ("a.onnx", "a.ts", "a.plan"):
+    (tmp_path / "a.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    for name in ("a.onnx", "a.ts", "a.plan", "a.safetensors"):
         with pytest.raises(ArtifactError, match="carries no wgan metadata"):
             artifact.read(tmp_path / name)
 
@@ -148,7 +149,7 @@ def test_a_file_beyond_the_free_memory_is_one_line(tmp_path: Path, monkeypatch: 
         raise MemoryError
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    for name in ("a.onnx", "a.ts", "a.plan"):
+    for name in ("a.onnx", "a.ts", "a.plan", "a.safetensors"):
         with pytest.raises(ArtifactError, match="is larger than the memory that is free here"):
             artifact.read(tmp_path / name)
 
@@ -164,7 +165,7 @@ def test_changed_weights_are_refused_even_in_a_well_formed_file(tiny_export: Pat
 
 
 def test_a_wrong_ending_is_said(tiny_export: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="endings are .onnx, .ts, .plan"):
+    with pytest.raises(ArtifactError, match="endings are .onnx, .ts, .plan, .safetensors"):
         artifact.read(tmp_path / "generator.pth")
     with pytest.raises(ArtifactError, match="no file"):
         artifact.read(tmp_path / "generator.onnx")

@@ -79,7 +79,7 @@ def test_a_stream_of_ascii_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     terminal.emit({}, "NAME-000000.tar, … ±T ähre", False)
-    assert raw.getvalue() == b"NAME-000000.tar, ... +/-T ?hre\n"
+    assert raw.getvalue() == b"NAME-000000.tar, ... +/-T \\xe4hre\n"
 
 
 def test_quiet_silences_lines_but_no_fault(capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,7 +179,7 @@ def test_the_share_is_flops_over_the_peak_and_unknown_where_either_is() -> None:
         (["--backends", "onnx,cafe"], "--backend cafe is not one of"),
         (["--device", "tpu"], "--device tpu is not one of"),
         (["--backends", "torch"], "no artifact for torch in what --model names"),
-        (["--precision", "fp32"], "--precision is for the torch backend, and nothing here is"),
+        (["--precision", "fp32"], "--precision is for checkpoints, and nothing here is"),
         (["--provider", "cpu,tpu"], "--provider tpu is not one of cpu, cuda, tensorrt"),
     ],
 )
@@ -222,7 +222,7 @@ def test_hostile_figures_lose_their_own_rows_and_no_others(
         copy = folder / f"generator.{i}.plan"
         shutil.copy(plan, copy)
         artifact.write_sidecar(copy, found.replace(**changes))
-    for name in ("generator.fp16.onnx", "generator.plan", "generator.pt"):
+    for name in ("generator.fp16.onnx", "generator.plan", "generator.pt", "generator.safetensors"):
         (folder / name).unlink()
     words = ["bench", "--model", "export", "--batch-sizes", "2", "--seconds", "0.01", "--device", "cpu"]
     assert main([*words, "--json"]) == 0
@@ -245,6 +245,7 @@ def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts
     assert list(rows) == [
         ("generator.fp16.onnx", "fp16"),
         ("generator.onnx", "fp32"),
+        ("generator.safetensors", "fp32"),  # an artifact has its own precision
         ("generator.pt", "fp32"),
         ("generator.pt", "bf16"),
     ]
@@ -252,7 +253,7 @@ def test_a_checkpoint_is_measured_in_each_precision_beside_a_folder_of_artifacts
     assert all(row["device_memory"] is None for row in rows.values())
     assert rows["generator.onnx", "fp32"]["provider"] == "cpu"
     # each against a product of its own precision, but for ONNX Runtime, which computes fp16 in float32 on a CPU
-    assert [row["peak"] for row in rows.values()] == ["CPU fp32", "CPU fp32", "CPU fp32", "CPU bf16"]
+    assert [row["peak"] for row in rows.values()] == ["CPU fp32"] * 4 + ["CPU bf16"]
     bf16 = rows["generator.pt", "bf16"]
     share = bf16["flops"] * bf16["images_per_second"] / found["peaks"]["CPU bf16"]
     assert bf16["share_of_peak"] == pytest.approx(share)

@@ -196,7 +196,7 @@ def test_minibatch_discrimination_measures_how_near_the_others_are() -> None:
 
 
 def test_attention_is_sagans_equation() -> None:
-    layer = stirred(SelfAttention(16))
+    layer = stirred(SelfAttention(16, 3))
     x = torch.randn(2, 16, 3, 3)
     found = layer(x)
     weights = {name: getattr(layer, name).weight.flatten(1) for name in ("key", "query", "value", "out")}
@@ -208,7 +208,7 @@ def test_attention_is_sagans_equation() -> None:
             beta = torch.softmax(torch.stack([f[:, i] @ g[:, j] for i in range(9)]), 0)
             o[:, j] = weights["out"] @ sum(beta[i] * h[:, i] for i in range(9))
         torch.testing.assert_close(found[n].flatten(1), flat + layer.gamma * o, rtol=1e-4, atol=1e-5)
-    assert torch.equal(SelfAttention(16)(x), x)  # it starts as nothing
+    assert torch.equal(SelfAttention(16, 3)(x), x)  # it starts as nothing
 
 
 def test_depth_and_attention_are_where_they_were_asked_for() -> None:

@@ -313,4 +313,4 @@ def test_where_it_means_nothing_auto_is_refused(
     monkeypatch.setattr(exporter, "open_artifact", nowhere)
     words = ["export", "--checkpoint", str(model), "--out", str(model.parent / "to"), "--format", "trt"]
     assert main([*words, *auto[:2]]) == 2
-    assert "--precision auto times engines, which cannot run here: name fp32 or fp16" in capsys.readouterr().err
+    assert "--precision auto times artifacts, which cannot run here: name fp32 or fp16" in capsys.readouterr().err

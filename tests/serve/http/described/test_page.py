@@ -19,6 +19,7 @@ from wgan.serve.http.images import images
 from wgan.serve.http.limits.settings import Settings
 from wgan.serve.http.queue.metrics import Metrics
 from wgan.serve.http.queue.service import Service
+from wgan.serve.page.draw import files
 
 VOID = {"meta", "input", "img", "link", "br"}
 TEXT = page.document().decode()
@@ -102,7 +103,7 @@ def test_nothing_in_the_page_is_from_elsewhere_or_runs_beside_its_script() -> No
 
 def test_text_becomes_no_markup() -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(", SCRIPT)
-    for file in page.FILES.glob("*.js"):
+    for file in files.STATIC.glob("*.js"):
         assert len(file.read_text("utf-8").splitlines()) <= 260, file.name
 
 
@@ -127,7 +128,7 @@ def test_each_field_and_each_button_has_a_name() -> None:
 
 
 def test_its_colours_are_those_whose_contrast_is_tested() -> None:
-    own = (page.FILES / "page.css").read_text("utf-8")
+    own = (files.STATIC / "page.css").read_text("utf-8")
     assert set(re.findall(r"#[0-9a-f]{3,8}\b|rgba?\([^)]*\)|hsl\([^)]*\)", own)) == {"#ccc", "#fff", "rgb(0 0 0 / .6)"}
     used = set(re.findall(r"var\(--(\w+)\)", own))
     assert used - {"tile", "whole", "ratio"} <= {"ink", "soft", "paper", "fill", "rule", "c0", "c2", "bad"}
@@ -174,8 +175,8 @@ def test_without_scripts_the_page_says_so_and_leads_to_images(client: httpx.Clie
 
 def test_all_of_its_files_are_packed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    patterns = project["tool"]["setuptools"]["package-data"]["wgan.serve.http.described"]
-    packed = {file for pattern in patterns for file in page.FILES.parent.glob(pattern)}
-    assert set(page.FILES.iterdir()) <= packed
-    left_out = [file.name for file in page.FILES.glob("*.js") if file.read_text("utf-8").strip() not in SCRIPT]
+    patterns = project["tool"]["setuptools"]["package-data"]["wgan.serve.page.draw"]
+    packed = {file for pattern in patterns for file in files.STATIC.parent.glob(pattern)}
+    assert set(files.STATIC.iterdir()) <= packed
+    left_out = [file.name for file in files.STATIC.glob("*.js") if file.read_text("utf-8").strip() not in SCRIPT]
     assert left_out == []

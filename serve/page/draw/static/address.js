@@ -59,7 +59,7 @@ const address = (() => {
     state.kind = fields.get("truncation_kind") === "scaled" ? "scaled" : "truncated";
     const made = fields.get("model");
     if (made && !model.digest.startsWith(made)) {
-      wrong.push("The link was made with another model than this server has now: its images were others.");
+      wrong.push(`The link was made with another model than ${source.here} has now: its images were others.`);
     }
     return wrong.join(" ");
   }

@@ -1,9 +1,9 @@
 "use strict";
-// The page: what is chosen, drawn, enlarged and travelled, and what happens when the server will not.
+// The page: what is chosen, drawn, enlarged and travelled, and what happens when images do not come.
 
 (() => {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  let model = null; // none while the server asks for a token
+  let model = null; // none while the source is locked
 
   const notice = (words) => {
     byId("status").textContent = words;
@@ -15,7 +15,7 @@
   // ----- failures
 
   function fail(error, again = null) {
-    if (error.status === 401) askToken();
+    if (error.status === 401) source.locked();
     else if (error.status === 404 && model) exchanged(error);
     else {
       byId("failure-words").textContent = error.message;
@@ -38,20 +38,13 @@
     else adopt(found, "The server has a new model: these are its images.");
   }
 
-  function askToken() {
-    const tried = server.token !== "";
-    if (!byId("token-form").hidden && !tried) return; // somebody is writing one
-    server.token = "";
+  function shut() {
     model = null;
     gallery.stop();
     way.hide();
     if (large.open) large.close();
     settle();
-    if (tried) fail(new Failure("The server does not take this token.", 0));
     for (const id of ["drawing", "way", "foot"]) byId(id).hidden = true;
-    byId("token-form").hidden = false;
-    byId("token").value = "";
-    byId("token").focus();
   }
 
   // ----- the model
@@ -59,7 +52,7 @@
   async function fetched() {
     settle();
     try {
-      return modelOf(await server.ask("v1/model", (reply) => reply.json()));
+      return modelOf(await source.model());
     } catch (error) {
       fail(error, load);
       return null;
@@ -74,10 +67,8 @@
   function adopt(found, words = "") {
     model = found;
     showModel(model);
-    byId("token-form").hidden = true;
     for (const id of ["drawing", "way", "foot"]) byId(id).hidden = false;
-    byId("forget").hidden = !server.token;
-    byId("foot-api").hidden = server.token !== ""; // which a plain link could not open
+    source.adopted(model);
     restore(words);
     address.write("replaceState"); // the first seed too: the way back leads to these images
     document.documentElement.dataset.live = "yes";
@@ -226,20 +217,17 @@
     });
     submit("way-form", () => travel());
     click("copy-way", (event) => copied(address.ofWay(model), event.currentTarget, aboutWay));
-    submit("token-form", () => {
-      server.token = byId("token").value.trim();
-      load();
-    });
-    click("forget", () => {
-      server.token = "";
-      askToken();
-    });
     addEventListener("popstate", travelled);
     large.listen(on);
-    server.whileWaiting((failure, seconds) => {
-      const words = failure ? `${failure.message} Trying again in ${seconds} s.` : "";
-      byId("waiting").textContent = words;
-      if (large.open && words) large.tell(words); // the rest of the page is not heard then
+    source.listen({
+      load,
+      shut,
+      fail,
+      facts: () => model && showFacts(model),
+      tell(words) {
+        byId("waiting").textContent = words;
+        if (large.open && words) large.tell(words); // the rest of the page is not heard then
+      },
     });
   }
 

@@ -1,5 +1,5 @@
 "use strict";
-// What the server says of its model, as the page shows it.
+// What the source of images says of its model, as the page shows it.
 
 const KINDS = { 1: "grey", 3: "RGB", 4: "RGBA" };
 
@@ -32,7 +32,7 @@ function originOf(origin) {
 }
 
 function parityOf(parity) {
-  if (typeof parity?.passed !== "boolean") return { main: "not measured", more: "" };
+  if (typeof parity?.passed !== "boolean") return { main: "not measured", more: String(parity?.reason ?? "") };
   if (!parity.passed) return { main: "did not hold", more: "against PyTorch" };
   const figure = Number.isFinite(parity.max_abs) ? scientific(parity.max_abs) : "held";
   const gate = parity.gates?.max_abs;
@@ -40,23 +40,27 @@ function parityOf(parity) {
   return { main: figure, more: `largest error against PyTorch${allowed}` };
 }
 
-function showModel(model) {
-  const { said, image, classes } = model;
+function showFacts({ said, image, classes }) {
   const rows = [["image", `${image.width} × ${image.height}`, KINDS[image.channels] ?? ""]];
   if (classes.length) rows.push(["classes", String(classes.length), ""]);
   const origin = originOf(said.origin);
   if (origin) rows.push(["step", origin.main, origin.more]);
   const parity = parityOf(said.parity);
   rows.push(["parity", parity.main, parity.more]);
-  rows.push(["backend", String(said.backend ?? "–"), [said.device, said.precision].filter(Boolean).join(", ")]);
+  rows.push(source.runsOn(said));
   byId("facts").replaceChildren(...rows.map(([name, value, more]) => element(
     "div", {}, element("dt", { textContent: name }),
     element("dd", {}, element("b", { textContent: value }), element("small", { textContent: more })),
   )));
   byId("facts").hidden = false;
+}
+
+function showModel(model) {
+  const { said, image, classes } = model;
+  showFacts(model);
   byId("name").textContent = model.name;
-  document.title = `${model.name} · wgan serve`;
-  byId("lead").textContent = `${String(said.format).toUpperCase()} file, SHA-256 ${model.digest.slice(0, 16)}…`;
+  document.title = `${model.name} · ${source.name}`;
+  byId("lead").textContent = `${source.formatOf(said)} file, SHA-256 ${model.digest.slice(0, 16)}…`;
   byId("lead").title = model.digest;
   byId("lead").hidden = false;
 

@@ -15,6 +15,7 @@ const gallery = (() => {
     tiles.forEach((tile) => URL.revokeObjectURL(tile.address));
     tiles = wanted.map((seed) => {
       const image = element("img", { className: "pixels", alt: "" });
+      image.addEventListener("load", source.drawn);
       const open = element("button", { type: "button", className: "open" }, image);
       const pick = element("button", { type: "button", className: "pick" });
       const digits = String(seed); // of a long one the end is shown: there it differs from its neighbours
@@ -43,7 +44,7 @@ const gallery = (() => {
     tile.open.setAttribute("aria-label", `Image of ${words}: show it large`);
     tile.item.classList.add("loading");
     try {
-      const blob = await server.ask(pathOf(model, look, tile.seed), (reply) => reply.blob(), { signal });
+      const blob = await source.image(model, look, tile.seed, signal);
       const before = tile.address;
       tile.address = URL.createObjectURL(blob);
       tile.image.src = tile.address;

@@ -5,13 +5,6 @@ const TOKEN = "wgan-token"; // in sessionStorage: this tab's alone
 const TOGETHER = 6; // requests at a time
 const PATIENCE = 60; // seconds for which one request is tried again while the server is busy or gone
 
-class Failure extends Error {
-  constructor(words, status, { wait = null, code = "" } = {}) {
-    super(words);
-    Object.assign(this, { status, wait, code }); // wait: seconds until it is worth another try; null: it is not
-  }
-}
-
 const server = (() => {
   const queue = [];
   let open = 0;

@@ -1,5 +1,5 @@
 "use strict";
-// The way from one image to another: all its steps in one reply of raw pixels, played and laid side by side.
+// The way from one image to another: all its steps at once, played and laid side by side.
 
 const way = (() => {
   const SHOWN = 8; // steps in the strip
@@ -18,7 +18,7 @@ const way = (() => {
   function framesOf(bytes, count, { height, width, channels }) {
     const size = height * width;
     if (bytes.length !== count * size * channels) {
-      throw new Failure("The server has another model by now: load the page again.", 0);
+      throw new Failure("There is another model by now: load the page again.", 0);
     }
     return Array.from({ length: count }, (_, i) => {
       const made = new ImageData(width, height);
@@ -87,12 +87,10 @@ const way = (() => {
       under.abort();
       under = new AbortController();
       const { signal } = under;
-      const body = { interpolate: [String(from), String(to)], steps, format: "raw", ...asked(look) };
-      if (body.truncation) body.truncation = Number(body.truncation);
-      const buffer = await server.ask("v1/images", (reply) => reply.arrayBuffer(), { body, signal });
+      const bytes = await source.way(model, look, { from, to, steps }, signal);
       if (signal.aborted) return null;
       stop();
-      frames = framesOf(new Uint8Array(buffer), steps, model.image);
+      frames = framesOf(bytes, steps, model.image);
       words = `from seed ${from} to seed ${to}`;
       [frame.width, frame.height] = [model.image.width, model.image.height];
       at.max = String(steps);

@@ -33,12 +33,10 @@ const large = (() => {
     under = new AbortController();
     const { signal } = under;
     shown = seed;
-    const path = pathOf(model, look, seed);
     const words = inWords(model, look, seed);
     byId("large-title").textContent = words[0].toUpperCase() + words.slice(1);
     byId("share").value = link;
-    byId("address").value = String(new URL(path, document.baseURI));
-    byId("address-note").hidden = !server.token;
+    source.enlarged(model, look, seed);
     byId("previous").disabled = seed === 0n;
     byId("next").disabled = seed === SEEDS - 1n;
     mark(ends);
@@ -47,7 +45,7 @@ const large = (() => {
     dialog.classList.add("loading");
     byId("save").removeAttribute("href"); // until it is this image's
     try {
-      const blob = await server.ask(path, (reply) => reply.blob(), { signal });
+      const blob = await source.image(model, look, seed, signal, { soon: true });
       const text = textOf(await blob.arrayBuffer());
       if (signal.aborted) return;
       const before = picture;
@@ -86,7 +84,6 @@ const large = (() => {
   byId("as-start").addEventListener("click", () => on.end("from", shown));
   byId("as-end").addEventListener("click", () => on.end("to", shown));
   byId("copy-share").addEventListener("click", (event) => copied(byId("share").value, event.currentTarget, tell));
-  byId("copy-address").addEventListener("click", (event) => copied(byId("address").value, event.currentTarget, tell));
   dialog.addEventListener("keydown", (event) => {
     if (event.target instanceof HTMLInputElement || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft") move(-1n);

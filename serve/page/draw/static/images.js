@@ -1,10 +1,20 @@
 "use strict";
 // What an image is asked for by, and what its file says of itself. Seeds are BigInt: they go past what a Number holds.
+// `source` is where images come from: a server (served.js), or this browser (browser.js). Each of them has
+//   name, here, model(), image(model, look, seed, signal), way(model, look, { from, to, steps }, signal),
+//   listen(page), locked(), adopted(model), drawn(), enlarged(model, look, seed), runsOn(said) and formatOf(said).
 
 const SEEDS = 2n ** 63n;
 const RANDOM = 2n ** 32n; // a drawn seed lies below it: short enough to be read out
 
 const byId = (id) => document.getElementById(id);
+
+class Failure extends Error {
+  constructor(words, status, { wait = null, code = "" } = {}) {
+    super(words);
+    Object.assign(this, { status, wait, code }); // wait: seconds until it is worth another try; null: it is not
+  }
+}
 
 // The seed that a text is, or null.
 function seedOf(text) {
@@ -24,7 +34,7 @@ function classOf(model, look, seed) {
   return model.classes.length ? model.classes[Number(seed % BigInt(model.classes.length))] : null;
 }
 
-// The fields by which the server is asked for images that look so.
+// The fields by which images that look so are asked for.
 function asked(look) {
   const fields = {};
   if (look.label !== null) fields.label = look.label;
@@ -33,12 +43,6 @@ function asked(look) {
     if (look.kind !== "truncated") fields.truncation_kind = look.kind;
   }
   return fields;
-}
-
-// The path of an image's PNG. It names the model: what it holds is then the same for ever.
-function pathOf(model, look, seed) {
-  const query = new URLSearchParams({ ...asked(look), model: model.digest.slice(0, 16) });
-  return `v1/images/${seed}.png?${query}`;
 }
 
 function inWords(model, look, seed) {

@@ -1,0 +1,1 @@
+"""A generator as a folder that any static host serves: its visitors' browsers draw the images."""
