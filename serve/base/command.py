@@ -80,6 +80,12 @@ def or_again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> st
     return " ".join(_quoted(str(word)) for word in words) if whole is None else f"`{whole}`"
 
 
+def explained() -> str:
+    """Where the command that runs is explained: `wgan sample --help`."""
+    name = next((word for word in _called.get() if not word.startswith("-")), None)
+    return command(*([] if name is None else [name]), "--help")
+
+
 def chosen(option: str) -> list[str]:
     """An option of the command that runs, with its value, for another command that takes it too; nothing without."""
     now = _called.get()

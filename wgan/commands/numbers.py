@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from typer.models import OptionInfo
 
+from wgan.serve.base.command import explained
 from wgan.serve.base.errors import ConfigError
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(_[0-9]+)*")
@@ -36,7 +37,7 @@ def whole(option: str) -> Callable[[Any], int]:
             return value
         text = str(value).strip()
         if _WHOLE.fullmatch(text) is None:
-            raise ConfigError(f"{option} {_shown(value)} is not a whole number{_meant(text)}")
+            raise ConfigError(f"{option} {_shown(value)} is not a whole number{_meant(text)}. See `{explained()}`.")
         if len(text) > MOST_DIGITS:
             raise ConfigError(f"{option} {_shown(value)} is outside its range: no number here has {len(text):,} digits")
         return int(text)
@@ -55,7 +56,7 @@ def real(option: str) -> Callable[[Any], float]:
                 return float(value)
         except ValueError:
             pass
-        raise ConfigError(f"{option} {_shown(value)} is not a number")
+        raise ConfigError(f"{option} {_shown(value)} is not a number. See `{explained()}`.")
 
     return parse
 
