@@ -96,7 +96,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.kind not in EXPORTERS:
-            raise ConfigError(f"--format {self.kind} is not one of {', '.join(EXPORTERS)}, all, triton")
+            apart = [name for name in EXPORTERS if name not in ALL]
+            raise ConfigError(f"--format {self.kind} is not one of {', '.join([*ALL, 'all', *apart, 'triton'])}")
         if self.output not in OUTPUTS:
             raise ConfigError(f"--pixels {self.output} is not one of {', '.join(OUTPUTS)}")
         if self.output not in FORMATS[self.kind].outputs:

@@ -87,7 +87,7 @@ def load(
         path: the file; or a run folder (or what `wgan.train` returned), for the artifact in its export/; or "faces",
             the built-in generator.
         device: auto, cpu or cuda.
-        backend: torch, torchscript, onnx or trt; None: by the file's ending, in a run onnx.
+        backend: torch, torchscript, onnx, trt or browser; None: by the file's ending, in a run onnx.
         provider: of ONNX Runtime: cpu, cuda or tensorrt; None: by ``device``.
         threads: of ONNX Runtime on the CPU; None: one a core.
         precision: of a checkpoint: fp32, fp16, bf16, or auto (what is faster here). Artifacts have their own.

@@ -126,11 +126,6 @@ def edited(path: Path, metadata: "Metadata") -> str | None:
     return f"{path} was edited after its export{by} and measured again: computes in {metadata.precision}{figure}"
 
 
-def still_changed(metadata: "Metadata") -> bool:
-    """Whether it is of a file that was changed since its export and is no artifact yet."""
-    return metadata.edited is not None and metadata.parity is None
-
-
 def cautions(opened: "Backend") -> list[str]:
     """What a user must know before images are made: how it runs, what it assumes, whether it was measured, edited.
 

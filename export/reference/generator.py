@@ -93,7 +93,9 @@ def find_generator(run: Path | None, which: str, say: Callable[[str], object]) -
     Raises:
         CheckpointError: there is none, or it is no checkpoint of wgan.
     """
-    path = named_path(which, "--checkpoint", file=True) if run is None else checkpoint.find(run, which, say)
+    if which not in (BEST, LAST):
+        which = str(named_path(which, "--checkpoint", file=True))
+    path = Path(which) if run is None else checkpoint.find(run, which, say)
     generator = load_generator(path)
     if generator.step == 0:
         say(f"{path} is of a generator that was not trained")

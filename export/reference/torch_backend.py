@@ -81,7 +81,7 @@ class WeightsBackend(_Network):
     """The weights of a safetensors artifact, in the folded network that its metadata tells of.
 
     Raises:
-        ArtifactError: the weights are not those of that network.
+        BackendError: the weights are not those of that network, or there is no such network.
     """
 
     def __init__(self, artifact: Artifact, device: str = "auto"):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wgan.export.reference.fold import Reduced, folded
 from wgan.serve.artifacts.metadata import Metadata
-from wgan.serve.base.errors import ArtifactError, ConfigError
+from wgan.serve.base.errors import BackendError, ConfigError
 from wgan.training.config import Config, from_dict
 from wgan.training.networks import Generator
 from wgan.training.networks.precision import DTYPES
@@ -43,7 +43,7 @@ def rebuilt(metadata: Metadata, tensors: Mapping[str, Tensor], where: str) -> nn
     """The network `as_deployed` that the metadata tells of, with these tensors as its weights.
 
     Raises:
-        ArtifactError: there is no such network, or the tensors are not its; names ``where``.
+        BackendError: there is no such network, or the tensors are not its; names ``where``.
     """
     network = _empty(metadata, where)
     names, wanted = file_names(network), network.state_dict()
@@ -51,10 +51,10 @@ def rebuilt(metadata: Metadata, tensors: Mapping[str, Tensor], where: str) -> nn
     for name in (*names, *tensors):
         if name not in tensors or name not in names:
             what = "is missing" if name in names else "has no place"
-            raise ArtifactError(f"{where}: the tensor {name[:60]!r} {what} in the network of its metadata")
+            raise BackendError(f"{where}: the tensor {name[:60]!r} {what} in the network of its metadata")
         found, shape = tensors[name], tuple(wanted[names[name]].shape)
         if tuple(found.shape) != shape or found.dtype != dtype:
-            raise ArtifactError(
+            raise BackendError(
                 f"{where}: the tensor {name!r} is {_short(found.dtype)} {tuple(found.shape)}, "
                 f"and the network of its metadata has {_short(dtype)} {shape} there"
             )
@@ -70,28 +70,28 @@ def _empty(metadata: Metadata, where: str) -> nn.Module:
         with torch.device("meta"):
             return folded(Generator(config, len(metadata.classes or ())))
     except RuntimeError as error:
-        raise ArtifactError(f"{where}: no network can be made of its metadata: {str(error)[:100]!r}") from None
+        raise BackendError(f"{where}: no network can be made of its metadata: {str(error)[:100]!r}") from None
 
 
 def _config(metadata: Metadata, where: str) -> Config:
     """The settings of the network, which agree with what the metadata says of inputs and outputs."""
     settings = metadata.source.get("config")
     if not isinstance(settings, Mapping):
-        raise ArtifactError(
+        raise BackendError(
             f"{where}: metadata field source.config is missing, and with it the network: export it again"
         )
     try:
         # of what only training needs nothing is left in the file
         config = from_dict({**settings, "progressive": False, "activation_checkpointing": False})
     except ConfigError as error:
-        raise ArtifactError(f"{where}: metadata field source.config is of no network that is known: {error}") from None
+        raise BackendError(f"{where}: metadata field source.config is of no network that is known: {error}") from None
     image = metadata.image
     for name, said, real in (
         ("latent.dim", metadata.latent.dim, config.latent_dim),
         ("image", (image.height, image.width, image.channels), (config.image_size, config.image_size, config.channels)),
     ):
         if said != real:
-            raise ArtifactError(f"{where}: metadata field {name} is {said}, its network has {real}: export it again")
+            raise BackendError(f"{where}: metadata field {name} is {said}, its network has {real}: export it again")
     return config.replace(spectral_norm="none", upsampling=Config().upsampling)
 
 

@@ -210,7 +210,7 @@ def _join_safetensors(payload: bytes, text: bytes) -> bytes:
 
 ONNX = Container(_split_onnx, _join_onnx, strip=_strip_onnx)
 TORCHSCRIPT = Container(_split_torchscript, _join_torchscript)
-SAFETENSORS = Container(_split_safetensors, _join_safetensors)
+SAFETENSORS = Container(_split_safetensors, _join_safetensors, strip=bytes)  # joined, it replaces what it had
 PLAN = Container(_split_bare, _join_bare, beside=True)
 FOLDER = Container(_split_folder, _join_bare, beside=True, folder=True)
 BARE = Container(_split_bare, _join_bare)  # no metadata at all

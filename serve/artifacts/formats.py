@@ -114,6 +114,7 @@ FORMATS: dict[str, Format] = _by_name(
             ("fp32", "fp16", "bf16"),
             containers.SAFETENSORS,
             "it holds numbers alone, and which network they belong to is in that metadata",
+            as_changed="wgan.serve.artifacts.changed:data_alone",
             outputs=("float32",),
         ),
         # not among all: ONNX Runtime Web's files may have to be fetched first

@@ -51,7 +51,10 @@ class Replacement:
             self.target = _followed(path)
             if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self.target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(os.path.realpath(self.target.parent)).mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
             tmp, descriptor = create(str(self.target))
         self.tmp = Path(tmp)
         self._lock: int | None = descriptor

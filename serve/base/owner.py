@@ -83,6 +83,8 @@ def _make(folder: Path, made: ExitStack) -> None:
 
     if folder.is_dir():
         return
+    if folder.is_symlink():  # to what is not there yet
+        folder = Path(os.path.realpath(folder))
     _make(folder.parent, made)
     try:
         folder.mkdir()

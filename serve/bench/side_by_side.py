@@ -151,7 +151,7 @@ def describe(subject: Subject) -> Row:
     row: Row = {"file": path.name, "path": str(path), "variant": subject.variant, "backend": subject.backend}
     row |= {"precision": subject.precision, "provider": subject.provider}
     try:
-        row["bytes"] = path.stat().st_size
+        row["bytes"] = artifact.size_of(path)
         if is_checkpoint(path):
             row["parity"] = None  # it is what the others are measured against
             return row

@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.foreign_array import reading_array
+from wgan.serve.base.streams import is_stream
 from wgan.serve.base.terminal import counted
 from wgan.serve.latents.table import Float, Rows, latents
 from wgan.serve.latents.truncation import Truncation
 
 _CHUNK = 2**20  # values checked at a time
+_MAGIC = b"\x93NUMPY"  # how a .npy file begins
 _PARALLEL = 1e-6  # the sine of an angle below which there is no plane to turn in
 
 
@@ -66,17 +69,23 @@ def from_file(path: Path, dim: int, count: int | None) -> Source:
 
 
 def open_file(path: Path) -> np.ndarray:
-    """The (N, Z) array of a .npy file, mapped into memory: float16, float32 or float64, never unpickled.
+    """The (N, Z) array of a .npy file: float16, float32 or float64, never unpickled.
+
+    It is mapped into memory; of a pipe, which can be read once alone, all of it is read.
 
     Raises:
         ConfigError: no such file, or not such an array.
     """
     try:
         with path.open("rb") as file:
-            if file.read(6) != b"\x93NUMPY":
+            start = file.read(len(_MAGIC))
+            if start != _MAGIC:
                 raise ConfigError(f"--latents {path} is not a .npy file: write one with numpy.save")
-        with reading_array():
-            table = np.load(path, mmap_mode="r", allow_pickle=False)
+            with reading_array():
+                if is_stream(path):  # a pipe, which is not to be mapped
+                    table = np.load(BytesIO(start + file.read()), allow_pickle=False)
+                else:
+                    table = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ConfigError(f"--latents {path}: {error.strerror or error}; name a .npy file") from None
     except ValueError as error:

@@ -49,18 +49,20 @@ class NpzOutput(Output):
         self._place = opened(path)
         self._file = self._place.open()
         self._zip = zipfile.ZipFile(self._file, "w")
-        self._images = self._member("images")
+        self._images: IO[bytes] | None = None
         self._labels: list[Labels] = []
 
     def _add(self, first: int, images: Pixels, labels: Labels | None) -> None:
-        if first == self.first:
+        if self._images is None:
+            self._images = self._member("images")
             self._images.write(npy_header(np.uint8, (self.count, *images.shape[1:])))
         self._images.write(np.ascontiguousarray(images).data)
         if labels is not None:
             self._labels.append(np.array(labels, np.int64))
 
     def _finish(self) -> None:
-        self._images.close()
+        if self._images is not None:
+            self._images.close()
         self._save(f"{self._unit}s", np.arange(self.first, self.first + self.count, dtype=np.int64))
         if self._labels:
             self._save("labels", np.concatenate(self._labels))
@@ -70,8 +72,9 @@ class NpzOutput(Output):
 
     def _discard(self) -> None:
         for part in (self._file, self._images, self._zip):  # the file first: what is not whole gets no end
-            with suppress(OSError, ValueError):
-                part.close()
+            if part is not None:
+                with suppress(OSError, ValueError):
+                    part.close()
         self._place.discard()
 
     def _save(self, name: str, array: NDArray[np.int64]) -> None:

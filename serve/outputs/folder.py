@@ -15,6 +15,7 @@ from typing import Any
 
 from wgan.serve.base.errors import OutputError
 from wgan.serve.base.files import Replacement, writing
+from wgan.serve.base.streams import is_stream
 from wgan.serve.outputs.manifest import Manifest, difference, short
 from wgan.serve.outputs.marks import IMAGES, UNITS, read_marks
 
@@ -225,6 +226,8 @@ def _is_image(name: str) -> bool:
 
 def _marks(path: Path) -> Mapping[Any, Any] | None:
     try:
+        if is_stream(path):  # where there is nobody to wait for
+            return None
         with path.open("rb") as file:
             return read_marks(file)
     except OSError:

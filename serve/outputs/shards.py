@@ -18,6 +18,7 @@ import numpy as np
 from wgan.serve.base.errors import ConfigError, OutputError
 from wgan.serve.base.files import writing
 from wgan.serve.base.foreign_array import reading_array
+from wgan.serve.base.streams import is_stream
 from wgan.serve.outputs.encoded import stem
 from wgan.serve.outputs.manifest import Manifest, difference, short
 
@@ -128,7 +129,7 @@ class ShardSet:
         Shards get their names when whole; this finds those that were cut off later, as by a copy.
         """
         with writing(shard.path):
-            if not shard.path.exists():
+            if not shard.path.exists() or is_stream(shard.path):  # a pipe is written to, and not looked into
                 return False
             try:
                 with reading_array():

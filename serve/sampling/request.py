@@ -7,6 +7,7 @@ from pathlib import Path
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.streams import is_stream
 from wgan.serve.latents.sources import Source, between, from_file, from_table, open_file
 from wgan.serve.latents.table import SEEDS
 from wgan.serve.latents.truncation import KINDS, Truncation
@@ -72,7 +73,7 @@ class Request:
             raise ConfigError(f"--shard-size {self.shard_size} is not at least 1")
         # what these refuse, they refuse now
         _ = self.truncated, self.part
-        if self.latents is not None:
+        if self.latents is not None and not is_stream(self.latents):  # which is read once
             open_file(self.latents)
 
     @staticmethod

@@ -9,6 +9,7 @@ from wgan.serve.artifacts.find import run_name, typed
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.progress import counter
+from wgan.serve.base.streams import is_stream
 from wgan.serve.base.terminal import counted
 from wgan.serve.latents.sources import Source
 from wgan.serve.outputs.base import Output
@@ -106,15 +107,18 @@ class Job:
             facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
         if classes is not None and shards.path.suffix.lower() == ".tar":
             facts["members"] = "png cls json"  # before there was a .cls the bytes were others
-        shards.claim(facts)
         mine = [shards[number] for number in shards.of(part)]
+        if not all(shard.path.exists() for shard in mine):
+            shard, images = mine[0], counted(mine[0].count, "image")
+            check_room(shard.path, self._least(kind_of(shard.path), shard.count), f"the {images} of a shard")
+        shards.claim(facts)
         missing = []
         for shard in mine:
             if not shards.has(shard):
                 missing.append(shard)
-                if shard.path.exists():
+                if shard.path.exists() and not is_stream(shard.path):
                     say(f"{shard.path} is not whole: it is made anew")
-        self._check_shards(missing, say)
+        self._say_room(missing, say)
         total, made = sum(shard.count for shard in missing), 0
         with counter("sampling", speed=True) as progress:
 
@@ -128,14 +132,12 @@ class Job:
                     self._fill(output, shard.first, shard.count, done)
         return total, len(missing), len(mine) - len(missing)
 
-    def _check_shards(self, missing: list[Shard], say: Callable[[str], None]) -> None:
-        """Refuses shards of which not one fits; ``say`` is told where not all do: they may be moved on meanwhile."""
+    def _say_room(self, missing: list[Shard], say: Callable[[str], None]) -> None:
+        """``say`` is told where not all of these fit: no error, as they may be moved on while others are made."""
         if not missing:
             return
-        first, total = missing[0], sum(shard.count for shard in missing)
-        kind = kind_of(first.path)
-        check_room(first.path, self._least(kind, first.count), f"the {counted(first.count, 'image')} of a shard")
-        needed, there = self._least(kind, total), free(first.path)
+        place, total = missing[0].path, sum(shard.count for shard in missing)
+        needed, there = self._least(kind_of(place), total), free(place)
         if there is not None and needed > there:
             say(f"{lacks(counted(len(missing), 'shard'), needed, there)}: they fit if they are moved on as they come")
 

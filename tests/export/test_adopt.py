@@ -8,12 +8,14 @@ import pytest
 
 from tests import edits
 from tests.edits import EDITS, beside_its_generator
-from wgan.export import parity
+from wgan.export import exporter, parity
+from wgan.export.reference.generator import TrainedGenerator
 from wgan.export.table import parity_table
 from wgan.export.verify import verify_file, verify_folder
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.artifact import Changed
 from wgan.serve.backends.open import open_backend
+from wgan.serve.backends.trt import fit
 from wgan.serve.base.errors import ArtifactError, CheckpointError
 
 
@@ -58,6 +60,32 @@ def test_it_is_held_to_the_gates_of_what_it_computes_in(tiny_export: Path, tmp_p
     found = verify_file(path, device="cpu")
     assert found.parity["max_abs"] > parity.GATES["fp32", "cpu"]["max_abs"]
     assert found.passed
+
+
+def test_changed_numbers_of_a_safetensors_file_are_measured_and_kept(
+    generator: TrainedGenerator, tmp_path: Path
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    (made,) = exporter.export(generator, tmp_path, ["safetensors"], max_batch=4)
+    for times, holds in ((1.0000002, True), (1.5, False)):
+        with safe_open(made.path, "pt") as file:
+            about, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        save_file({name: times * tensor for name, tensor in tensors.items()}, made.path, metadata=about)
+        with pytest.raises(Changed):
+            artifact.read(made.path)
+        found = verify_file(made.path, device="cpu", adopt=True)
+        assert (found.passed, found.adopted) == (holds, holds)
+        if holds:
+            assert artifact.read(made.path).metadata == found.metadata
+
+
+def test_no_engine_is_built_of_what_engines_cannot_compute(tiny_export: Path, tmp_path: Path) -> None:
+    path = beside_its_generator(tiny_export, tmp_path, edits.static)
+    assert verify_file(path, device="cpu", adopt=True).adopted
+    with pytest.raises(ArtifactError, match="was edited and computes in int8: engines are built in fp32 or fp16"):
+        fit._rebuild(tmp_path / "generator.plan", path, None)
 
 
 def test_a_second_edit_keeps_what_the_first_was_exported_as(tiny_export: Path, tmp_path: Path) -> None:

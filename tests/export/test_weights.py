@@ -150,7 +150,7 @@ def test_tensors_that_do_not_fit_are_one_clear_line(
     says: str,
 ) -> None:
     path = rewritten(tiny_export, tmp_path, of_tensors, **changes)
-    with pytest.raises(ArtifactError, match=says) as caught:
+    with pytest.raises(BackendError, match=says) as caught:
         open_backend(path, device="cpu")
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
@@ -160,7 +160,7 @@ def test_a_network_of_any_size_is_compared_before_memory_is_taken_for_it(tiny_ex
     metadata = artifact.read(tiny_export / NAME).metadata
     settings = dict(metadata.source["config"]) | {"image_size": 256, "base_channels": 1024, "depth": 8}
     huge = metadata.replace(source={"config": settings}, image=ImageSpec(256, 256, 3))
-    with pytest.raises(ArtifactError, match="the network of its metadata has float32"):
+    with pytest.raises(BackendError, match="the network of its metadata has float32"):
         rebuilt(huge, load_file(tiny_export / NAME), "x")  # its weights would be hundreds of gigabytes
 
 

@@ -9,7 +9,7 @@ function drawn({ size, classes }, seed, label, truncation, scaled) {
   const own = label ?? (classes ? Number(seed % BigInt(classes)) : 0);
   const first = Number(seed % 251n) + 50 * own + Math.round(10 * (truncation ?? 0)) + (scaled ? 100 : 0);
   const off = provider === trouble.off ? 3 : 0;
-  return Uint8Array.from({ length: size }, (_, i) => first + 7 * i + off);
+  return Uint8Array.from({ length: size }, (_, i) => ((first + 7 * i) % 241) + off);
 }
 
 async function answer({ kind, seeds, label, truncation, truncationKind, steps, from, to, ...rest }) {
@@ -18,6 +18,7 @@ async function answer({ kind, seeds, label, truncation, truncationKind, steps, f
     if (provider === trouble.closed) throw new Error("no room on this GPU");
     return { provider, milliseconds: 1 };
   }
+  if (provider === trouble.closed) throw new Error("not open");
   const known = await shape;
   const rows = kind === "way" ? Array.from({ length: steps }, (_, i) => (i < steps - 1 ? from : to)) : [...seeds];
   if (trouble.most && rows.length > trouble.most) throw new Error("failed to allocate a buffer");

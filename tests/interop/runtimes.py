@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from apart import Missing
 from tests import ROOT
 from tests.interop.cases import KINDS, Case, write_cases
 from tests.interop.drive import BATCHES, Run
+from wgan.export.formats.web import ort_web
 
 HERE = Path(__file__).parent
 LEVEL = 2 / 255  # of 8 bits, on images in [-1, 1]
@@ -85,8 +87,6 @@ def node(cases: Sequence[Case], folder: Path) -> Answers:
 
 def node_program() -> str:
     """The node on PATH, or that of the package. Raises Missing."""
-    import shutil
-
     if found := shutil.which("node"):
         return found
     try:
@@ -98,13 +98,9 @@ def node_program() -> str:
 
 def web_runtime() -> dict[str, bytes]:
     """ONNX Runtime Web's files by name. Raises Missing."""
-    from wgan.export.formats.web.ort_web import ort_web
-    from wgan.serve.base.errors import WganError
-
-    try:
-        return ort_web()
-    except WganError as error:
-        raise Missing(str(error)) from None
+    if (files := ort_web.cached()) is None:
+        raise Missing("needs ONNX Runtime Web: python scripts/web_runtime.py")
+    return files
 
 
 def _said(command: list[str], cases: Sequence[Case], folder: Path, form: str) -> Answers:
@@ -128,12 +124,15 @@ def inside(version: Callable[[], str], open_file: Callable[[str], Run]) -> Calla
     """In this process, what opens a file giving what runs it."""
 
     def answer(cases: Sequence[Case], _: Path) -> Answers:
-        images = {}
+        images, refused = {}, {}
         for case in cases:
-            run = open_file(str(case.onnx))
-            for n in BATCHES:
-                images[case.kind, n] = run({tensor: value[:n] for tensor, value in case.inputs.items()})
-        return Answers(version(), images, {})
+            try:
+                run = open_file(str(case.onnx))
+                for n in BATCHES:
+                    images[case.kind, n] = run({tensor: value[:n] for tensor, value in case.inputs.items()})
+            except Exception as error:  # whatever it has for a refusal, as in `drive.py`
+                refused[case.kind] = f"{type(error).__name__}: {error}"
+        return Answers(version(), images, refused)
 
     return answer
 
@@ -189,7 +188,7 @@ def installed(package: str) -> Callable[[], str]:
 
 # OpenVINO computes in bfloat16 unless it is told otherwise, where the CPU can
 ROUGH = {kind: 4 * PIXEL if kind == "uint8" else 5e-2 for kind in KINDS}
-NO_HALF = Refusal("float16 is for GPUs in torch 2.0: use a newer torch, or bf16", "not implemented for 'Half'")
+NO_HALF = Refusal("its CPU has no float16", "not implemented for 'Half'")
 
 RUNTIMES = {
     "ONNX Runtime": Runtime("onnxruntime", driven("onnxruntime")),
@@ -217,8 +216,6 @@ def pinned(package: str) -> str:
     if package in interop_environments.ENVIRONMENTS:
         return interop_environments.ENVIRONMENTS[package].runtime.partition("==")[2]
     if package == "onnxruntime-web":
-        from wgan.export.formats.web.ort_web import VERSION
-
-        return VERSION
+        return ort_web.VERSION
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     return next(line for line in lines if line.startswith(f"{package}==")).partition("==")[2]

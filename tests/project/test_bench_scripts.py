@@ -17,6 +17,10 @@ import pytest
 import torch
 
 from tests import ROOT
+from tests.make import make_generator
+from wgan.export import exporter
+from wgan.export.formats.web import ort_web
+from wgan.serve.backends.browser.devtools import no_browser
 from wgan.training.config import Config, load
 from wgan.training.data import ImageSet
 from wgan.training.data.stream import BatchStream
@@ -494,3 +498,16 @@ def test_growth_as_the_size_is_an_exponent_of_one(scripts: None) -> None:
     assert bench_shared.exponent([2, 2], [1, 3]) is None
     with pytest.raises(RuntimeError, match="-n 0 is not at least 1"):
         bench_shared.wgan("sample", "-n", "0")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(no_browser() is not None, reason=str(no_browser()))
+@pytest.mark.skipif(ort_web.cached() is None, reason="no ONNX Runtime Web: `python scripts/web_runtime.py`")
+def test_the_web_benchmark_measures_a_page(tmp_path: Path) -> None:
+    (made,) = exporter.export(make_generator(), tmp_path, ["web"], max_batch=4)
+    found, tables = run("bench_web.py", "--page", str(made.path), "--rounds", "1")
+    assert found["first_image_seconds"] == found["first_image_slowest"] > 0
+    assert found["browser_images_per_second"] > 0
+    assert found["parity"]["passed"] is True
+    assert found["folder_bytes"] > found["generator_bytes"] > 0
+    assert found["browser"] in tables

@@ -121,6 +121,7 @@ def test_the_json_is_one_object_and_all_there_is_on_stdout(run: Path, capsys: py
         "generator.onnx",
         "generator.ts",
         "generator.plan",
+        "generator.safetensors",
         "generator.fp16.onnx",
     }
     assert main(["sample", "-n", "0", "--json"]) == 2
@@ -142,7 +143,7 @@ def test_verify_passes_nothing_that_it_did_not_measure(
     (plan,) = (entry for entry in found["artifacts"] if entry["file"] == "generator.plan")
     assert "GPU" in plan["parity"]["reason"]
 
-    for name in ("generator.onnx", "generator.fp16.onnx", "generator.ts"):
+    for name in ("generator.onnx", "generator.fp16.onnx", "generator.ts", "generator.safetensors"):
         (run / "export" / name).unlink()
     assert main(["verify", "--json"]) == 2
     shown = capsys.readouterr()
@@ -154,7 +155,7 @@ def test_verify_passes_nothing_that_it_did_not_measure(
 def test_verify_takes_a_folder(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "export").rename(here / "out")
     assert main(["verify", "--model", "out", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["artifacts"]) == 4
+    assert len(json.loads(capsys.readouterr().out)["artifacts"]) == 5
     (here / "empty").mkdir()
     assert main(["verify", "--model", "empty"]) == 2
     assert "nothing exported in empty" in capsys.readouterr().err
@@ -241,7 +242,7 @@ def test_the_table_of_verify_fits_a_terminal(run: Path, capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.splitlines()
     table = [line for line in lines if "not measured:" not in line]
     assert max(map(len, table)) <= 80
-    assert sum("holds" in line for line in table) == 3
+    assert sum("holds" in line for line in table) == 4
 
 
 def test_verify_of_a_damaged_artifact_exits_1(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -264,16 +265,17 @@ def test_verify_finishes_its_table_whatever_is_wrong_with_a_file(
     export.joinpath("generator.old.ts").mkdir()
     assert main(["verify"]) == 2
     lines = capsys.readouterr().out.splitlines()
-    rows = {line.split()[0]: line.split()[-1] for line in lines[1:6]}
+    rows = {line.split()[0]: line.split()[-1] for line in lines[1:7]}
     assert rows.pop("generator.plan") in ("run", "holds")  # "not run" without a GPU
     assert rows == {
         "generator.fp16.onnx": "refused",
         "generator.old.ts": "refused",
         "generator.onnx": "holds",
+        "generator.safetensors": "holds",
         "generator.ts": "holds",
     }
-    assert any("fp16.onnx is damaged or no ONNX file" in line for line in lines[6:])
-    assert any("old.ts cannot be read" in line for line in lines[6:])
+    assert any("fp16.onnx is damaged or no ONNX file" in line for line in lines[7:])
+    assert any("old.ts cannot be read" in line for line in lines[7:])
 
     assert main(["verify", "--json"]) == 2
     found = json.loads(capsys.readouterr().out)
@@ -291,7 +293,7 @@ def test_verify_finishes_its_table_whatever_is_wrong_with_a_file(
 
     export.joinpath("generator.pt").unlink()
     assert main(["verify"]) == 2
-    assert capsys.readouterr().out.count("no checkpoint") == 3
+    assert capsys.readouterr().out.count("no checkpoint") == 4
 
 
 @pytest.mark.parametrize(

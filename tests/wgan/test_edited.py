@@ -158,3 +158,13 @@ def test_a_runs_report_shows_what_was_changed(run: Path) -> None:
     page = artifacts(_artifacts(run / "export"))
     assert "changed since its export, or damaged: wgan verify measures it" in page
     assert "edited after its export; was fp32" in page
+
+
+def test_a_seed_is_one_image_though_the_graph_quantises_by_its_batch(here: Path, tiny_export: Path) -> None:
+    path = beside_its_generator(tiny_export, here, edits.dynamic)
+    assert wgan.verify(path, adopt=True).passed
+    with pytest.warns(UserWarning, match="computes in int8"):
+        loaded = wgan.load(path)
+    with loaded as generator:
+        many = generator.sample(5)
+        assert (many[3] == generator.sample(1, seed=3)[0]).all()

@@ -50,7 +50,8 @@ def test_three_commands_from_scans_to_images(
     assert main(["export", "--format", "all", "--json"]) == 0
     exported = one_json(capsys)["artifacts"]
     assert isinstance(exported, list)
-    assert {entry["file"] for entry in exported} == {"generator.onnx", "generator.ts", "generator.plan"}
+    names = {"generator.onnx", "generator.ts", "generator.plan", "generator.safetensors"}
+    assert {entry["file"] for entry in exported} == names
     assert main(["verify", "--json"]) == 0
     found = one_json(capsys)
     ran = [entry["parity"]["passed"] for entry in found["artifacts"]]  # type: ignore[attr-defined]
@@ -91,6 +92,7 @@ def test_the_demo_makes_everything_and_is_quick_the_second_time(
     run = tmp_path / "runs" / "demo"
     assert {path.name for path in (run / "export").iterdir()} == {
         "generator.pt", "generator.onnx", "generator.ts", "generator.plan", "generator.plan.json",
+        "generator.safetensors",
     }  # fmt: skip
     assert len(list((run / "generated").glob("seed-*.png"))) == 64
     before = (run / "metrics.jsonl").read_bytes()

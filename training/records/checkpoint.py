@@ -21,7 +21,6 @@ from wgan.serve.backends.memory import SIGNS
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import CheckpointError, OutputError
 from wgan.serve.base.files import atomic_path, writing
-from wgan.serve.base.paths import named_path
 
 # Raised only where an earlier file cannot be gone on with: a key more has a default where it is read, and a key less is
 # not read. 1 was of networks without options, and of no release.
@@ -203,10 +202,9 @@ def find(run: Path, which: str, say: Callable[[str], object]) -> Path:
     """
     folder = run / "checkpoints"
     if which not in ("best", "last"):
-        path = named_path(which, "--checkpoint", file=True)
-        if not path.is_file():
+        if not Path(which).is_file():
             raise CheckpointError(f"no checkpoint {which!r}: say best, last or a file")
-        return path
+        return Path(which)
     if which == "best" and (folder / BEST).is_file():
         return folder / BEST
     newest = load_last(folder)

@@ -13,6 +13,7 @@ from wgan.commands.console import DeviceOption, JsonOption, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.subjects import batch_sizes_of, files_of, subjects_of
 from wgan.commands.values import models
+from wgan.commands.where import check_page
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
 from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, fault, say, say_once
@@ -147,8 +148,7 @@ def _check(seconds: float, repeats: int, at_least: float | None, out: Path) -> N
         raise ConfigError(f"--repeats {repeats} is outside its range, 0 to 100")
     if at_least is not None and not at_least > 0:
         raise ConfigError(f"--at-least {at_least:g} is not more than 0")
-    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--out {out} is not the name of an .html file")
+    check_page(out)
 
 
 def _machine(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ DeviceOption = Annotated[
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        help="torch, torchscript, onnx or trt [default: by --model, else onnx]",
+        help="torch, torchscript, onnx, trt or browser [default: by --model, else onnx]",
         metavar="NAME",
         autocompletion=backends,
         rich_help_panel=HOW,

@@ -24,7 +24,7 @@ def doctor(
     backend: Annotated[
         str | None,
         typer.Option(
-            help="torch, torchscript, onnx or trt: exit code 1 if it cannot run",
+            help="torch, torchscript, onnx, trt or browser: exit code 1 if it cannot run",
             metavar="NAME",
             autocompletion=backends,
         ),

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wgan.commands.console import BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
-from wgan.commands.onward import onward, with_model
+from wgan.commands.onward import after_images, onward
 from wgan.commands.values import one_of
-from wgan.models import edited, find_model, need_training, open_model, still_changed, unproven
-from wgan.serve.base.command import command
+from wgan.models import edited, find_model, need_training, open_model, unproven
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.terminal import detail, emit, say, say_once
 
@@ -78,8 +77,7 @@ def evaluate(
             progress=progress,
         )
     emit(measured.to_dict(), measured.to_text(), as_json)
-    adopt = still_changed(opened.metadata)
-    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
+    onward(as_json, after_images(path, kind, opened.metadata))
 
 
 def _check_range(n: int, seed: int) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("ONNX for any runtime, from the best checkpoint of the newest run", "wgan export --format onnx"),
     ("ONNX, TorchScript, a TensorRT engine and the weights alone", "wgan export --format all"),
-    ("half the size, in float16", "wgan export --format onnx --precision fp16"),
     ("a page that draws in its visitors' browsers, for any static host", "wgan export --format web"),
     ("a model repository for NVIDIA Triton", "wgan export --format triton"),
 )  # fmt: skip

@@ -1,10 +1,14 @@
 """The last lines of a command: what to run next, whole, so that it can be pasted."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wgan.serve.base.command import Word, command
 from wgan.serve.base.errors import WganError
 from wgan.serve.base.terminal import say
+
+if TYPE_CHECKING:
+    from wgan.serve.artifacts.metadata import Metadata
 
 
 def onward(as_json: bool, *commands: str) -> None:
@@ -51,3 +55,10 @@ def with_model(path: Path, kind: str, *words: Word) -> str:
     except WganError:
         pass
     return command(*words, "--model", path)
+
+
+def after_images(path: Path, kind: str, metadata: "Metadata") -> str:
+    """The command that follows images of a file: a changed one is not timed before it is an artifact again."""
+    if metadata.edited is not None and metadata.parity is None:
+        return command("verify", "--adopt", "--model", path)
+    return with_model(path, kind, "bench")

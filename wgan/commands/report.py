@@ -8,6 +8,7 @@ import typer
 from wgan.commands.console import JsonOption, RunOption
 from wgan.commands.onward import onward, with_run
 from wgan.commands.values import runs as known_runs
+from wgan.commands.where import check_page
 from wgan.models import need_training
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.paths import option
@@ -51,8 +52,8 @@ def report(
     from wgan.training.report.data import load
 
     chosen = _runs([*(runs or []), *([] if run is None else [run])])
-    if out is not None and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
-        raise ConfigError(f"--out {out} is not the name of an .html file")
+    if out is not None:
+        check_page(out)
     if len(chosen) == 1:
         path = write_report(chosen[0], out=out)
     else:

@@ -1,25 +1,23 @@
 """`wgan sample`."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.beside import check_out, emit_beside
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
-from wgan.commands.onward import onward, with_model
+from wgan.commands.made import Made, result_of, text_of
+from wgan.commands.onward import after_images, onward
 from wgan.commands.values import one_of
-from wgan.models import cautions, find_model, open_model, still_changed
-from wgan.serve.base.command import command
+from wgan.commands.where import check_out, emit_beside
+from wgan.models import cautions, find_model, open_model
 from wgan.serve.base.paths import STDIN, STDOUT, option
 from wgan.serve.base.progress import duration
-from wgan.serve.base.terminal import counted, detail, say, say_once
+from wgan.serve.base.terminal import detail, say, say_once
 from wgan.serve.outputs.kinds import KINDS
 
 if TYPE_CHECKING:
-    from wgan.serve.outputs.shards import ShardSet
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
 
@@ -181,30 +179,14 @@ def sample(
         made = _make(asked, job, out, format)
         say_once([opened.notice if opened.notice != before else None, made.no_grid])
     seconds = time.perf_counter() - loaded
-    result = _result(asked, job, made) | {
-        "out": str(made.out),
+    result = result_of(asked, job, made) | {
         "backend": kind,
         "load_seconds": loaded - began,
         "seconds": seconds,
         "images_per_second": made.images / seconds,
     }
-    emit_beside(made.out, result, _text(job, made, made.images / seconds), as_json)
-    adopt = still_changed(job.backend.metadata)
-    onward(as_json, command("verify", "--adopt", "--model", path) if adopt else with_model(path, kind, "bench"))
-
-
-@dataclass(frozen=True)
-class Made:
-    """How many images were made and where; of a sharded set how many files, and how many of them were there already."""
-
-    images: int
-    out: Path
-    files: int | None = None
-    there: int | None = None
-    shards: "ShardSet | None" = None
-    grid: Path | None = None  # beside a folder
-    manifest: Path | None = None  # of a folder
-    no_grid: str | None = None
+    emit_beside(made.out, result, text_of(job, made, made.images / seconds), as_json)
+    onward(as_json, after_images(path, kind, job.backend.metadata))
 
 
 def _make(asked: "Request", job: "Job", out: Path | None, format: str | None) -> Made:
@@ -215,49 +197,3 @@ def _make(asked: "Request", job: "Job", out: Path | None, format: str | None) ->
         return Made(made, shards.path, files, there, shards)
     output = job.in_own_folder(OUT, say) if out is None else job.whole(out, format)
     return Made(job.source.count, output.path, grid=output.grid, manifest=output.manifest, no_grid=output.no_grid)
-
-
-def _result(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
-    """What `--json` says of the images and of what made them; the command adds times and places."""
-    source, opened = job.source, job.backend
-    result: dict[str, Any] = {
-        "count": made.images,
-        "first_seed": source.first if source.unit == "seed" else None,
-        "label": asked.label,
-        "truncation": None if asked.truncated is None else str(asked.truncated),
-        "latents": None if asked.latents is None else str(asked.latents),
-        "interpolate": asked.interpolate,
-        "device": opened.device,
-        "precision": opened.metadata.precision,
-        "edited": None if opened.metadata.edited is None else dict(opened.metadata.edited),
-        "provider": opened.provider,  # of ONNX Runtime
-        "model": str(opened.path),
-        "model_sha256": opened.digest,
-        "origin": None if job.origin is None else job.origin.to_source(),
-        "assumes": opened.assumes,
-    }
-    if made.manifest is not None:
-        result |= {"manifest": str(made.manifest), "grid": None if made.grid is None else str(made.grid)}
-    if made.shards is not None:
-        there = {"manifest": str(made.shards.manifest), "shards": len(made.shards)}
-        result |= there | {"made": made.files, "skipped": made.there}
-    return result
-
-
-def _text(job: "Job", made: Made, speed: float) -> str:
-    """The same for people, in a line."""
-    from wgan.serve.artifacts.find import typed
-
-    source, place = job.source, str(made.out)
-    last = source.first + source.count - 1
-    which = f"{source.unit} {last}" if source.count == 1 else f"{source.unit}s {source.first} to {last}"
-    if made.shards is not None:
-        there = "1 was" if made.there == 1 else f"{made.there:,} were"
-        which += f": {made.files} of {counted(len(made.shards), 'shard')}, {there} there"
-        place = str(made.out.with_name(made.shards.name(0))) + " …"
-    if made.grid is not None:
-        place += f", a grid of them: {made.grid}"
-    where = f"{job.backend.name} on {job.backend.device}"
-    images = counted(made.images, "image")
-    origin = "" if job.origin is None else f" ({job.origin})"
-    return f"{images} ({which}) of {typed(job.backend.path)}{origin} with {where}, {speed:,.0f} images/s: {place}"

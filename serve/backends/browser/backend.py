@@ -32,7 +32,7 @@ class BrowserBackend(Backend):
             content = packed.files_of(artifact.data)
         except packed.NotPacked as error:
             raise BackendError(f"{artifact.path}: {error}") from None
-        policy = _policy(content.get("index.html", b"").decode("utf-8", "replace"))
+        policy = policy_of(content.get("index.html", b"").decode("utf-8", "replace"))
         page = f'<!doctype html><meta charset="utf-8">{policy}<script src=".harness.js"></script>'
         content |= {packed.METADATA: artifact.metadata.to_json().encode(), ".harness.html": page.encode()}
         script = (files(__package__) / "harness.js").read_bytes()
@@ -40,7 +40,7 @@ class BrowserBackend(Backend):
         try:
             self.browser = Browser()
             self._context = self.browser.tab(Tab)
-            self._tab = self._context.__enter__()
+            self.tab = self._context.__enter__()
             self._open()
         except BaseException:
             self.close()
@@ -52,8 +52,8 @@ class BrowserBackend(Backend):
         self.measured_with = {"browser": version, "provider": PROVIDER}
         self.notice = f"the page runs in {version}, without a screen"
         try:
-            self._tab.open(f"{self._served.url}.harness.html")
-            self._tab.get(f"harness.opened('{PROVIDER}')", OPENING)
+            self.tab.open(f"{self._served.url}.harness.html")
+            self.tab.get(f"harness.opened('{PROVIDER}')", OPENING)
         except BackendUnavailable:
             raise
         except BackendError as error:
@@ -68,7 +68,7 @@ class BrowserBackend(Backend):
         kind = np.dtype(image.dtype)
         served.taken, served.most = None, len(z) * int(np.prod(image.shape)) * kind.itemsize
         try:
-            given = self._tab.get(f"harness.ran({'false' if labels is None else 'true'})", RUNNING)
+            given = self.tab.get(f"harness.ran({'false' if labels is None else 'true'})", RUNNING)
         except BackendError as error:
             raise runtime_failure(self.browser.version, RuntimeError(str(error)), len(z)) from None
         wanted = {"float32": "Float32Array", "uint8": "Uint8Array"}[image.dtype]
@@ -91,7 +91,7 @@ def open_browser(artifact: Artifact, device: str, _options: Options, _trusted: b
     return BrowserBackend(artifact)
 
 
-def _policy(page: str) -> str:
+def policy_of(page: str) -> str:
     """What the exported page may do, in its own words, for a page that asks its worker: it may do no more.
 
     But for trusted types, for which the page has a script of its own.

@@ -48,6 +48,7 @@ class Loopback:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 600
+            disable_nagle_algorithm = True  # which waits 40 ms for an answer to the head
 
             def do_GET(self) -> None:
                 name = self._name()

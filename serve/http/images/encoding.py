@@ -41,7 +41,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "grid": Format("image/png", WHOLE, "all images on one page; of an interpolation a strip"),
         "npy": Format("application/x-npy", STREAMED, "uint8 (N, H, W, C), a file of numpy's"),
         "raw": Format("application/octet-stream", STREAMED, "uint8 (N, H, W, C), the bytes alone"),
-        "tar": Format("application/x-tar", STREAMED, "a WebDataset: a PNG and a JSON file for each image"),
+        "tar": Format("application/x-tar", STREAMED, "a WebDataset: a PNG, its class and a JSON file for each image"),
     }
 )
 

@@ -48,7 +48,11 @@ def served() -> str:
 
 
 def exported() -> dict[str, str]:
-    """The page's files in an exported folder, by name. What draws lies beside them: `worker.js` and what it loads."""
+    """The page's files in an exported folder, by name. What draws lies beside them: `worker.js` and what it loads.
+
+    The page names the worker's modules, so that they come together and not one after another: at 60 ms a request the
+    first image is there 0.3 s sooner. The runtime and the generator so named would be downloaded twice.
+    """
     return {
         "index.html": document("browser", policy=POLICY),
         "page.css": style_sheet("browser"),

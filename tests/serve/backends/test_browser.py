@@ -138,11 +138,18 @@ def test_a_browser_that_is_killed_is_an_error_of_one_line(export: Callable[[str]
 
 
 def test_nothing_is_left_where_the_work_is_broken_off(export: Callable[[str], Path]) -> None:
-    with pytest.raises(KeyboardInterrupt), open_backend(export("plain")) as backend:
-        browser = browser_of(backend)
-        assert processes_of(browser)
-        raise KeyboardInterrupt
-    assert gone(browser)
+    started: list[Browser] = []
+
+    def broken_off() -> None:
+        with backend:
+            started.append(browser_of(backend))
+            assert processes_of(started[0])
+            raise KeyboardInterrupt
+
+    backend = open_backend(export("plain"))
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert gone(started[0])
     with pytest.raises(BackendError, match="is closed"):
         backend.run(latents(0, 2, 16))
 

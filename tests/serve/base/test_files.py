@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.fakes.full_disk import disk_full_after
 from wgan.serve.base import temporary
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import Replacement, atomic_create, atomic_path, atomic_write
+from wgan.serve.base.files import Replacement, atomic_create, atomic_path, atomic_write, opened, writing
 
 
 def test_the_file_appears_whole_when_the_block_ends(tmp_path):
@@ -79,7 +80,7 @@ def test_a_folder_is_not_replaced_by_a_file(tmp_path):
 
 def test_a_parent_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot write .*below: Not a directory; choose another place"):
         atomic_write(tmp_path / "file" / "below", b"")
 
 
@@ -93,6 +94,138 @@ def test_the_mode_is_that_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
     atomic_write(tmp_path / "file", b"")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    real, link = tmp_path / "disk" / "real", tmp_path / "link"
+    real.parent.mkdir()
+    real.write_bytes(b"old")
+    link.symlink_to("disk/real")
+    (tmp_path / "again").symlink_to("link")
+    with atomic_path(tmp_path / "again") as tmp:
+        assert tmp.parent == real.parent  # on the disk that it is for
+        tmp.write_bytes(b"new")
+        assert real.read_bytes() == b"old"
+    assert (link.is_symlink(), real.read_bytes()) == (True, b"new")
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+
+
+def test_a_link_to_what_is_not_there_makes_it(tmp_path):
+    (tmp_path / "link").symlink_to("disk/new/file")
+    (tmp_path / "folder").symlink_to("other/new")
+    atomic_write(tmp_path / "link", b"one")
+    atomic_write(tmp_path / "folder" / "file", b"two")
+    assert (tmp_path / "disk/new/file").read_bytes() + (tmp_path / "other/new/file").read_bytes() == b"onetwo"
+    (tmp_path / "first").symlink_to("disk/first")
+    assert atomic_create(tmp_path / "first", b"one")
+    assert not atomic_create(tmp_path / "first", b"two")
+    assert (tmp_path / "disk/first").read_bytes() == b"one"
+    assert all((tmp_path / name).is_symlink() for name in ("link", "folder", "first"))
+
+
+def test_links_in_a_circle_are_one_line(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for path in (tmp_path / "a", tmp_path / "a" / "file"):
+        with pytest.raises(OutputError, match=r"cannot write .*; choose another place"):
+            atomic_write(path, b"")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_a_file_that_was_there_hands_its_mode_on(tmp_path, mode):
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(mode)
+    with atomic_path(path) as tmp:
+        assert tmp.stat().st_mode & 0o077 & ~mode == 0  # nobody reads it meanwhile who could not before
+        tmp.write_bytes(b"new")
+    assert (path.stat().st_mode & 0o777, path.read_bytes()) == (mode, b"new")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_that_was_there_hands_its_owner_on(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    os.chown(path, 12345, 23456)
+    atomic_write(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_a_pipe_gets_the_bytes_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+
+    def write(path):
+        with atomic_path(path) as tmp:
+            tmp.write_bytes(b"two")
+
+    with ThreadPoolExecutor() as pool:
+        for work in (lambda: atomic_write(tmp_path / "link", b"two"), lambda: write(tmp_path / "pipe")):
+            got = pool.submit((tmp_path / "pipe").read_bytes)
+            work()
+            assert got.result(60) == b"two"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_pipe_whose_reader_has_gone_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        gone = pool.submit(lambda: (tmp_path / "pipe").open("rb").close())
+        place = opened(tmp_path / "pipe")
+        gone.result(60)
+    with pytest.raises(OutputError, match=r"cannot write .*pipe: who read it has gone$"), writing(place.path):
+        place.open().write(bytes(10))
+    place.discard()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's devices")
+def test_devices_are_written_to_and_stay():
+    atomic_write(Path("/dev/null"), b"new")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(OutputError, match=r"cannot write /dev/full: No space left on device; free some space"):
+        atomic_write(Path("/dev/full"), b"new")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs Unix's descriptors by name")
+def test_a_descriptor_is_written_to_where_it_stands(tmp_path):
+    with (tmp_path / "file").open("ab") as file:
+        file.write(b"one")
+        file.flush()
+        for name in (f"/dev/fd/{file.fileno()}", f"/proc/self/fd/{file.fileno()}"):
+            atomic_write(Path(name), b"two")
+        file.write(b"end")
+    assert (tmp_path / "file").read_bytes() == b"onetwotwoend"
+    with pytest.raises(OutputError, match="Bad file descriptor"):
+        atomic_write(Path("/dev/fd/987654"), b"")
+
+
+def test_a_terminal_is_refused():
+    master, slave = os.openpty()
+    try:
+        for name in (os.ttyname(slave), f"/dev/fd/{slave}"):
+            with pytest.raises(OutputError, match=r"it is a terminal: send what is written into a file"):
+                atomic_write(Path(name), b"")
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_descriptor_that_does_not_wait_gets_everything(tmp_path):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    content = bytes(range(256)) * 4096  # more than a pipe holds
+    with ThreadPoolExecutor() as pool, os.fdopen(reader, "rb") as file:
+        got = pool.submit(file.read)
+        atomic_write(Path(f"/dev/fd/{writer}"), content)
+        os.close(writer)
+        assert got.result(60) == content
+
+
+def test_a_name_as_long_as_a_file_system_takes_it_is_taken(tmp_path):
+    for letter in "aé":  # of one byte and of two
+        path = tmp_path / (letter * (255 // len(letter.encode())))
+        atomic_write(path, b"new")
+        assert path.read_bytes() == b"new"
 
 
 WRITER = """

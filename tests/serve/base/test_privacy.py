@@ -87,6 +87,7 @@ def test_of_a_run_nothing_but_its_settings_names_a_folder(private: Path) -> None
     # each kind of file was looked at, and the records do hold the line that said a path
     files = {path.relative_to(private).as_posix() for path in private.rglob("*") if path.is_file()}
     exported = {"generator.onnx", "generator.ts", "generator.plan", "generator.plan.json", "generator.pt"}
+    exported.add("generator.safetensors")
     exported |= {f"triton/generator/{name}" for name in ("config.pbtxt", "1/model.onnx")}
     exported |= {"client.py", "triton/generator_seeds/config.pbtxt", "triton/generator_seeds/1/model.py"}
     assert {f"export/{name}" for name in exported} <= files

@@ -19,6 +19,7 @@ from wgan import models
 from wgan.cli import main
 from wgan.serve.artifacts.formats import BACKENDS, format_named
 from wgan.serve.backends import gaps
+from wgan.serve.backends.browser.devtools import Browser
 from wgan.serve.backends.onnxrt import providers as onnx_providers
 from wgan.serve.backends.onnxrt import verdict as onnx_verdict
 from wgan.serve.backends.open import open_backend
@@ -171,6 +172,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
         for module in (onnx_verdict, torch_verdict, installer):
             monkeypatch.setattr(module, "find_spec", find_spec)
         monkeypatch.setattr(ctypes, "CDLL", library)
+        browser = tmp_path / "chromium"
+        browser.write_text("#!/bin/sh\necho 'Chromium 150.0.7871.100 built on Debian'\n")
+        browser.chmod(0o755 if packages.keys() >= FULL.keys() else 0o644)
+        monkeypatch.setenv("WGAN_BROWSER", str(browser))
         monkeypatch.setattr(machine, "nvidia_on_the_bus", lambda: False)
         monkeypatch.setattr(doctor, "products_apart", lambda: None)
         monkeypatch.setitem(sys.modules, "onnxruntime", runtime or FakeRuntime())
@@ -208,11 +213,12 @@ def test_sample_names_the_command_that_the_doctor_names(
         monkeypatch.setitem(sys.modules, module, None)
     for row in doctor.examine(Path("runs")).backends:
         file = tiny_export / format_named(BACKENDS[row.what].formats[0]).file
+        opens = {"trt": load_tensorrt, "browser": Browser}.get(row.what)
         with pytest.raises(BackendUnavailable) as caught:
-            load_tensorrt() if row.what == "trt" else models.open_model(file, row.what, row.device)
+            opens() if opens else models.open_model(file, row.what, row.device)
         assert row.fix == caught.value.mend
         assert row.fix is not None
-        assert row.fix.startswith("pip install -e './checkout[")
+        assert row.fix.startswith("install Chromium" if row.what == "browser" else "pip install -e './checkout[")
 
 
 def test_an_environment_without_pip_is_told_uvs_command(pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +233,7 @@ def test_a_gpu_machine_with_everything_runs_everything(pretend: Pretend) -> None
     assert all(row.runs for row in found.backends)
     assert found.driver == gpu.Driver("580.82.07", (13, 2), (gpu.Gpu(*L40),))
     assert verdict(found, "torch", "cuda").why == "torch 2.15.0, CUDA 13.2"
+    assert verdict(found, "browser", "cpu").why == "Chromium 150.0.7871.100"
     text = doctor_text.as_text(found)
     assert "NVIDIA L40, compute capability 8.9, 48 GiB" in text
     assert "NVIDIA 580.82.07, runs CUDA up to 13.2" in text
@@ -456,12 +463,18 @@ assert not {'torch', 'torchvision'} & set(sys.modules), 'torch'; sys.exit(code)"
     assert row["device"] == "cpu"
     assert row["times"]["fp32"] == 1
     assert row["faster"] in ("fp32", "bf16")
-    assert {row["what"] for row in json.loads(done.stdout)["backends"]} == {"onnx", "torchscript", "torch", "trt"}
+    assert {row["what"] for row in json.loads(done.stdout)["backends"]} == set(BACKENDS)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(
-    ("name", "what"), [("generator.onnx", "onnx"), ("generator.ts", "torchscript"), ("generator.plan", "trt")]
+    ("name", "what"),
+    [
+        ("generator.onnx", "onnx"),
+        ("generator.ts", "torchscript"),
+        ("generator.plan", "trt"),
+        ("generator.safetensors", "torch"),
+    ],
 )
 def test_on_a_gpu_the_verdict_is_what_happens(tiny_export: Path, name: str, what: str) -> None:
     found = doctor.examine(Path("runs"))

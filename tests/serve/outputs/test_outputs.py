@@ -1,11 +1,15 @@
 """Every kind of output holds the right images under the right seeds, whole or not at all."""
 
+import gc
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
 import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -152,13 +156,87 @@ def test_tar_is_a_webdataset_in_order(tmp_path, labelled):
     save(tmp_path / "a.tar", images, first=3, labels=labels if labelled else None)
     with tarfile.open(tmp_path / "a.tar", "r:") as archive:
         members = archive.getmembers()
-        assert [m.name for m in members] == [f"seed-{s:06d}.{e}" for s in range(3, 43) for e in ("png", "json")]
+        endings = ("png", "cls", "json") if labelled else ("png", "json")
+        assert [m.name for m in members] == [f"seed-{s:06d}.{e}" for s in range(3, 43) for e in endings]
         assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
         contents = [archive.extractfile(m).read() for m in members]
-    for i, (png, facts) in enumerate(zip(contents[::2], contents[1::2], strict=True)):
+    each = len(endings)
+    for i, (png, facts) in enumerate(zip(contents[::each], contents[each - 1 :: each], strict=True)):
         assert np.array_equal(decode(io.BytesIO(png))[0], images[i])
         assert json.loads(facts) == {"seed": 3 + i} | ({"label": int(labels[i])} if labelled else {})
+    if labelled:
+        assert contents[1::3] == [b"%d" % label for label in labels]
     assert (tmp_path / "a.tar").stat().st_size % tarfile.RECORDSIZE == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
+def test_webdataset_itself_gives_images_with_their_classes(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    images, labels = noise(20), np.arange(20) % 12  # of one digit and of two
+    save(tmp_path / "a.tar", images, first=999_990, labels=labels)  # and names of six digits and of seven
+    save(tmp_path / "plain.tar", images)
+
+    def read(name):
+        return webdataset.WebDataset(str(tmp_path / name), shardshuffle=False).decode("rgb8")
+
+    pairs = list(read("a.tar").to_tuple("png", "cls", "json", "__key__"))
+    assert [label for _, label, _, _ in pairs] == labels.tolist()
+    assert [key for _, _, _, key in pairs] == [f"seed-{seed:06d}" for seed in range(999_990, 1_000_010)]
+    assert [facts["label"] for _, _, facts, _ in pairs] == labels.tolist()
+    assert all(np.array_equal(image, wanted) for (image, *_), wanted in zip(pairs, images, strict=True))
+    (first, *_) = read("plain.tar")
+    assert {"png", "json"} == {key for key in first if not key.startswith("__")}
+    gc.collect()  # while its warning is not one of ours
+
+
+@pytest.mark.parametrize("format", ["png", "npy", "npz", "tar"])
+def test_a_pipe_gets_what_a_file_would_hold(tmp_path, format):
+    images = noise(20)
+    os.mkfifo(tmp_path / "pipe")
+    save(tmp_path / f"a.{format}", images)
+    with ThreadPoolExecutor() as pool:
+        got = pool.submit((tmp_path / "pipe").read_bytes)
+        with open_output(tmp_path / "pipe", count=20, first=0, text=TEXT, format=format) as output:
+            output.write(0, images)
+        content = got.result(60)
+    if format == "npz":  # in a pipe the lengths come after the content, so other bytes
+        with np.load(io.BytesIO(content)) as there, np.load(tmp_path / "a.npz") as wanted:
+            assert list(there) == list(wanted)
+            assert all(np.array_equal(there[key], wanted[key]) for key in there)
+    else:
+        assert content == (tmp_path / f"a.{format}").read_bytes()
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_a_film_goes_through_a_pipe(tmp_path, format):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        got = pool.submit((tmp_path / "pipe").read_bytes)
+        with open_output(tmp_path / "pipe", count=4, first=0, text=TEXT, unit="frame", format=format) as output:
+            output.write(0, noise(4))
+        with Image.open(io.BytesIO(got.result(60))) as film:
+            assert (film.format, film.n_frames) == (format.upper(), 6)
+
+
+@pytest.mark.parametrize("format", ["png", "npy", "npz", "tar"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+def test_a_full_device_is_one_line(format):
+    with (
+        pytest.raises(OutputError, match=r"cannot write /dev/full: No space left on device"),
+        open_output(Path("/dev/full"), count=20, first=0, text=TEXT, format=format) as output,
+    ):
+        output.write(0, noise(20))
+
+
+def test_an_npz_that_is_broken_off_in_a_pipe_has_no_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        got = pool.submit((tmp_path / "pipe").read_bytes)
+        output = open_output(tmp_path / "pipe", count=20, first=0, text=TEXT, format="npz")
+        output.write(0, noise(10))
+        output.__exit__(KeyboardInterrupt, None, None)
+        assert not zipfile.is_zipfile(io.BytesIO(got.result(60)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,12 +1,14 @@
 """A large set is the same bytes whoever made its shards, and however often they were interrupted."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tarfile
 import tracemalloc
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -62,6 +64,7 @@ def test_a_killed_run_continued_gives_the_same_bytes(tmp_path):
     script = f"""
 import os, signal
 from pathlib import Path
+from threading import Thread
 from tests.serve.outputs.test_shards import make
 from wgan.serve.outputs.base import Output
 written = Output.write
@@ -188,7 +191,32 @@ def test_the_manifest_says_what_the_shards_are(tmp_path):
         "truncation": "scaled 0.7",
         "classes": ["x", "y"],
         "label": "y",
+        "members": "png cls json",
     }
+
+
+def test_shards_from_before_there_were_classes_in_them_are_not_gone_on_with(tmp_path):
+    make(tmp_path / "faces.tar", classes=("x", "y"))
+    old = json.loads((tmp_path / "faces.json").read_text())
+    del old["members"]
+    (tmp_path / "faces.json").write_text(json.dumps(old))
+    with pytest.raises(OutputError, match=r"have members none, not png cls json: choose another --out"):
+        make(tmp_path / "faces.tar", classes=("x", "y"))
+    make(tmp_path / "plain.tar")  # without classes nothing has changed
+    assert "members" not in json.loads((tmp_path / "plain.json").read_text())
+
+
+def test_a_shard_that_is_a_pipe_gets_its_bytes_and_is_not_waited_for(tmp_path):
+    make(tmp_path / "a.tar", count=16)
+    (tmp_path / "a-000001.tar").unlink()
+    os.mkfifo(tmp_path / "a-000001.tar")
+    got = []
+    reader = Thread(target=lambda: got.append((tmp_path / "a-000001.tar").read_bytes()))
+    reader.start()
+    make(tmp_path / "a.tar", count=16)
+    reader.join(60)
+    make(tmp_path / "b.tar", count=16)
+    assert got == [(tmp_path / "b-000001.tar").read_bytes()]
 
 
 @pytest.mark.slow

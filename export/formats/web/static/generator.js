@@ -6,17 +6,23 @@ import { truncate } from "./truncation.js";
 import { between } from "./way.js";
 
 const RUNTIME = { wasm: "ort.wasm.min.mjs", webgpu: "ort.jspi.min.mjs" };
-// Images in one run. On one thread of WebAssembly one by one is the fastest (measured: 2.7 ms an image of 64 × 64, 6.7 ms
-// of eight), needs the least memory, and makes an image's bits depend on nothing beside it.
-const TOGETHER = { wasm: 1, webgpu: 16 };
+// Images in one run. On WebAssembly one by one is the fastest (measured on one thread: 2.7 ms an image of 64 × 64, of
+// eight together 6.7 ms) and makes an image's bits depend on nothing beside it. On WebGPU every run waits for the GPU:
+// there as many pixels as 16 images of 64 × 64 have (measured by software: 8 ms an image, one by one 44 ms).
+const together = (provider, { height, width }) => (
+  provider === "webgpu" ? Math.max(1, Math.min(16, Math.floor(2 ** 16 / (height * width)))) : 1
+);
+const NO_CLASSES = "this generator has no classes";
 const THREADS = 4; // at most, where the host isolates the page; elsewhere a browser has none to give
 
-async function missing(provider) {
-  if (!(provider in RUNTIME)) return `there is no provider ${provider}`;
+// Why this provider cannot run a generator of this precision here; null where it can
+async function missing(provider, precision) {
   if (provider !== "webgpu") return null;
   if (!("Suspending" in WebAssembly)) return "this browser cannot wait for WebGPU in WebAssembly (JSPI)";
-  if (!(await navigator.gpu?.requestAdapter())) return "this browser has no WebGPU adapter";
-  return null;
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) return "this browser has no WebGPU adapter";
+  const short = precision === "fp16" && !adapter.features.has("shader-f16");
+  return short ? "this browser's WebGPU has no 16-bit floats" : null;
 }
 
 export class Generator {
@@ -27,22 +33,23 @@ export class Generator {
   // Opens the generator of a folder. `folder` has `url`, its address with a slash at the end, and reads its files:
   // `bytes(name)` and `json(name)`.
   static async open(provider, folder) {
-    const why = await missing(provider);
-    if (why !== null) throw new Error(why);
-    const graph = folder.bytes("generator.onnx"); // while the runtime is loaded
-    const [ort, model] = await Promise.all([
-      import(`${folder.url}ort/${RUNTIME[provider]}`), folder.json("model.json"), graph,
+    if (!Object.hasOwn(RUNTIME, provider)) throw new Error(`there is no provider ${provider}`);
+    const [ort, model, graph] = await Promise.all([
+      import(`${folder.url}ort/${RUNTIME[provider]}`), folder.json("model.json"), folder.bytes("generator.onnx"),
     ]);
+    const why = await missing(provider, model.precision);
+    if (why !== null) throw new Error(why);
     const { wasm } = ort.env;
     wasm.wasmPaths = `${folder.url}ort/`;
     wasm.proxy = false; // this is a worker already
     wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1;
     ort.env.logLevel = "error";
-    const session = await ort.InferenceSession.create(await graph, {
+    const session = await ort.InferenceSession.create(graph, {
       executionProviders: [provider],
       graphOptimizationLevel: "all",
+      logSeverityLevel: 3, // errors: that shapes are computed on the CPU is no news
     });
-    return new Generator(ort, session, model, TOGETHER[provider]);
+    return new Generator(ort, session, model, together(provider, model.image));
   }
 
   constructor(ort, session, model, together) {
@@ -61,7 +68,7 @@ export class Generator {
     const count = z.length / this.dim;
     if (!Number.isInteger(count)) throw new RangeError(`latents have ${this.dim} values each`);
     if (this.classes ? labels?.length !== count : labels) {
-      throw new RangeError(this.classes ? "every latent needs a label" : "this generator has no classes");
+      throw new RangeError(this.classes ? "every latent needs a label" : NO_CLASSES);
     }
     const { Tensor } = this.#ort;
     const inputs = { z: new Tensor("float32", z, [count, this.dim]) };
@@ -98,7 +105,7 @@ export class Generator {
   #labels(label) {
     const { classes } = this;
     if (label !== null && !(Number.isInteger(label) && label >= 0 && label < classes)) {
-      throw new RangeError(classes ? `a label is from 0 to ${classes - 1}, not ${label}` : "this generator has no classes");
+      throw new RangeError(classes ? `a label is from 0 to ${classes - 1}, not ${label}` : NO_CLASSES);
     }
     if (!classes) return null;
     return label === null ? (seed) => seed % BigInt(classes) : () => BigInt(label);

@@ -25,14 +25,14 @@ const [C0, C1, C2, C3, C4, C5] = [
 ].map(f);
 
 const HALVES = 2 ** -32;
-// The upper 32 bits of a product of words. float64 has an error of at most 2^11 in it: the nearest whole number is right.
+// The upper 32 bits of a product of words. float64 is off by at most 2^11 in it: the nearest whole number is right.
 const high = (a, b) => ((a * b - (Math.imul(a, b) >>> 0)) * HALVES + 0.5) >>> 0;
 
-// The block of a counter of four words, lowest first, into eight words at `out[at]`; the counter's upper half is 0.
-function philox(c0, c1, c2, c3, out, at) {
+// The block of a counter of three words, lowest first, into eight words at `out[at]`; the counter's other five are 0.
+function philox(c0, c1, c2, out, at) {
   const [M0L, M0H, M1L, M1H] = [0xe14c6c93, 0xd2e7470e, 0x95121157, 0xca5a8263];
   // x of four numbers, each two words
-  let [x0l, x0h, x1l, x1h, x2l, x2h, x3l, x3h] = [c0, c1, c2, c3, 0, 0, 0, 0];
+  let [x0l, x0h, x1l, x1h, x2l, x2h, x3l, x3h] = [c0, c1, c2, 0, 0, 0, 0, 0];
   let [k0l, k0h, k1l, k1h] = [KEY, 0, 0, 0];
   for (let round = 0; round < 10; round += 1) {
     // M0 · x0 and M1 · x2, 128 bits each, as words a0 … a3 and b0 … b3
@@ -81,8 +81,8 @@ const WORD = 0xffffffffn;
 function words(seed, blocks, out) {
   let first = seed * BigInt(blocks) + 1n; // numpy's generator counts before it draws
   for (let block = 0; block < blocks; block += 1, first += 1n) {
-    const [c0, c1, c2, c3] = [first & WORD, (first >> 32n) & WORD, (first >> 64n) & WORD, first >> 96n];
-    philox(Number(c0), Number(c1), Number(c2), Number(c3), out, block * PER_BLOCK);
+    const [c0, c1, c2] = [first & WORD, (first >> 32n) & WORD, first >> 64n].map(Number);
+    philox(c0, c1, c2, out, block * PER_BLOCK);
   }
 }
 

@@ -1,8 +1,8 @@
 // Truncated latents, with the bits of serve/latents/truncation.py, where both kinds are described.
 //
 // g at 211 points is computed in whole numbers of 2^-160. The coefficients, rounded to float64 and then to float32, are
-// those that `decimal` gives there; only where a threshold is nearly no truncation (above 8) have some of the second and
-// third degree other digits, which lie below 1e-14 and vanish beside those of the first.
+// those that `decimal` gives there. Only where a threshold is nearly no truncation (above 8) may those of the second
+// and third degree have other digits: they lie below 1e-14 and vanish beside those of the first.
 
 export const KINDS = ["truncated", "scaled"];
 export const [LOWEST, HIGHEST] = [0.001, 10];

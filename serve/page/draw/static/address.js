@@ -49,7 +49,7 @@ const address = (() => {
     state.steps = whole("steps", 2, 32);
     state.label = fields.get("label");
     if (state.label !== null && !model.classes.includes(state.label)) {
-      wrong.push(`This model has no class “${state.label}”.`);
+      wrong.push(`This model has no class “${readable(state.label)}”.`);
       state.label = null;
     }
     const truncation = fields.has("truncation") ? Number(fields.get("truncation")) : null;

@@ -72,6 +72,10 @@ const source = (() => {
       } catch (error) {
         if (batch.length > 1) queue.unshift(...batch); // one by one: together they may be too many for its memory
         else batch[0].fail(error);
+        if (engines.broken) {
+          queue.splice(0).forEach(({ fail }) => fail(error)); // nobody asks a dead one again
+          engines.show();
+        }
         room = 1;
       }
     }
@@ -85,8 +89,15 @@ const source = (() => {
     async model() {
       const known = trouble.known();
       if (known) throw new Failure(known, 0);
-      const [said, own] = await Promise.all([trouble.json("model.json"), trouble.json("wgan.json").catch(() => null)]);
-      return { ...said, parity: own?.parity ?? said.parity };
+      const measured = trouble.json("wgan.json").catch(() => null);
+      const said = await trouble.json("model.json");
+      engines.of(said);
+      const shown = measured.then((own) => {
+        said.parity = own?.parity ?? said.parity;
+        page.facts?.();
+      });
+      await Promise.race([shown, new Promise((done) => setTimeout(done, AT_ONCE))]); // drawing does not wait for it
+      return said;
     },
     image(model, look, seed, signal, { soon = false } = {}) {
       const before = kept.get(nameOf(look, seed));
@@ -100,8 +111,7 @@ const source = (() => {
     },
     async way(model, look, { from, to, steps }, signal) {
       const [label, truncation, truncationKind] = asksOf(model, look);
-      const asked = { from, to, steps, label, truncation, truncationKind };
-      const { pixels } = await engines.current().ask("way", asked);
+      const pixels = await engines.current().way({ from, to, steps, label, truncation, truncationKind });
       signal.throwIfAborted();
       return pixels;
     },
@@ -116,7 +126,9 @@ const source = (() => {
       byId("unable").remove();
       engines.listen(page);
     },
-    adopted() {},
+    adopted() {
+      byId("engine").hidden = false;
+    },
     locked() {},
     enlarged() {},
     runsOn: () => engines.fact(),

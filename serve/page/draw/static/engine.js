@@ -18,6 +18,7 @@ class Engine {
     this.number = 0;
     this.waiting = new Map(); // number → { done, fail }
     this.broken = null; // a Failure: it will not draw again
+    this.told = false; // that it is broken, to whoever asked it
     try {
       const known = trouble.known();
       if (known) throw new Failure(known, 0);
@@ -47,8 +48,22 @@ class Engine {
     });
   }
 
-  async draw(seeds, label, truncation, truncationKind) {
-    return (await this.ask("draw", { seeds, label, truncation, truncationKind })).pixels;
+  async pixels(kind, fields) {
+    try {
+      await this.ready;
+      return (await this.ask(kind, fields)).pixels;
+    } catch (error) {
+      this.told ||= this.broken !== null;
+      throw error;
+    }
+  }
+
+  draw(seeds, label, truncation, truncationKind) {
+    return this.pixels("draw", { seeds, label, truncation, truncationKind });
+  }
+
+  way(asked) {
+    return this.pixels("way", asked);
   }
 
   answered({ id, error, ...rest }) {
@@ -59,7 +74,7 @@ class Engine {
   }
 
   async end(words) {
-    this.broken = new Failure(`This browser does not draw: ${words}`, 0);
+    this.broken = new Failure(`The drawing failed: ${words}`, 0);
     this.worker?.terminate();
     this.broken = new Failure(await trouble.found(words), 0);
     for (const { fail } of this.waiting.values()) fail(this.broken);

@@ -28,6 +28,12 @@ function randomSeed() {
   return BigInt(crypto.getRandomValues(new Uint32Array(1))[0]) % RANDOM;
 }
 
+// A name as it is shown, whatever is in it: what would turn the letters around it, or hide, is written out.
+function readable(name) {
+  const hidden = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+  return name.replace(hidden, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 // The class of a seed: the one chosen, or the seed's own as the sampler deals them out; null where there are none.
 function classOf(model, look, seed) {
   if (look.label !== null) return look.label;
@@ -47,7 +53,7 @@ function asked(look) {
 
 function inWords(model, look, seed) {
   const named = classOf(model, look, seed);
-  return named === null ? `seed ${seed}` : `seed ${seed}, ${named}`;
+  return named === null ? `seed ${seed}` : `seed ${seed}, ${readable(named)}`;
 }
 
 // Every text chunk before the pixels of a PNG, as {keyword: text}.

@@ -22,7 +22,8 @@ const keep = (() => {
       await installed(registration.installing);
       say(first ? KEPT : NEWER);
     } catch (error) {
-      say(first ? `Not kept for use without a network: ${error.message}.` : "A newer version of this page did not come whole.");
+      say(first ? `Not kept for use without a network: ${error.message}.`
+        : "A newer version of this page did not come whole: this one stays.");
     }
   }
 

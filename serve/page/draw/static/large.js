@@ -22,7 +22,7 @@ const large = (() => {
       return [name, value];
     });
     const label = Number.parseInt(text.label ?? "", 10);
-    if (model.classes[label] !== undefined) rows.push(["class", model.classes[label]]);
+    if (model.classes[label] !== undefined) rows.push(["class", readable(model.classes[label])]);
     facts.replaceChildren(...rows.map(([name, value]) => element(
       "div", {}, element("dt", { textContent: name }), element("dd", { textContent: value }),
     )));

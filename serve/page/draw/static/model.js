@@ -7,7 +7,7 @@ const KINDS = { 1: "grey", 3: "RGB", 4: "RGBA" };
 function modelOf(said) {
   const { height, width, channels } = said.image;
   return {
-    name: String(said.name),
+    name: readable(String(said.name)),
     digest: String(said.digest),
     image: { height, width, channels },
     classes: Array.isArray(said.classes) ? said.classes.map(String) : [],
@@ -77,7 +77,7 @@ function showModel(model) {
   byId("label-field").hidden = !classes.length;
   byId("label").replaceChildren(
     element("option", { value: "", textContent: "each its own" }),
-    ...classes.map((name, i) => element("option", { value: String(i), textContent: name })),
+    ...classes.map((name, i) => element("option", { value: String(i), textContent: readable(name) })),
   );
 }
 

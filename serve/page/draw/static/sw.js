@@ -2,10 +2,12 @@
 // Keeps this folder's files in the browser: once loaded, the page needs no network. Every file is the one whose digest
 // stands here, so that old and new files are never mixed; a replaced folder takes over at the next load.
 
-const { version, files, later } = {{kept}}; // files: path → SHA-256 of its bytes; later: those kept once they are used
+// files: path → SHA-256 of its bytes; later: those kept once they are used
+const { version, files, later } = {{kept}};
 
 const BASE = new URL("./", location.href).href; // below another path too
 const NAME = `wgan ${BASE} ${version}`;
+const HEADERS = /^(content-type|content-security-policy|cross-origin-.*)$/; // of the host's, those that still hold
 const FRESH = "wgan.json"; // what was measured: it may be measured again
 
 const digestOf = async (bytes) => {
@@ -25,8 +27,8 @@ async function keep(path) {
   }
   if (!reply.ok || await digestOf(bytes) !== files[path]) throw new Error(`${path} is not this version's`);
   // made anew: a reply that was redirected opens no page
-  const type = reply.headers.get("content-type") ?? "application/octet-stream";
-  await cache.put(address, new Response(bytes, { headers: { "content-type": type } }));
+  const headers = Object.fromEntries([...reply.headers].filter(([name]) => HEADERS.test(name)));
+  await cache.put(address, new Response(bytes, { headers }));
 }
 
 async function fresh(request) {

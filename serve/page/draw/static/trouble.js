@@ -4,8 +4,9 @@
 const trouble = (() => {
   const SERVED = "In its folder run “python -m http.server”, and open http://localhost:8000/.";
   const NEEDED = [
-    "model.json", "generator.onnx", "worker.js", "latents.js", "truncation.js", "way.js", "ort/ort.wasm.min.mjs",
-    "ort/ort-wasm-simd-threaded.mjs", "ort/ort-wasm-simd-threaded.wasm",
+    "model.json", "generator.onnx", "worker.js", "answers.js", "generator.js", "latents.js", "pixels.js",
+    "truncation.js", "way.js", "ort/ort.wasm.min.mjs", "ort/ort-wasm-simd-threaded.mjs",
+    "ort/ort-wasm-simd-threaded.wasm",
   ];
   // the smallest program with an instruction of WebAssembly's SIMD, which the runtime is built of
   const SIMD = new Uint8Array([
@@ -31,7 +32,7 @@ const trouble = (() => {
       return `The place that this page came from does not answer. (${words})`;
     }
     if (missing.length) return `Missing beside this page: ${missing.join(", ")}. Copy the whole exported folder.`;
-    return `This browser does not draw: ${words}`;
+    return `The drawing failed: ${words}`;
   }
 
   return {

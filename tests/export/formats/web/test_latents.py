@@ -19,7 +19,7 @@ def drawn(node: Node, seeds: np.ndarray, dim: int) -> np.ndarray:
 def some_seeds(dim: int, count: int) -> np.ndarray:
     """The table's ends; rows where a word of the counter overflows, or a seed leaves what a Number holds; others."""
     blocks = -(-dim // 8)
-    edges = [2**32, 2**53, 2**61, 2**62, 2**32 // blocks, 2**64 // blocks, 2**65 // blocks, 2**96 // blocks]
+    edges = [2**32, 2**53, 2**61, 2**62, 2**32 // blocks, 2**64 // blocks, 2**65 // blocks]
     around = [edge + i for edge in edges for i in range(-4, 5) if 0 <= edge + i < SEEDS]
     ends = [*range(40), *range(SEEDS - 40, SEEDS)]
     return np.concatenate(

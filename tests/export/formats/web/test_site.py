@@ -18,9 +18,11 @@ from wgan.export.formats.web import ort_web
 from wgan.export.recipe import ALL
 from wgan.serve.artifacts import artifact, packed
 from wgan.serve.artifacts.artifact import Artifact
+from wgan.serve.backends.browser.backend import policy_of
 from wgan.serve.backends.onnxrt.backend import OnnxBackend
 from wgan.serve.latents.table import latents
 from wgan.serve.outputs.pixels import to_uint8
+from wgan.serve.page.draw.files import exported as exported_page
 
 RUNTIME = {name: f"// {name}".encode() for name in ort_web.FILES}
 CLASSES = ("blue", "</script><script>alert(1)</script>", "naïve 🙂")
@@ -159,3 +161,10 @@ def test_an_export_ends_with_the_command_that_serves_the_page(run: Path, capsys:
     told = capsys.readouterr()
     assert "next: python -m http.server -b 127.0.0.1 -d 'my pages/generator.web'\n" in told.err
     assert "not measured: WGAN_BROWSER=no-such-browser is no program" in told.out
+
+
+def test_the_page_is_measured_under_its_own_policy() -> None:
+    told = policy_of(exported_page()["index.html"])
+    assert "script-src &#x27;self&#x27; &#x27;wasm-unsafe-eval&#x27;; worker-src &#x27;self&#x27;" in told
+    assert "default-src &#x27;none&#x27;" in told
+    assert "trusted" not in told

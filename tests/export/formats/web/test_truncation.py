@@ -41,7 +41,7 @@ def entries() -> np.ndarray:
     ends = np.arange(210, dtype=np.float32) / np.float32(32)
     beside = np.nextafter(ends, np.float32(0)), np.nextafter(ends, LARGEST), np.nextafter(LARGEST, np.float32(0))
     positive = np.concatenate([ends, *map(np.atleast_1d, beside)])
-    return np.concatenate([positive, -positive, latents(2**40, 20, 100).ravel()])
+    return np.concatenate([positive, -positive, latents(2**40, 400, 100).ravel()])
 
 
 @pytest.mark.parametrize("kind", ["truncated", "scaled"])

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
@@ -11,7 +10,6 @@ import httpx
 import pytest
 from starlette.routing import Match, Router
 
-from tests import ROOT
 from tests.fakes.generator import FakeGenerator
 from tests.serve.http.serving import serving
 from wgan.serve.http.described import about, openapi, page
@@ -171,12 +169,3 @@ def test_without_scripts_the_page_says_so_and_leads_to_images(client: httpx.Clie
         assert client.get(f"/{link}").content[:4] == b"\x89PNG"
     shown = [values for tag, values, within in OUTLINE.elements if within == ("html", "body") and tag == "main"]
     assert ["hidden" in values for values in shown] == [True]  # nothing that would do nothing
-
-
-def test_all_of_its_files_are_packed() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    patterns = project["tool"]["setuptools"]["package-data"]["wgan.serve.page.draw"]
-    packed = {file for pattern in patterns for file in files.STATIC.parent.glob(pattern)}
-    assert set(files.STATIC.iterdir()) <= packed
-    left_out = [file.name for file in files.STATIC.glob("*.js") if file.read_text("utf-8").strip() not in SCRIPT]
-    assert left_out == []

@@ -119,7 +119,11 @@ def test_it_goes_from_one_image_to_another(browser: Browser, server: Serving) ->
 @pytest.mark.parametrize(("channels", "clear"), [(1, False), (4, True)])
 def test_grey_and_transparent_images_are_shown_as_they_are(browser: Browser, channels: int, clear: bool) -> None:
     address = "?first=9223372036854775806&n=2&from=5&to=6&steps=2"
-    with serving(Shaped(channels)) as server, browser.page(f"{server.url}/{address}", width=390) as page:
+    still = {"prefers-reduced-motion": "reduce"}
+    with (
+        serving(Shaped(channels)) as server,
+        browser.page(f"{server.url}/{address}", width=390, features=still) as page,
+    ):
         page.wait(f"{DRAWN} && {TRAVELLED}")
         assert page.text("#status") == "2 images, seeds 9223372036854775806 to 9223372036854775807."
         off = np.abs(painted(page, "#frame").astype(int) - sent(server, "/v1/images/5.png"))

@@ -18,6 +18,11 @@ from wgan.serve.page.draw import files
 
 DIGEST = "ab" * 32
 LATER = ("ort/later.wasm",)
+LOADED = (  # by a real worker
+    *(f"{name}.js" for name in ("answers", "generator", "latents", "pixels", "truncation", "way")),
+    *(f"ort/{name}" for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")),
+    "generator.onnx",
+)
 # what every browser must draw, and what `check` makes of it
 CHECK = """
 export async function check(draw) {
@@ -35,7 +40,7 @@ def drawn(
     """What the fake worker draws: uint8 (H, W, C). ``plus`` is a truncation's share."""
     own = label if label is not None else seed % classes if classes else 0
     first = seed % 251 + 50 * own + plus
-    return ((first + 7 * np.arange(np.prod(shape))) % 256).astype(np.uint8).reshape(shape)
+    return ((first + 7 * np.arange(np.prod(shape))) % 241).astype(np.uint8).reshape(shape)
 
 
 def assemble(
@@ -47,7 +52,7 @@ def assemble(
     expected: int = 0,
     name: str = "generator.web",
 ) -> Path:
-    """The folder. ``trouble`` is the fake worker's; ``expected`` levels more than it draws are asked for by the check."""
+    """The folder. ``trouble`` is the worker's; the check asks for ``expected`` levels more than it draws."""
     height, width, channels = shape
     worker = (ROOT / "tests" / "fakes" / "browser_worker.js").read_text("utf-8")
     (folder / "ort").mkdir(parents=True, exist_ok=True)
@@ -69,7 +74,7 @@ def assemble(
         "shape.json": json.dumps({"size": height * width * channels, "classes": len(classes or ())}),
         "check.json": json.dumps({"seeds": ["0", "1"], "pixels": np.ravel(checked).tolist()}),
         "model.json": json.dumps(model),
-        **dict.fromkeys(LATER, "later"),
+        **dict.fromkeys((*LOADED, *LATER), "as a real worker loads it"),
     }
     for file, text in texts.items():
         (folder / file).write_text(text, "utf-8")
@@ -94,8 +99,12 @@ def hosting(folder: Path) -> Iterator[Host]:
     """The folder on 127.0.0.1, until the host's `stop` is set, or to the end; afterwards it refuses connections."""
 
     class Handler(SimpleHTTPRequestHandler):
+        def log_request(self, *_: Any) -> None:
+            if self.command == "GET":
+                host.asked.append(self.path)
+
         def log_message(self, *_: Any) -> None:
-            host.asked.append(self.path)
+            pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     host = Host(f"http://127.0.0.1:{server.server_port}/")

@@ -1,4 +1,4 @@
-"""A result on stdout where the images themselves do not go there: then it is a line on stderr beside them."""
+"""Where `--out` may lead, and the result on stdout: a line on stderr where the images themselves go there."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from wgan.serve.base.command import again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.files import writing
-from wgan.serve.base.streams import descriptor_of, refuse_terminal
+from wgan.serve.base.streams import descriptor_of, is_stream, refuse_terminal
 from wgan.serve.base.terminal import emit, say
 from wgan.serve.outputs.kinds import kind_of
 
@@ -23,6 +23,13 @@ def check_out(out: Path | None, format: str | None, as_json: bool) -> None:
         raise ConfigError(f"--out {out} and --json both go to stdout: write the images to a file, `{way}`")
     with writing(out):
         refuse_terminal(out)
+
+
+def check_page(out: Path) -> None:
+    """Refuses a name that no page has. A pipe or device takes one whatever it is called. Raises ConfigError."""
+    takes = is_stream(out) and not _on_stdout(out)
+    if not takes and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
+        raise ConfigError(f"--out {out} is not the name of an .html file")
 
 
 def emit_beside(out: Path, result: dict[str, Any], text: str, as_json: bool) -> None:
