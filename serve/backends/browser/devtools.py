@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import Any, Self, TypeVar
 
 from wgan.serve.base.errors import BackendError, BackendUnavailable
@@ -33,6 +33,7 @@ FLAGS = (
     "--disable-crash-reporter", "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--disable-dev-shm-usage",  # which a container may have 64 MB of
 )  # fmt: skip
+PROFILE, LOCK = "wgan-browser-", "held"  # how profiles are called, and the file by which they are held
 T = TypeVar("T", bound="Tab")
 
 
@@ -56,6 +57,26 @@ def no_browser() -> str | None:
     return f"{VARIABLE}={named} is no program" if named else "no Chromium, Chrome or Edge was found"
 
 
+def new_profile() -> tuple[Path, int | None]:
+    """An empty folder for a profile, and what holds it; those that nobody holds any more, of killed processes, go."""
+    import fcntl
+
+    for left in Path(gettempdir()).glob(f"{PROFILE}*"):
+        with suppress(OSError):
+            descriptor = os.open(left / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+    folder = Path(mkdtemp(prefix=PROFILE))
+    held = os.open(folder / f".{LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
+    with suppress(OSError):  # where there are no locks nothing is removed
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (folder / f".{LOCK}").rename(folder / LOCK)  # found by others once it is held
+    return folder, held
+
+
 class Browser:
     """A browser of its own, with an empty profile. A context manager; `close` ends it and removes the profile.
 
@@ -72,7 +93,7 @@ class Browser:
         if (why := no_browser()) is not None:
             raise BackendUnavailable(why, mend=MEND)
         self.program = str(find_browser())
-        self.profile = Path(mkdtemp(prefix="wgan-browser-"))
+        self.profile, self._lock = new_profile()
         self._ends: list[int] = []
         try:
             self._start(extra)
@@ -98,9 +119,11 @@ class Browser:
         words = [self.program, *FLAGS, *sandbox, f"--user-data-dir={self.profile}", *extra, "about:blank"]
         nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         ends = [(os.POSIX_SPAWN_DUP2, given, 3), (os.POSIX_SPAWN_DUP2, taken, 4)]
+        place = str(self.profile)  # its temporary files go with it; but the path of a socket ends at 107 characters
+        its = {**os.environ, "TMPDIR": place if len(place) < 60 else "/tmp"}
         try:
             # a group of its own: Ctrl-C is for us, and all of it ends together
-            self.pid = os.posix_spawn(self.program, words, os.environ, file_actions=[*nowhere, *ends], setpgroup=0)
+            self.pid = os.posix_spawn(self.program, words, its, file_actions=[*nowhere, *ends], setpgroup=0)
         except OSError as error:
             raise BackendError(error.strerror or str(error)) from None
         for end in (theirs, answers, given, taken):
@@ -177,6 +200,9 @@ class Browser:
             if not self.profile.exists():
                 break
             time.sleep(0.05)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,9 @@
 import os
 import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,27 @@ def test_a_page_whose_policy_forbids_its_own_worker_is_not_run(export: Callable[
 def test_a_page_gets_nothing_from_elsewhere() -> None:
     with Browser() as browser, browser.tab(Tab) as tab, pytest.raises(BackendError, match="cannot open"):
         tab.open("http://example.org/")
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary folder with a name that leaves room for a socket's."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_what_a_killed_process_left_goes_with_the_next_browser(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    left = short / "wgan-browser-left"
+    left.mkdir()
+    (left / "held").touch()
+    others = short / "wgan-browser-others"  # just made: nothing says yet whose it is
+    others.mkdir()
+    with Browser() as one, Browser() as other:
+        assert not left.exists()
+        assert one.profile.is_dir()  # which is held, by the first
+        assert {path.name for path in short.iterdir()} == {one.profile.name, other.profile.name, others.name}
+    assert list(short.iterdir()) == [others]  # the browser's own temporary files went with it
 
 
 def test_cuda_is_refused(export: Callable[[str], Path]) -> None:
