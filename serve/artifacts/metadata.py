@@ -128,10 +128,11 @@ def parse(text: str | bytes, where: str) -> Metadata:
     latent, image = reader.table("latent"), reader.table("image")
     opset = reader.integer("opset", 1, 1000) if values.get("opset") is not None else None
     max_batch = reader.integer("max_batch", 1, 2**20) if values.get("max_batch") is not None else None
-    kind = reader.choice("format", tuple(FORMATS))
+    kind, edited = reader.choice("format", tuple(FORMATS)), _edited(reader)
+    precisions = FORMATS[kind].precisions + (FORMATS[kind].edited_precisions if edited is not None else ())
     metadata = Metadata(
         format=kind,
-        precision=reader.choice("precision", FORMATS[kind].precisions + FORMATS[kind].edited_precisions),
+        precision=reader.choice("precision", precisions),
         latent=Latent(latent.integer("dim", 1, 2**16), latent.choice("distribution", ("normal",))),
         image=_image(image, FORMATS[kind].outputs),
         payload_sha256=reader.text("payload_sha256", 64),
@@ -142,7 +143,7 @@ def parse(text: str | bytes, where: str) -> Metadata:
         source=reader.optional_mapping("source") or {},
         created_with=reader.optional_mapping("created_with") or {},
         parity=reader.optional_mapping("parity"),
-        edited=_edited(reader),
+        edited=edited,
         schema=SCHEMA,
     )
     try:

@@ -8,10 +8,11 @@ import os
 import re
 import select
 import stat
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from wgan.serve.base.written import was_closed
 
 _OWN = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _NUMBERED = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})")
@@ -77,8 +78,8 @@ class Stream:
 
 
 def _check(descriptor: int | None) -> None:
-    if descriptor == 1 and sys.__stdout__ is None:  # closed at the start: what now has its number is something else
-        raise OSError(0, "stdout is closed")
+    if descriptor is not None and was_closed(descriptor):
+        raise OSError(0, "it was closed when the program began")
     if descriptor is None or os.isatty(descriptor):
         raise OSError(0, "it is a terminal: send what is written into a file or to a program")
 

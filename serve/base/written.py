@@ -39,6 +39,12 @@ def _in_ascii(character: str) -> str:
 
 
 codecs.register_error(READABLE, _readable)
+_gaps: set[int] = set()  # descriptors of the standard streams that were closed when the program began
+
+
+def was_closed(descriptor: int) -> bool:
+    """Whether this standard stream was closed when the program began: what has its number now leads nowhere."""
+    return descriptor in _gaps
 
 
 def put(stream: TextIO | None, text: str) -> OSError | None:
@@ -160,6 +166,7 @@ def _fill_gaps() -> None:
         try:
             os.fstat(number)
         except OSError:
+            _gaps.add(number)
             with suppress(OSError):  # the lowest free number is this one
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 

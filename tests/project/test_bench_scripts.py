@@ -20,7 +20,7 @@ from tests import ROOT
 from tests.make import make_generator
 from wgan.export import exporter
 from wgan.export.formats.web import ort_web
-from wgan.serve.backends.browser.devtools import no_browser
+from wgan.serve.backends.browser.found import no_browser
 from wgan.training.config import Config, load
 from wgan.training.data import ImageSet
 from wgan.training.data.stream import BatchStream

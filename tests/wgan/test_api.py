@@ -75,7 +75,7 @@ for order in {orders}:
     except wgan.ConfigError as error:
         print(error)
 """
-    told = "['run', 'format'] --format tflite is not one of onnx, torchscript, trt, safetensors"
+    told = "['run', 'format'] --format tflite is not one of onnx, torchscript, trt, safetensors, web"
     assert python(script).splitlines() == [told] * len(orders)
 
 

@@ -58,14 +58,10 @@ def verify(
 ) -> None:
     """Measure artifacts against PyTorch again."""
     from wgan.serve.artifacts.artifact import holds_artifacts
-    from wgan.serve.artifacts.find import BUILT_IN, newest_run
+    from wgan.serve.artifacts.find import newest_run
 
     need_training()
-    if model == Path(BUILT_IN):
-        raise ConfigError(
-            "the built-in generator comes without the checkpoint that it was measured against: "
-            "`bash scripts/train_builtin.sh` makes both"
-        )
+    _refuse_built_in(model)
     from wgan.export.adopt import not_adopted
     from wgan.export.table import parity_table
     from wgan.export.verify import Refused, verify_place, why_not
@@ -89,6 +85,16 @@ def verify(
     if rows.passed is False:  # of what was refused
         raise typer.Exit(2)
     _onward(rows, as_json)
+
+
+def _refuse_built_in(model: Path | None) -> None:
+    from wgan.serve.artifacts.find import BUILT_IN
+
+    if model == Path(BUILT_IN):
+        raise ConfigError(
+            "the built-in generator comes without the checkpoint that it was measured against: "
+            "`bash scripts/train_builtin.sh` makes both"
+        )
 
 
 def _onward(rows: "Verification", as_json: bool) -> None:

@@ -4,7 +4,6 @@ They are 33 MB to fetch and 31 MB as they lie in an exported folder, so they are
 """
 
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tempfile import TemporaryDirectory
 from wgan.serve.base.command import command, or_again
 from wgan.serve.base.errors import ConfigError, ExportError, OutputError
 from wgan.serve.base.files import atomic_write, cache_folder
+from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.base.terminal import plain, say
 
 NAME, VERSION = "onnxruntime-web", "1.30.0"
@@ -156,7 +156,7 @@ def _of_archive(path: Path) -> dict[str, bytes]:
                 if not member.isfile():
                     continue
                 if member.name == "package/package.json" and member.size < 2**20:
-                    version = json.loads(_content(archive, member)).get("version")
+                    version = parse_json(_content(archive, member)).get("version")
                 elif name in FILES and member.name == f"package/dist/{name}" and member.size == FILES[name][0]:
                     found[name] = _content(archive, member)
     if version is not None and version != VERSION:

@@ -15,16 +15,10 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any, Self, TypeVar
 
+from wgan.serve.backends.browser.found import MEND, find_browser, no_browser
 from wgan.serve.base.errors import BackendError, BackendUnavailable
+from wgan.serve.base.foreign_json import parse_json
 
-VARIABLE = "WGAN_BROWSER"  # names the browser, by its path or as it is called
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge")
-APPLICATIONS = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-)
-MEND = f"install Chromium, or name another browser of its kind by the variable {VARIABLE}"
 PATIENCE = 60.0  # seconds for what takes none of them on a machine that is not busy
 FLAGS = (
     "--headless", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check",
@@ -35,26 +29,6 @@ FLAGS = (
 )  # fmt: skip
 PROFILE, LOCK = "wgan-browser-", "held"  # how profiles are called, and the file by which they are held
 T = TypeVar("T", bound="Tab")
-
-
-def find_browser() -> str | None:
-    """The path of a browser that can be driven; None where there is none."""
-    if named := os.environ.get(VARIABLE):
-        return shutil.which(named)
-    found = (shutil.which(name) for name in NAMES)
-    return next((path for path in found if path), None) or next(
-        (path for path in APPLICATIONS if Path(path).is_file()), None
-    )
-
-
-def no_browser() -> str | None:
-    """Why no browser can be driven here; None where one can."""
-    if not hasattr(os, "posix_spawn"):
-        return "a browser is driven on Linux and macOS alone"
-    if find_browser() is not None:
-        return None
-    named = os.environ.get(VARIABLE)
-    return f"{VARIABLE}={named} is no program" if named else "no Chromium, Chrome or Edge was found"
 
 
 def new_profile() -> tuple[Path, int | None]:
@@ -168,7 +142,7 @@ class Browser:
                 raise BackendError("the browser has ended")
             pieces.append(part)
         told, _, self._rest = b"".join(pieces).partition(b"\0")
-        return dict(json.loads(told))
+        return dict(parse_json(told))
 
     @contextmanager
     def tab(self, kind: type[T]) -> Iterator[T]:

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from wgan.serve.backends.browser.devtools import MEND, find_browser, no_browser
+from wgan.serve.backends.browser.found import MEND, find_browser, no_browser
 from wgan.serve.machine.gpu import Driver
 from wgan.serve.machine.requirements import Gap
 

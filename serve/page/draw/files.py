@@ -67,8 +67,8 @@ def service_worker(files: Mapping[str, str], later: Collection[str] = ()) -> str
         files: SHA-256 (hex) of every other file of the folder, by its path there.
         later: those of them that are kept only once they are used.
     """
-    told = json.dumps({"files": dict(sorted(files.items())), "later": sorted(later)})
-    kept = {"version": hashlib.sha256(told.encode()).hexdigest()[:16], **json.loads(told)}
+    listed = {"files": dict(sorted(files.items())), "later": sorted(later)}
+    kept = {"version": hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16], **listed}
     return (STATIC / "sw.js").read_text("utf-8").replace("{{kept}}", json.dumps(kept, indent=1))
 
 

@@ -20,7 +20,8 @@ from wgan.serve.artifacts import artifact, packed
 from wgan.serve.artifacts.artifact import Artifact
 from wgan.serve.backends.base import Backend, Options
 from wgan.serve.backends.browser.backend import BrowserBackend, open_browser
-from wgan.serve.backends.browser.devtools import Browser, Tab, find_browser, no_browser
+from wgan.serve.backends.browser.devtools import Browser, Tab
+from wgan.serve.backends.browser.found import find_browser, no_browser
 from wgan.serve.backends.open import open_backend
 from wgan.serve.base.errors import BackendError, BackendUnavailable
 from wgan.serve.latents.table import latents

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wgan.serve.backends.browser import devtools
-from wgan.serve.backends.browser.devtools import Tab, find_browser
+from wgan.serve.backends.browser.devtools import Tab
+from wgan.serve.backends.browser.found import find_browser
 
 CHROMIUM = find_browser()
 

@@ -176,8 +176,14 @@ def test_an_artifact_that_does_not_say_its_data_needs_to_be_told(
         (["--backend", "tflite"], "not one of onnx, torchscript, trt, torch"),
         (["--model", "no.onnx"], "no file no.onnx"),
         (["--data", "no/such/folder", "--inception-weights", "none"], "no folder or .zip file 'no/such/folder'"),
-        (["--data", "~no-such-user/a", "--inception-weights", "none"], "no folder or .zip file '~no-such-user/a'"),
-        (["--inception-weights", "~no-such-user/a"], "no file of Inception weights '~no-such-user/a'"),
+        (
+            ["--data", "~no-such-user/a", "--inception-weights", "none"],
+            "data ~no-such-user/a: there is no user 'no-such-user' here",
+        ),
+        (
+            ["--inception-weights", "~no-such-user/a"],
+            "Inception weights ~no-such-user/a: there is no user 'no-such-user' here",
+        ),
         (["--inception-weights", "no.pth"], "no file of Inception weights 'no.pth': get https://"),
         (["--inception-weights", "runs/one/config.yaml"], "is damaged or no file of PyTorch weights"),
         (["--device", "tpu"], "not one of auto, cpu, cuda"),

@@ -14,7 +14,8 @@ from tests.make import make_generator
 from wgan.export import exporter
 from wgan.export.formats.web import ort_web
 from wgan.serve.backends.browser import devtools
-from wgan.serve.backends.browser.devtools import Browser, Tab, no_browser
+from wgan.serve.backends.browser.devtools import Browser, Tab
+from wgan.serve.backends.browser.found import no_browser
 
 pytestmark = [
     pytest.mark.slow,
