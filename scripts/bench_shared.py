@@ -226,13 +226,19 @@ def conditions_line(row: Row) -> str:
     )
 
 
-def run(name: str, measure: Callable[[], Row], show: Callable[[Row], str]) -> int:
+def run(
+    name: str,
+    measure: Callable[[], Row],
+    show: Callable[[Row], str],
+    own: Callable[[], float] = own_and_ended_children,
+) -> int:
     """Measures, prints the tables and, as the last line, everything as one JSON object; the script's exit code.
 
-    With the conditions: what was busy meanwhile but this script and the processes that it started.
+    With the conditions: what was busy meanwhile but this script and the processes that it started, whose CPU seconds
+    ``own`` tells.
     """
     try:
-        before, watch = load_average(), Watch(own_and_ended_children)
+        before, watch = load_average(), Watch(own)
         result = measure()
         result["conditions"] = conditions(watch.load(), before)
     except WganError as error:

@@ -7,13 +7,14 @@ A figure is the median of its rounds, with the best beside it. Stdout is a table
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bench_shared import Row, cell, machine, measured, reasons, run, say, shown, table, whole
@@ -24,6 +25,7 @@ from wgan.serve.backends.browser.backend import BrowserBackend
 from wgan.serve.backends.browser.devtools import Browser, Tab
 from wgan.serve.backends.onnxrt.backend import OnnxBackend
 from wgan.serve.latents.table import latents
+from wgan.serve.machine.load import own_and_ended_children
 from wgan.serve.outputs.pixels import to_uint8
 from wgan.serve.sampling.sampler import labels_for
 
@@ -66,9 +68,29 @@ def served(page: Path) -> Iterator[str]:
         server.wait()
 
 
+browsers_seconds = 0.0  # of CPU, of the processes that browsers started: nobody waits for those
+
+
+def own_seconds() -> float:
+    """CPU seconds of this script, its children, and the browsers' children."""
+    return own_and_ended_children() + browsers_seconds
+
+
+@contextmanager
+def counted_in(browser: Browser) -> Iterator[None]:
+    """Adds at the end what the browser's processes took, but its first, which is a child of this one."""
+    global browsers_seconds
+    yield
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            words = path.read_text().rpartition(")")[2].split()  # man 5 proc, from the third on
+            if int(words[2]) == browser.pid != int(path.parent.name):
+                browsers_seconds += (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def first_image(url: str) -> tuple[float, float, str]:
     """Seconds from the address to the first image, bytes fetched until then, and the browser; nothing is cached."""
-    with Browser() as browser, browser.tab(Tab) as tab:
+    with Browser() as browser, counted_in(browser), browser.tab(Tab) as tab:
         tab.open(url)
         tab.wait(f"{FIRST}.length")
         fetched = tab.get('performance.getEntriesByType("resource").reduce((sum, one) => sum + one.decodedBodySize, 0)')
@@ -83,8 +105,11 @@ def speeds(page: Path, rounds: int) -> tuple[list[float], ...]:
         BrowserBackend(artifact.read(page)) as browser,
         OnnxBackend(graph, "cpu") as every,
         OnnxBackend(graph, "cpu", Options(threads=1)) as one,
+        ExitStack() as whole_run,
     ):
         assert isinstance(browser, BrowserBackend)
+        assert browser.browser is not None
+        whole_run.enter_context(counted_in(browser.browser))
         for number in range(rounds + 1):  # the first warms up
             spent = [browser.tab.get(DRAW) / 1e3]
             for backend in (every, one):
@@ -153,7 +178,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=whole(1), default=7, metavar="N")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return run("bench_web", lambda: measure(wanted.page or untrained(Path(folder)), wanted.rounds), show)
+        return run(
+            "bench_web", lambda: measure(wanted.page or untrained(Path(folder)), wanted.rounds), show, own_seconds
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ function start() {
   };
   const lost = (event) => {
     event.preventDefault();
-    for (const { failed } of waiting.values()) failed(new Error(event.message ?? "the worker cannot be loaded"));
+    for (const { failed } of waiting.values()) failed(new Error(event.message || "the worker cannot be loaded"));
     waiting.clear();
   };
   worker.onerror = lost;
