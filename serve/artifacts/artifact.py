@@ -165,6 +165,20 @@ def summary(path: Path, metadata: Metadata) -> dict[str, Any]:
     }
 
 
+def published(metadata: Metadata) -> dict[str, Any]:
+    """What anybody may know of an artifact: of its training only its step and its scores."""
+    image, origin = metadata.image, Origin.of(metadata.source)
+    return {
+        "format": metadata.format,
+        "precision": metadata.precision,
+        "opset": metadata.opset,
+        "latent": {"dim": metadata.latent.dim, "distribution": metadata.latent.distribution},
+        "image": {"height": image.height, "width": image.width, "channels": image.channels, "dtype": image.dtype},
+        "classes": None if metadata.classes is None else list(metadata.classes),
+        "origin": None if origin is None else origin.to_source(),
+    }
+
+
 def size_of(path: Path) -> int:
     """Bytes of an artifact: of a folder those of its files."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) or path.stat().st_size

@@ -15,7 +15,6 @@ STREAMS = {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__"}
 MAY_NAME = {
     "serve/base/written.py": "it is the way out",
     "serve/base/terminal.py": "decides which of the two",
-    "serve/base/streams.py": "asks whether stdout was closed, where images go to it",
     "serve/http/guard/access.py": "stderr as it is when a request ends, through `Surviving`",
     "training/run/progress.py": "tells Rich whether its bar is on stderr; writes through `put` and `console_on`",
     "wgan/cli.py": "the error as JSON, through `put`",

@@ -11,8 +11,8 @@ import numpy as np
 
 from wgan.export import parity
 from wgan.export.formats.web.ort_web import LATER, NAME, VERSION
+from wgan.serve.artifacts.artifact import published
 from wgan.serve.artifacts.metadata import Metadata
-from wgan.serve.artifacts.origin import Origin
 from wgan.serve.latents.table import latents
 from wgan.serve.machine.requirements import installed
 from wgan.serve.outputs.pixels import to_uint8
@@ -55,17 +55,11 @@ def described(metadata: Metadata, name: str) -> dict[str, Any]:
 
     The parity report is not in it: it is measured when all this is made, and lies in the folder's `wgan.json`.
     """
-    image, origin = metadata.image, Origin.of(metadata.source)
     return {
         "name": name,
         "digest": metadata.payload_sha256,
+        **published(metadata),
         "format": "web",
-        "precision": metadata.precision,
-        "opset": metadata.opset,
-        "latent": {"dim": metadata.latent.dim, "distribution": metadata.latent.distribution},
-        "image": {"height": image.height, "width": image.width, "channels": image.channels, "dtype": image.dtype},
-        "classes": None if metadata.classes is None else list(metadata.classes),
-        "origin": None if origin is None else origin.to_source(),
         "parity": None,
         "assumes": None,
         "backend": "browser",

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from wgan.serve.artifacts.artifact import published
 from wgan.serve.artifacts.metadata import FIGURES
-from wgan.serve.artifacts.origin import Origin
 from wgan.serve.base.terminal import plain
 from wgan.serve.http.limits.refusals import Refusal
 from wgan.serve.http.limits.settings import Settings
@@ -50,20 +50,12 @@ async def _model(service: Service, _: Request) -> Response:
 
 
 def described(model: Model, settings: Settings) -> dict[str, Any]:
-    """What is served, as far as anybody may know it: no path, and of its training only its step and its scores."""
+    """What is served, as far as anybody may know it: no path."""
     backend = model.backend
-    metadata = backend.metadata
-    image, origin = metadata.image, Origin.of(metadata.source)
     return {
         "name": model.name,
         "digest": backend.digest,
-        "format": metadata.format,
-        "precision": metadata.precision,
-        "opset": metadata.opset,
-        "latent": {"dim": metadata.latent.dim, "distribution": metadata.latent.distribution},
-        "image": {"height": image.height, "width": image.width, "channels": image.channels, "dtype": image.dtype},
-        "classes": None if metadata.classes is None else list(metadata.classes),
-        "origin": None if origin is None else origin.to_source(),
+        **published(backend.metadata),
         "parity": _parity(model),
         "assumes": None
         if backend.assumes is None
