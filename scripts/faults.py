@@ -20,9 +20,11 @@ from typing import Protocol
 from bench_shared import machine, say, table, whole
 
 from fault_rounds.bench import Bench
+from fault_rounds.disk import may_mount
 from fault_rounds.process import forks
 from fault_rounds.sampling import Sampling
 from fault_rounds.tally import CHECKPOINTS, COMMANDS, MUST_BE_0, SHARDS, Tally
+from fault_rounds.training import Training
 
 
 class Rounds(Protocol):
@@ -34,7 +36,7 @@ class Rounds(Protocol):
         """Plays one round in an empty folder; what was found."""
 
 
-KINDS = {"sampling": Sampling}
+KINDS = {"sampling": Sampling, "training": Training}
 ROUNDS, MINUTES = 120, 30
 SHOWN = 5  # faults of a round that are told
 
@@ -90,7 +92,9 @@ def main() -> int:
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="wgan-faults-") as root:
-            bench = Bench(forks(), Path(root).resolve())
+            mounts = may_mount()  # before the server of forks is there, which is to see the same disks
+            say(f"faults: a full disk is {'a small one' if mounts else 'a limit of file sizes: none can be mounted'}")
+            bench = Bench(forks(), Path(root).resolve(), mounts=mounts)
             total = play([KINDS[name](bench) for name in wanted.only], bench, wanted.seed, wanted.rounds, wanted.minutes)
     except KeyboardInterrupt:
         return 130

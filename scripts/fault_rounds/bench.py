@@ -15,12 +15,13 @@ from wgan.serve.base.temporary import sweep
 
 @dataclass(frozen=True)
 class Bench:
-    """``before`` is called first in each process, see `Order`."""
+    """``before`` is called first in each process, see `Order`; ``mounts``: whether disks can be mounted."""
 
     context: ForkServerContext
     root: Path
     before: Callable[[], object] | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    mounts: bool = False
 
     def order(self, words: Sequence[str], folder: Path, blow: Blow | None = None) -> Order:
         """A command in this folder."""
