@@ -103,7 +103,7 @@ def plan_run(
     device: str = "auto",
     dry: bool = False,
 ) -> Plan:
-    """What is to be trained; nothing is written.
+    """What is to be trained; nothing is written but a cache of the images in object storage that it looks at.
 
     Args:
         changes: settings by name, over those of the preset or of the run that goes on.
@@ -120,7 +120,7 @@ def plan_run(
     """
     import torch
 
-    from wgan.serve.artifacts.find import newest_run
+    from wgan.serve.artifacts.find import ROOT, newest_run
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.training import config as settings
     from wgan.training.data import check_faces
@@ -133,7 +133,8 @@ def plan_run(
     if "steps" in changes and changes.get("minutes"):
         raise ConfigError("steps and minutes both say how long to train: leave one of them out")
     if not resume:
-        recipe = recipe_for_data(changes, chosen.type) if preset is None else None
+        cache = (run.parent if run else ROOT) / ".cache"
+        recipe = recipe_for_data(changes, chosen.type, cache) if preset is None else None
         config = recipe.config if recipe else settings.from_dict(changes, base=settings.load(str(preset)))
         if config.data == "faces":
             check_faces(config.image_size, config.channels)
