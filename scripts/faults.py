@@ -23,7 +23,8 @@ from fault_rounds.bench import Bench
 from fault_rounds.disk import may_mount
 from fault_rounds.process import forks
 from fault_rounds.sampling import Sampling
-from fault_rounds.tally import CHECKPOINTS, COMMANDS, MUST_BE_0, SHARDS, Tally
+from fault_rounds.store import Store
+from fault_rounds.tally import COUNTED, MUST_BE_0, Tally
 from fault_rounds.training import Training
 
 
@@ -36,7 +37,7 @@ class Rounds(Protocol):
         """Plays one round in an empty folder; what was found."""
 
 
-KINDS = {"sampling": Sampling, "training": Training}
+KINDS = {"sampling": Sampling, "training": Training, "store": Store}
 ROUNDS, MINUTES = 120, 30
 SHOWN = 5  # faults of a round that are told
 
@@ -65,7 +66,7 @@ def play(kinds: list[Rounds], bench: Bench, first: int, rounds: int, minutes: fl
 def show(total: Tally) -> str:
     """The tables."""
     kills = [*sorted(total.kills.items()), ("all", total.kills.total())]
-    numbers = [("rounds", total.rounds.total()), *((name, total.counts[name]) for name in (COMMANDS, SHARDS, CHECKPOINTS))]
+    numbers = [("rounds", total.rounds.total()), *((name, total.counts[name]) for name in COUNTED)]
     faults = [(name, total.counts[name]) for name in MUST_BE_0]
     parts = [table(("kills", "number"), [(name, f"{count:,}") for name, count in kills])]
     parts.append(table(("counted", "number"), [(name, f"{count:,}") for name, count in numbers], "what was played"))

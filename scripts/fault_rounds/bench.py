@@ -4,8 +4,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from fault_rounds.blow import Blow, Reach
@@ -27,9 +29,15 @@ class Bench:
         """A command in this folder."""
         return Order(tuple(words), folder, blow, self.environment, self.before)
 
-    def run(self, orders: Sequence[Order]) -> list[Ended]:
+    def run(
+        self, orders: Sequence[Order], meanwhile: Callable[[Sequence[BaseProcess]], None] | None = None
+    ) -> list[Ended]:
         """All at the same time."""
-        return together(self.context, orders)
+        return together(self.context, orders, meanwhile)
+
+    def with_(self, environment: dict[str, str], before: Callable[[], object]) -> "Bench":
+        """The same, where every process has these variables and calls ``before`` too."""
+        return replace(self, environment=environment, before=partial(_both, self.before, before))
 
     @contextmanager
     def folder(self, name: str) -> Iterator[Path]:
@@ -51,6 +59,12 @@ class Bench:
         events = int((folder / COUNTED).read_text())
         (folder / COUNTED).unlink()
         return Reach(ended.seconds, events, tuple(sorted(len(content) for content in files(folder).values())))
+
+
+def _both(first: Callable[[], object] | None, second: Callable[[], object]) -> None:
+    if first is not None:
+        first()
+    second()
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from fault_rounds.blow import Blow, count_events
@@ -46,11 +47,17 @@ class Ended:
     seconds: float
     said: str
     hung: bool = False
+    excused: bool = False  # what it needs was out of reach, so it may give up by a line of its own
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended by a line, as it had to."""
+        return self.excused and self.code == 2
 
     @property
     def struck(self) -> str | None:
         """The kind of blow that it met; None where it was done before."""
-        return self.order.blow.kind if self.order.blow is not None and self.code != 0 else None
+        return self.order.blow.kind if self.order.blow is not None and self.code != 0 and not self.gave_up else None
 
     @property
     def last_line(self) -> str:
@@ -97,7 +104,7 @@ def obey(order: Order, said: Connection) -> None:
 @dataclass
 class _Running:
     order: Order
-    process: multiprocessing.process.BaseProcess
+    process: BaseProcess
     reader: Connection
     began: float | None = None
     said: bytes = b""
@@ -126,8 +133,10 @@ class _Running:
         return 1.0
 
 
-def together(context: ForkServerContext, orders: Sequence[Order], meanwhile: Callable[[], None] | None = None) -> list[Ended]:
-    """Runs them at the same time until all have ended; ``meanwhile`` is called again and again."""
+def together(
+    context: ForkServerContext, orders: Sequence[Order], meanwhile: Callable[[Sequence[BaseProcess]], None] | None = None
+) -> list[Ended]:
+    """Runs them at the same time until all have ended; ``meanwhile`` is called with them again and again."""
     running = [_start(context, order) for order in orders]
     until, hung = time.monotonic() + LIMIT, set[int]()
     try:
@@ -138,7 +147,7 @@ def together(context: ForkServerContext, orders: Sequence[Order], meanwhile: Cal
                 if each.reader in ready:
                     each.read()
             if meanwhile is not None:
-                meanwhile()
+                meanwhile([each.process for each in running])
             if time.monotonic() > until:
                 hung |= {id(each) for each in alive}
                 for each in alive:

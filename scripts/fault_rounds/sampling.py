@@ -7,8 +7,8 @@ from random import Random
 
 from fault_rounds import blow
 from fault_rounds.bench import Bench, files, left_over
-from fault_rounds.blow import Reach
-from fault_rounds.process import Ended
+from fault_rounds.blow import Blow, Reach
+from fault_rounds.process import Ended, Order
 from fault_rounds.tally import DIFFERING, HALF, LOST, SHARDS, STUCK, WRONG, Tally, differing
 
 ENDINGS = (".tar", ".npy", ".npz")
@@ -71,12 +71,20 @@ class Sampling:
             last = time == BLOWS
             orders = []
             for machine in waiting:
-                struck = None if last or (time and random.random() < 0.3) else share.blow(random, self.kinds)
+                struck = None if last or (time and random.random() < 0.3) else self.blow(random, share)
                 orders.append(self.bench.order([*words, "--shard", f"{machine}/{machines}"], folder, struck))
-            waiting = self._undone(self.bench.run(orders), waiting, check)
+            waiting = self._undone(self.play(orders, random, check.tally), waiting, check)
         ended = [self.bench.order([*words, "--shard", f"{machine}/{machines}"], folder) for machine in waiting]
         if ended and self._undone(self.bench.run(ended), waiting, check):
             check.tally.fault(STUCK, f"wgan {' '.join(words)}")
+
+    def play(self, orders: list[Order], random: Random, tally: Tally) -> list[Ended]:
+        """Runs them at the same time; what befalls more than one of them is counted."""
+        return self.bench.run(orders)
+
+    def blow(self, random: Random, share: Reach) -> Blow:
+        """What befalls one machine, of which ``share`` says how far it goes."""
+        return share.blow(random, self.kinds)
 
     def _undone(self, ended: list[Ended], machines: list[int], check: "Check") -> list[int]:
         check.tally.ended(ended)

@@ -15,6 +15,8 @@ CHECKPOINTS_LOST, DIFFERING, HALF = "checkpoints lost", "bytes differing", "file
 STUCK, UNTOLD = "could not go on", "ended without a line"
 MUST_BE_0 = (LOST, WRONG, CHECKPOINTS_LOST, DIFFERING, HALF, STUCK, UNTOLD)
 SHARDS, CHECKPOINTS, COMMANDS = "shards", "checkpoints", "commands"
+GAVE_UP, BROKEN = "gave up on the store", "requests broken"
+COUNTED = (COMMANDS, SHARDS, CHECKPOINTS, GAVE_UP, BROKEN)
 
 
 @dataclass
@@ -36,12 +38,14 @@ class Tally:
         for each in commands:
             self.counts[COMMANDS] += 1
             words = " ".join(each.order.words[:2])
+            if "Traceback" in each.said:
+                self.fault(UNTOLD, f"{each.struck}, wgan {words} …: {each.last_line}")
             if each.hung:
                 self.fault(STUCK, f"wgan {words} … did not end: {each.last_line}")
             elif each.struck is not None:
                 self.kills[each.struck] += 1
-                if "Traceback" in each.said:
-                    self.fault(UNTOLD, f"{each.struck}, wgan {words} …: {each.last_line}")
+            elif each.gave_up:
+                self.counts[GAVE_UP] += 1
             elif each.code != 0:
                 self.fault(STUCK, f"wgan {words} … ended with {each.code}: {each.last_line}")
 
@@ -59,7 +63,7 @@ class Tally:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        numbers = {name.replace(" ", "_"): self.counts[name] for name in (SHARDS, CHECKPOINTS, COMMANDS, *MUST_BE_0)}
+        numbers = {name.replace(" ", "_"): self.counts[name] for name in (*COUNTED, *MUST_BE_0)}
         kills: Mapping[str, int] = dict(sorted(self.kills.items()))
         return {"rounds": dict(self.rounds), "kills": self.kills.total(), "kills_by_kind": kills, **numbers}
 
