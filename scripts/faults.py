@@ -21,6 +21,7 @@ from bench_shared import machine, say, table, whole
 
 from fault_rounds.bench import Bench
 from fault_rounds.disk import may_mount
+from fault_rounds.mirror import Mirror
 from fault_rounds.process import forks
 from fault_rounds.sampling import Sampling
 from fault_rounds.store import Store
@@ -37,7 +38,7 @@ class Rounds(Protocol):
         """Plays one round in an empty folder; what was found."""
 
 
-KINDS = {"sampling": Sampling, "training": Training, "store": Store}
+KINDS = {"sampling": Sampling, "training": Training, "store": Store, "mirror": Mirror}
 ROUNDS, MINUTES = 120, 30
 SHOWN = 5  # faults of a round that are told
 

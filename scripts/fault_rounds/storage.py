@@ -112,7 +112,7 @@ class Weather:
         storage.proxy.rate = random.choice((0.0, 0.1, 0.3))
         self.troubled = storage.proxy.rate > 0
         self._before = storage.proxy.counts
-        self._event = random.choice((None, None, OUTAGE, SERVER))
+        self._event = random.choice((None, None, OUTAGE, OUTAGE, SERVER))
         self._at, self._until = random.uniform(0, seconds), 0.0
         self._victim: tuple[int, int] | None = None
 
