@@ -1,6 +1,5 @@
 """Rounds of `wgan train --run s3://…`: the run dies, goes on here or on another machine, and the store fails it."""
 
-import atexit
 from pathlib import Path
 from random import Random
 
@@ -8,8 +7,8 @@ from fault_rounds import blow
 from fault_rounds.bench import Bench
 from fault_rounds.blow import Blow
 from fault_rounds.storage import AT_REQUEST, Storage, Weather, impatient
-from fault_rounds.tally import BROKEN, STUCK
-from fault_rounds.training import BLOWS, KEPT, SETTINGS, Check, Tally, Training
+from fault_rounds.tally import BROKEN, STUCK, Tally
+from fault_rounds.training import BLOWS, KEPT, SETTINGS, Check, Training
 
 KINDS = (blow.KILLED, blow.AT_FILE, blow.IN_WRITE, blow.FULL, blow.TERMINATED, blow.INTERRUPTED, blow.TWICE)
 REQUESTS = 60  # of a run that nothing befalls, about
@@ -26,7 +25,7 @@ class Mirror(Training):
     def __init__(self, bench: Bench):
         super().__init__(bench)
         self.storage = Storage()
-        atexit.register(self.storage.close)
+        bench.held.callback(self.storage.close)
         self.remote = bench.with_(self.storage.environment, impatient)
 
     def round(self, random: Random, folder: Path) -> Tally:

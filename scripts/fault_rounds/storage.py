@@ -26,7 +26,7 @@ _QUIET = 0.15  # seconds in which requests that are under way come to their end
 
 def impatient() -> None:
     """In a process of a round: storage is asked again at once, and given up early."""
-    asking.PATIENCE, asking.PAUSES = PATIENCE, (0.01, 0.1)  # type: ignore[misc]
+    asking.PATIENCE, asking.PAUSES = PATIENCE, (0.01, 0.1)
 
 
 class Watched(Faulty):

@@ -38,7 +38,7 @@ class Training:
     """Runs on a few small images."""
 
     name = "training"
-    kinds = KINDS
+    kinds: tuple[str, ...] = KINDS
 
     def __init__(self, bench: Bench):
         self.bench = bench
