@@ -17,8 +17,10 @@ from wgan.serve.base.temporary import sweep
 
 @dataclass(frozen=True)
 class Bench:
-    """``before`` is called first in each process, see `Order`; ``mounts``: whether disks can be mounted; ``held``: what ends with
-    the rounds."""
+    """``before`` is called first in each process, see `Order`.
+
+    ``mounts``: whether disks can be mounted; ``held``: what ends with the rounds.
+    """
 
     context: ForkServerContext
     root: Path
