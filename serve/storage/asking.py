@@ -25,7 +25,10 @@ TIMEOUT = timedelta(seconds=120)  # of a request: a part at 70 kB/s
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
-_NO_CREDENTIALS = re.compile(r"token ?request|169\.254\.169\.254|metadata\.google|Account must be|credential", re.I)
+_NO_CREDENTIALS = re.compile(r"token ?request|Account must be|credential", re.I)
+_URL = re.compile(r"https?://[^\s,]+")
+# where a cloud's own machines ask for credentials, as obstore does where the environment has none
+_ASKED_FOR_THEM = re.compile(r"https?://(169\.254\.169\.254|metadata\.google|[^/\s]+/latest/(api/token|meta-data))")
 Answer = TypeVar("Answer")
 
 
@@ -115,7 +118,8 @@ def _why(error: Exception, address: Address) -> tuple[str | StoreError, bool]:
         return "it was changed meanwhile: run the command again", False
     if status == 416:
         return Beyond(f"{address} is shorter than that"), False
-    if _NO_CREDENTIALS.search(text):
+    words = _URL.sub("", text).replace(address.key or " ", " ")  # a key may hold any word
+    if _NO_CREDENTIALS.search(words) or _ASKED_FOR_THEM.search(text):
         return f"the environment holds no credentials for {address.scheme}://", False
     if status in (401, 403) or isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
         return "access is denied: look at the credentials in the environment and at what they may do", False
@@ -124,8 +128,7 @@ def _why(error: Exception, address: Address) -> tuple[str | StoreError, bool]:
     if status is not None:
         return f"storage answers {status}{f' {name}' if name else ''}", status in _AGAIN
     if isinstance(error, exceptions.BaseError):
-        out_of_reach = "timed out" if "timeout" in text.lower() or "timed out" in text.lower() else "no connection"
-        return out_of_reach, True
+        return "timed out" if "timed out" in text.lower() else "no connection", True  # `retry_timeout` is in every text
     if isinstance(error, OSError):
         return error.strerror or "it cannot be read", False
     return "storage does not take such a key or setting", False
