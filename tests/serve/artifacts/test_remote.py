@@ -53,9 +53,7 @@ def test_an_artifact_is_fetched_once_and_anew_when_it_has_changed(s3: Bucket, fa
     assert first.read_bytes() == built_in().read_bytes()  # who has it open still does
 
 
-def test_what_a_plan_and_weights_beside_an_onnx_file_need_comes_along(
-    s3: Bucket, cache: Path, tiny_export: Path, tmp_path
-):
+def test_what_a_plan_and_weights_beside_an_onnx_file_need_comes_along(s3: Bucket, cache: Path, tiny_export, tmp_path):
     import onnx
 
     put(s3, tiny_export, "export")
