@@ -22,6 +22,12 @@ PAUSES = 0.2, 15.0  # seconds: the first one and the longest; each is up to twic
 SINGLE = 2**25  # bytes that go in one request, which alone can be one that only creates
 PART = 2**23  # bytes of a part of a larger one, and of a part that is fetched
 TIMEOUT = timedelta(seconds=120)  # of a request: a part at 70 kB/s
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "AZURITE_BLOB_STORAGE_URL"),
+}
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -91,10 +97,9 @@ def _store(scheme: str, bucket: str, process: int, environment: int) -> Any:
     """The bucket's store, as the environment is now."""
     from obstore.store import from_url
 
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-    local = scheme == "s3" and endpoint.startswith("http://")  # somebody's own, named by them
+    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
     options: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": timedelta(seconds=10)}
-    if local:
+    if endpoint.startswith("http://"):  # somebody's own, named by them
         options["allow_http"] = True
     backoff = {"init_backoff": timedelta(seconds=PAUSES[0]), "max_backoff": timedelta(seconds=2), "base": 2}
     retry = {"max_retries": 2, "backoff": backoff, "retry_timeout": timedelta(seconds=30)}  # `asked` goes on after it
@@ -108,7 +113,7 @@ def _why(error: Exception, address: Address) -> tuple[str | StoreError, bool]:
     text = str(error)
     match, code = _STATUS.search(text), _CODE.search(text)
     status, name = int(match[1]) if match else None, code[1] if code else ""
-    if name == "NoSuchBucket" or "NoSuchBucket" in text:
+    if name in _NO_BUCKET or any(word in text for word in _NO_BUCKET):
         return f"there is no bucket {address.bucket}: make it, or name another one", False
     if isinstance(error, FileNotFoundError):
         return Absent(f"there is no {address}: look at its bucket and key"), False
