@@ -143,7 +143,7 @@ def plan_run(
     device: str = "auto",
     dry: bool = False,
 ) -> Plan:
-    """What is to be trained; nothing is written.
+    """What is to be trained; nothing is written but a cache of the images in object storage that it looks at.
 
     Args:
         changes: settings by name, over those of the preset or of the run that goes on.
@@ -176,7 +176,8 @@ def plan_run(
     mirror = run if isinstance(run, Address) else None
     folder = run if isinstance(run, Path) else None if mirror is None else ROOT / (mirror.name or mirror.bucket)
     if not resume:
-        recipe = recipe_for_data(changes, chosen.type) if preset is None else None
+        cache = (run.parent if run else ROOT) / ".cache"
+        recipe = recipe_for_data(changes, chosen.type, cache) if preset is None else None
         config = recipe.config if recipe else settings.from_dict(changes, base=settings.load(str(preset)))
         if config.data == "faces":
             check_faces(config.image_size, config.channels)

@@ -45,12 +45,12 @@ BackendOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    Path | None,
+    PlaceOf | None,
     typer.Option(
-        help="artifact, or faces: the built-in [default: in the run's export/]",
+        help="artifact, here or s3://…, or faces: the built-in [default: in the run's export/]",
         metavar="FILE",
         autocompletion=models,
-        parser=option("--model"),
+        parser=option("--model", remote=True),
         rich_help_panel=WHICH,
     ),
 ]
