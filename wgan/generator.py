@@ -118,10 +118,8 @@ class Generator:
             return "<wgan generator, closed>"
         (height, width), backend = self.image_size, self._backend
         classes = "" if self.classes is None else f", {counted(len(self.classes), 'class', 'classes')}"
-        return (
         where = f"{backend.name} on {backend.device}"
         return f"<wgan generator {typed(backend.path)}: {width}×{height} px{classes}, {where}>"
-        )
 
 
 def _warn(text: str) -> None:
