@@ -176,7 +176,7 @@ def plan_run(
     mirror = run if isinstance(run, Address) else None
     folder = run if isinstance(run, Path) else None if mirror is None else ROOT / (mirror.name or mirror.bucket)
     if not resume:
-        cache = (run.parent if run else ROOT) / ".cache"
+        cache = (folder.parent if folder else ROOT) / ".cache"
         recipe = recipe_for_data(changes, chosen.type, cache) if preset is None else None
         config = recipe.config if recipe else settings.from_dict(changes, base=settings.load(str(preset)))
         if config.data == "faces":
