@@ -18,7 +18,6 @@ from random import Random
 from typing import Protocol
 
 from bench_shared import machine, say, table, whole
-
 from fault_rounds.bench import Bench
 from fault_rounds.disk import may_mount
 from fault_rounds.process import forks
@@ -55,7 +54,9 @@ def play(kinds: list[Rounds], bench: Bench, first: int, rounds: int, minutes: fl
         found.rounds[kind.name] += 1
         total.add(found)
         kills = ", ".join(f"{name} {count}" if count > 1 else name for name, count in sorted(found.kills.items()))
-        say(f"faults: {done + 1}/{rounds} {kind.name} {number}: {kills or 'nothing met'}{'' if found.clean else ': FAULT'}")
+        say(
+            f"faults: {done + 1}/{rounds} {kind.name} {number}: {kills or 'nothing met'}{'' if found.clean else ': FAULT'}"
+        )
         for line in found.faults[:SHOWN]:
             say(f"  {line}")
         if not found.clean:
@@ -87,7 +88,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", type=some, default=list(KINDS), help=f"of {','.join(KINDS)}")
     parser.add_argument("--rounds", type=whole(1), default=ROUNDS, help=f"[default: {ROUNDS}]")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help=f"no round begins after them [default: {MINUTES}]")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help=f"no round begins after them [default: {MINUTES}]"
+    )
     parser.add_argument("--seed", type=whole(0), default=0, help="number of the first round [default: 0]")
     wanted = parser.parse_args()
     began = time.monotonic()
@@ -96,7 +99,9 @@ def main() -> int:
             mounts = may_mount()  # before the server of forks is there, which is to see the same disks
             say(f"faults: a full disk is {'a small one' if mounts else 'a limit of file sizes: none can be mounted'}")
             bench = Bench(forks(), Path(root).resolve(), mounts=mounts)
-            total = play([KINDS[name](bench) for name in wanted.only], bench, wanted.seed, wanted.rounds, wanted.minutes)
+            total = play(
+                [KINDS[name](bench) for name in wanted.only], bench, wanted.seed, wanted.rounds, wanted.minutes
+            )
     except KeyboardInterrupt:
         return 130
     print(show(total))

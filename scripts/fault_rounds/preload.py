@@ -2,9 +2,6 @@
 
 from contextlib import suppress
 
-import wgan.cli
-import wgan.plan
-import wgan.serve.sampling.run
 from wgan.serve.backends.onnxrt.runtime import load
 
 with suppress(ImportError):

@@ -134,7 +134,9 @@ class _Running:
 
 
 def together(
-    context: ForkServerContext, orders: Sequence[Order], meanwhile: Callable[[Sequence[BaseProcess]], None] | None = None
+    context: ForkServerContext,
+    orders: Sequence[Order],
+    meanwhile: Callable[[Sequence[BaseProcess]], None] | None = None,
 ) -> list[Ended]:
     """Runs them at the same time until all have ended; ``meanwhile`` is called with them again and again."""
     running = [_start(context, order) for order in orders]
@@ -142,7 +144,9 @@ def together(
     try:
         while alive := [each for each in running if each.process.exitcode is None]:
             pause = min(each.strike() for each in alive)
-            ready = wait([*(each.process.sentinel for each in alive), *(each.reader for each in alive)], min(pause, 0.05))
+            ready = wait(
+                [*(each.process.sentinel for each in alive), *(each.reader for each in alive)], min(pause, 0.05)
+            )
             for each in alive:
                 if each.reader in ready:
                     each.read()

@@ -83,9 +83,7 @@ class BucketMirror(Mirror):
                 f"to push it later: `{again}`"
             )
         if self._pusher.held is not None:
-            say(
-                f"nothing was pushed over step {self._pusher.held:,}, which is in {address}: `{again}` goes on from it"
-            )
+            say(f"nothing was pushed over step {self._pusher.held:,}, which is in {address}: `{again}` goes on from it")
             return None
         return address
 
