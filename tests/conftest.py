@@ -15,6 +15,8 @@ from wgan.export.reference.generator import TrainedGenerator
 from wgan.serve.bench import peak as bench_peak
 from wgan.serve.bench import side_by_side as bench
 
+pytest_plugins = ["tests.fakes.object_store"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first: what begins last is then short, and leaves no core without work for long."""

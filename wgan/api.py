@@ -29,7 +29,8 @@ def train(
     Ctrl-C ends it after the step that it is at, with the state saved; a second one interrupts at once.
 
     Args:
-        data: "faces" (built in), a folder, or a .zip of images; None: as the preset says, or as the run to go on with.
+        data: "faces" (built in), a folder, a .zip or .tar files of images; None: as the preset says, or as the run to
+            go on with.
         preset: demo, faces-64, wgan-gp-64 (the papers' own), or a YAML file; None: a recipe by what the images are,
             how many, on which device, and how long it may take (``minutes=30``); it is said in a line.
         run: the run folder; None: a new one under runs/, or with ``resume`` the newest there.

@@ -40,6 +40,7 @@ class Schedule:
 
     def __init__(self, shards: Iterable[int], *, copies: bool = True, ahead: bool = True):
         self._todo = deque(shards)
+        self.left = len(self._todo)  # shards that are not whole
         self._copies = copies
         self._ahead = ahead
         # in their order, as the keys of a dictionary
@@ -55,7 +56,7 @@ class Schedule:
     @property
     def ended(self) -> bool:
         """Whether every shard is whole. Attempts that are no more needed may still run."""
-        return not self._todo and all(shard in self._finished for shard in self._at)
+        return not self.left
 
     def start(self, now: float, slots: int) -> Attempt | None:
         """What is to be begun now; None for nothing until another attempt has ended or time has passed.
@@ -85,20 +86,25 @@ class Schedule:
         self.dropped(attempt)
         if attempt.shard not in self._finished:
             self._finished.add(attempt.shard)
+            self.left -= 1
             if attempt.began is not None:
                 self._seconds.append(now - attempt.began)
         if attempt.shard not in self._at:
             return []
         return [other for other in (*self._running, *self._waiting) if other.shard == attempt.shard]
 
-    def lost(self, attempt: Attempt) -> None:
-        """An attempt ended without its shard, as its machine did: it is made again, unless another attempt is at it."""
+    def lost(self, attempt: Attempt) -> bool:
+        """An attempt ended without its shard, as its machine did: it is made again, unless another attempt is at it.
+
+        False where nobody needed it any more.
+        """
         self.dropped(attempt)
         if attempt.shard in self._finished:
-            return
+            return False
         self.lost_attempts += 1
         if attempt.shard not in self._at:
             self._todo.appendleft(attempt.shard)
+        return True
 
     def dropped(self, attempt: Attempt) -> None:
         """An attempt that nobody needed has ended, or is waited for no longer."""

@@ -42,7 +42,9 @@ class Config:
     (Gulrajani et al. 2017, algorithm 1, with Adam's β₁ = 0, β₂ = 0.9 and five critic steps).
     """
 
-    data: str = setting("faces", "`faces` (built in), a folder, or a .zip of images", refuse=not_a_path, fixed=True)
+    data: str = setting(
+        "faces", "`faces` (built in), a folder, a .zip or .tar files of images", refuse=not_a_path, fixed=True
+    )
     data_name: str = setting(
         "auto", "what artifacts and reports call the data; `auto`: the last name of its path", refuse=not_a_data_name
     )

@@ -44,7 +44,7 @@ def open_images(
     count_faces: int = 8192,
     progress: ProgressFn | None = None,
 ) -> ImageSet:
-    """The training images that ``data`` names: `faces`, a folder, or a .zip.
+    """The training images that ``data`` names: `faces`, a folder, a .zip or .tar files.
 
     The first time they are decoded into ``cache_dir``; after that it takes a moment. Files that cannot be
     read are skipped, listed in ``broken`` and in a `.broken.txt` beside the cache. So is what wgan itself made.
@@ -59,7 +59,7 @@ def open_images(
 def held_out(
     data: str, *, image_size: int, channels: int, cache_dir: Path, count: int, progress: ProgressFn | None = None
 ) -> ImageSet | None:
-    """Faces that no training set holds; None for a folder or a .zip, which are trained on whole."""
+    """Faces that no training set holds; None for other data, which is trained on whole."""
     if data != "faces":
         return None
     return _open(Faces(count, faces.HELD_OUT), Shape(image_size, channels, "crop"), cache_dir, 0.0, progress)

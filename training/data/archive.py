@@ -1,9 +1,12 @@
-"""Images in a .zip, read in memory: nothing is ever unpacked to disk."""
+"""Images in archives, read in memory: nothing is ever unpacked to disk."""
 
 import io
 import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,87 +17,147 @@ from wgan.serve.outputs.manifest import LONGEST, Manifest
 from wgan.serve.outputs.marks import read_marks
 from wgan.training.data.decode import Shape, Unreadable, decode, shorter_side
 from wgan.training.data.generated import Skipped, deciding, folders_of
-from wgan.training.data.listing import class_labels, fingerprint, is_image, printable
+from wgan.training.data.listing import class_labels, fingerprint, is_image, labels_of, printable, top_folders
 
-MAX_FILE = 2**28  # bytes of one file in a .zip, unpacked: 256 MiB
+MAX_FILE = 2**28  # bytes of one file in an archive, unpacked: 256 MiB
 
 
-class Zip:
-    """The images of a .zip, in the order of their paths."""
+class Named(Protocol):
+    """A file in an archive."""
+
+    @property
+    def name(self) -> str:
+        """Its path in the archive."""
+
+
+Member = TypeVar("Member", bound=Named)
+
+
+class Archive(ABC, Generic[Member]):
+    """Images of archives.
+
+    Args:
+        name: of the archives, for a report.
+        members: their files, in the order in which the images are to come.
+        kinds: gives the class of each image by its own file's word; None: classes are folders.
+        order: of such classes.
+    """
 
     doing = "decoding images"
     drawn = False
+    key: str
 
-    def __init__(self, path: Path):
-        self.name = printable(path.name)
-        try:
-            self._file = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            raise DatasetError(
-                f"{printable(str(path))} cannot be opened as a .zip ({reason or 'it is damaged or something else'}):"
-                " pass a folder or a .zip of images"
-            ) from None
-        members = [member for member in self._file.infolist() if not member.is_dir() and is_image(member.filename)]
-        if any(member.flag_bits & 1 for member in members):
-            raise DatasetError(f"{self.name} is encrypted: unpack it with its password and pass the folder")
-        self._members = sorted(members, key=lambda member: member.filename)
-        self.skipped = self._pass_over_folders()
-        names = [member.filename for member in self._members]
-        own = deciding(_inside(names), self._is_own)
-        self.skipped = self.skipped.more([names[index] for index in sorted(own)])
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[Member],
+        kinds: Callable[[Sequence[Member]], list[str | None] | None] = lambda _: None,
+        order: Callable[[str], object] = str,
+    ):
+        self.name = name
+        images = [member for member in members if is_image(member.name)]
+        self._members, self.skipped = self._without_folders(images, members)
+        inside = _inside([member.name for member in self._members])
+        told = kinds(self._members)
+        own = deciding(inside, self._is_own, top_folders(inside) if told is None else told)
+        self.skipped = self.skipped.more([self._members[index].name for index in sorted(own)])
         self._members = [member for index, member in enumerate(self._members) if index not in own]
-        self.names = _without_wrapper([member.filename for member in self._members])
+        self.names = _without_wrapper([member.name for member in self._members])
         self.labels, self.classes = class_labels(self.names)
-        rows = [(name, m.file_size, m.CRC) for name, m in zip(self.names, self._members, strict=True)]
-        self.key = fingerprint([("zip",), *rows])
+        if told is not None:
+            labels, classes = labels_of([kind for index, kind in enumerate(told) if index not in own], order)
+            if labels is not None:
+                self.labels, self.classes = labels, classes
+
+    @abstractmethod
+    def _read(self, member: Member, most: int) -> io.BytesIO:
+        """The content of a file that has at most ``most`` bytes. Raises `Unreadable`."""
 
     def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
         """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
-        return decode(self._unpacked(index), shape)
+        return decode(self._read(self._members[index], MAX_FILE), shape)
 
     def side(self, index: int) -> int:
         """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
-        return shorter_side(self._unpacked(index))
+        return shorter_side(self._read(self._members[index], MAX_FILE))
 
-    def _pass_over_folders(self) -> Skipped:
-        """Takes out the images of folders that wgan wrote."""
-        by_name = {member.filename: member for member in self._file.infolist()}
+    def _without_folders(self, images: list[Member], members: Sequence[Member]) -> tuple[list[Member], Skipped]:
+        """The images that lie in no folder that wgan wrote."""
+        by_name = {member.name: member for member in members}
 
         def is_manifest(name: str) -> bool:
             with suppress(Unreadable):
                 return Manifest(Path(name), KIND).parse(self._read(by_name[name], LONGEST).getvalue()) is not None
             return False
 
-        def held(member: zipfile.ZipInfo) -> str | None:
-            parts = member.filename.split("/")
+        def held(member: Member) -> str | None:
+            parts = member.name.split("/")
             above = ["/".join(parts[:count]) for count in range(len(parts) - 1, -1, -1)]
             return above[0] if above[0] in samples else next((folder for folder in above if folder in runs), None)
 
         samples, runs = folders_of(by_name, is_manifest)
         if not samples and not runs:
-            return Skipped()
-        where = {member.filename: held(member) for member in self._members}
-        self._members = [member for member in self._members if where[member.filename] is None]
-        return Skipped(tuple(sorted({folder for folder in where.values() if folder is not None})))
+            return images, Skipped()
+        where = {member.name: held(member) for member in images}
+        kept = [member for member in images if where[member.name] is None]
+        return kept, Skipped(tuple(sorted({folder for folder in where.values() if folder is not None})))
 
     def _is_own(self, index: int) -> bool:
         with suppress(Unreadable):
-            return read_marks(self._unpacked(index)) is not None
+            return read_marks(self._read(self._members[index], MAX_FILE)) is not None
         return False
 
-    def _unpacked(self, index: int) -> io.BytesIO:
-        return self._read(self._members[index], MAX_FILE)
 
-    def _read(self, member: zipfile.ZipInfo, most: int) -> io.BytesIO:
-        if member.file_size > most:
-            raise Unreadable(f"{member.file_size:,} bytes unpacked, more than {most:,}")
+class _InZip:
+    """A file in a .zip."""
+
+    __slots__ = ("info", "name")
+
+    def __init__(self, info: zipfile.ZipInfo):
+        self.info, self.name = info, info.filename
+
+
+class Zip(Archive[_InZip]):
+    """The images of a .zip, in the order of their paths.
+
+    Args:
+        file: its path, or the open file.
+        shown: what to call it in errors.
+        name: what to call it in a report.
+    """
+
+    def __init__(self, file: Path | BinaryIO, shown: str, name: str):
         try:
-            with self._file.open(member) as file:
-                data = file.read(member.file_size)  # a bare read() would unpack a bomb before its CRC is checked
+            self._file = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise DatasetError(
+                f"{shown} cannot be opened as a .zip ({reason or 'it is damaged or something else'}):"
+                " pass a folder, a .zip or .tar files of images"
+            ) from None
+        members = [_InZip(info) for info in self._file.infolist() if not info.is_dir()]
+        if any(member.info.flag_bits & 1 for member in members if is_image(member.name)):
+            raise DatasetError(f"{printable(name)} is encrypted: unpack it with its password and pass the folder")
+        super().__init__(printable(name), sorted(members, key=lambda member: member.name))
+        infos = [member.info for member in self._members]
+        rows = [(name, info.file_size, info.CRC) for name, info in zip(self.names, infos, strict=True)]
+        self.key = fingerprint([("zip",), *rows])
+
+    def _read(self, member: _InZip, most: int) -> io.BytesIO:
+        info = member.info
+        check_size(info.file_size, most)
+        try:
+            with self._file.open(info) as file:
+                data = file.read(info.file_size)  # a bare read() would unpack a bomb before its CRC is checked
         except Exception as error:  # each compression fails in its own way
             raise Unreadable(f"damaged in the .zip: {' '.join(str(error).split())}") from None
         return io.BytesIO(data)
+
+
+def check_size(size: int, most: int) -> None:
+    """Refuses a file of ``size`` bytes, unpacked, where they are more than ``most``. Raises `Unreadable`."""
+    if size > most:
+        raise Unreadable(f"{size:,} bytes unpacked, more than {most:,}")
 
 
 def _without_wrapper(names: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from wgan.serve.base.terminal import counted
 from wgan.serve.outputs.folder import FILE, called, manifest_of
 from wgan.serve.outputs.marks import MARKED
 from wgan.training.data.changes import short, some
+from wgan.training.data.listing import top_folders
 
 RUN = ("run.json", "metrics.jsonl", "config.yaml")  # what every run folder holds
 INSTEAD = "name the folder of the photos"
@@ -79,20 +80,27 @@ def folders_of(files: Collection[str], is_manifest: Callable[[str], bool]) -> tu
     return samples, {folder for folder, names in held.items() if is_run(names)}
 
 
-def deciding(names: Sequence[str], is_own: Callable[[int], bool]) -> set[int]:
-    """Which images, of those on which it hangs whether there are class folders and which, are wgan's own.
+def deciding(
+    names: Sequence[str], is_own: Callable[[int], bool], kinds: Sequence[str | None] | None = None
+) -> set[int]:
+    """Which images, of those on which it hangs whether there are classes and which, are wgan's own.
 
-    Those are the images that lie in no folder, and folders of nothing else. Each look ends at the first image that is
+    Those are the images that are in no class, and classes of nothing else. Each look ends at the first image that is
     not wgan's: of a usual data set with class folders one file a folder is opened, and none where they are JPEGs.
+
+    Args:
+        names: of the images.
+        is_own: whether an image is wgan's, by its index.
+        kinds: the class that each image would be of, None for none; by default the folder just below the root.
     """
-    by_folder: dict[str, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        by_folder[name.split("/", 1)[0] if "/" in name else ""].append(index)
-    loose = by_folder.pop("", [])
+    by_class: dict[str | None, list[int]] = defaultdict(list)
+    for index, kind in enumerate(top_folders(names) if kinds is None else kinds):
+        by_class[kind].append(index)
+    loose = by_class.pop(None, [])
     own: set[int] = set()
-    if len(by_folder) < 2:
+    if len(by_class) < 2:
         return own
-    for indices in (loose, *by_folder.values()):
+    for indices in (loose, *by_class.values()):
         for index in indices:
             if not (PurePosixPath(names[index]).suffix.lower() in MARKED and is_own(index)):
                 break

@@ -1,8 +1,9 @@
 """Which files of a folder or an archive are images, and which classes their folders make."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from wgan.serve.outputs.marks import IMAGES
 
@@ -19,14 +20,25 @@ def is_image(path: str) -> bool:
     return not hidden and PurePosixPath(path).suffix.lower() in IMAGES
 
 
-def class_labels(paths: list[str]) -> tuple[list[int] | None, tuple[str, ...] | None]:
-    """Labels from the folders just below the root: all images lie in one, and there are two or more."""
-    folders = [path.split("/", 1)[0] if "/" in path else None for path in paths]
-    classes = sorted({folder for folder in folders if folder is not None})
-    if None in folders or len(classes) < 2:
+def top_folders(paths: Sequence[str]) -> list[str | None]:
+    """The folder just below the root that each path lies in; None where it lies in none."""
+    return [path.split("/", 1)[0] if "/" in path else None for path in paths]
+
+
+def labels_of(
+    kinds: Sequence[str | None], order: Callable[[str], Any] = str
+) -> tuple[list[int] | None, tuple[str, ...] | None]:
+    """Labels and class names from the class of each image, if all have one and there are two or more."""
+    classes = sorted({kind for kind in kinds if kind is not None}, key=order)
+    if None in kinds or len(classes) < 2:
         return None, None
-    number = {folder: i for i, folder in enumerate(classes)}
-    return [number[folder] for folder in folders if folder is not None], tuple(printable(name) for name in classes)
+    number = {name: i for i, name in enumerate(classes)}
+    return [number[kind] for kind in kinds if kind is not None], tuple(printable(name) for name in classes)
+
+
+def class_labels(paths: Sequence[str]) -> tuple[list[int] | None, tuple[str, ...] | None]:
+    """Labels from the folders just below the root: all images lie in one, and there are two or more."""
+    return labels_of(top_folders(paths))
 
 
 def fingerprint(rows: Iterable[tuple[object, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""Where images come from: a folder, a .zip or the built-in faces, each as a numbered list."""
+"""Where images come from: a folder, a .zip, .tar files or the built-in faces, each as a numbered list."""
 
 import os
 import stat
@@ -16,9 +16,11 @@ from wgan.serve.base.paths import named_path
 from wgan.serve.outputs.marks import IMAGES, read_marks
 from wgan.training.data import faces
 from wgan.training.data.archive import Zip
+from wgan.training.data.braces import expanded, has_braces
 from wgan.training.data.decode import Shape, Unreadable, decode, shorter_side
 from wgan.training.data.generated import Skipped, check_root, deciding, is_run, is_samples, nothing_else
 from wgan.training.data.listing import class_labels, fingerprint, is_image, printable
+from wgan.training.data.tars import Tars, check_there, names_a_tar
 
 FACE_SIDE = 64  # pixels
 
@@ -143,7 +145,7 @@ class Faces:
 
 
 def open_source(data: str, *, count_faces: int) -> Source:
-    """The source that ``data`` names: `faces`, a folder or a .zip.
+    """The source that ``data`` names: `faces`, a folder, a .zip, or .tar files.
 
     Raises:
         DatasetError: there is none, it holds no image but wgan's own, or it cannot be opened.
@@ -155,10 +157,16 @@ def open_source(data: str, *, count_faces: int) -> Source:
     if path.is_dir():
         check_root(path, shown)
         source = Folder(path)
+        tars = [] if source.names or source.skipped.told() else sorted(path.glob("*.tar"))
+        source = Tars(tars, path.resolve().name) if tars else source
     elif path.is_file():
-        source = Zip(path)
+        source = Tars([path], path.name) if names_a_tar(path) else Zip(path, shown, path.name)
+    elif has_braces(str(path)):
+        paths = [Path(name) for name in expanded(str(path))]
+        check_there(paths, shown)
+        source = Tars(paths, path.name)
     else:
-        raise DatasetError(f"no folder or .zip file {shown!r}; the built-in dataset is `faces`")
+        raise DatasetError(f"no folder, .zip or .tar file {shown!r}; the built-in dataset is `faces`")
     if not source.names:
         if source.skipped.told() is not None:
             raise nothing_else(shown)

@@ -41,7 +41,7 @@ _NAMES = {
 class Reals:
     """The images to compare with."""
 
-    data: str  # faces (those that no training saw), a folder, or a .zip
+    data: str  # faces (those that no training saw), a folder, a .zip or .tar files
     fit: str = "crop"
     background: str = WHITE  # what transparent images are laid on, for a generator of 1 or 3 channels
     seed: int = 0  # draws them, where there are more than needed
@@ -220,7 +220,7 @@ def _about(backend: Backend, reals: Reals, images: ImageSet, first: int, count: 
 
 
 def _open(backend: Backend, reals: Reals, count: int, cache: Path, progress: ProgressFn) -> ImageSet:
-    """The real images: held-out faces, or all of a folder or .zip."""
+    """The real images: held-out faces, or all of any other data."""
     spec = backend.metadata.image
     if spec.height != spec.width:
         shape = f"{spec.width} × {spec.height}"

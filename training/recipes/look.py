@@ -38,7 +38,7 @@ class Look:
 
 
 def look_at(data: str, *, count_faces: int) -> Look:
-    """Opens some of the images that ``data`` names: `faces`, a folder or a .zip.
+    """Opens some of the images that ``data`` names: `faces`, a folder, a .zip or .tar files.
 
     Raises:
         DatasetError: there are none, or none of those looked at can be read.

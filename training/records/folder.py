@@ -91,7 +91,8 @@ def name_for(config: Config) -> str:
     """The name in a run folder's name: what the data was called, or else the end of its path."""
     given = given_name(config.to_dict())
     if given is None:
-        return Path(config.data).stem or "run"
+        # of a range of files what is before it
+        return re.split(r"[{}]", Path(config.data).stem)[0].strip("-._") or "run"
     return re.sub(r"[^\w.-]+", "-", given)[:40].strip("-.") or "run"
 
 

@@ -31,7 +31,9 @@ def evaluate(
     n: Annotated[int, typer.Option("-n", help="how many images", metavar="N")] = 10_000,
     data: Annotated[
         str | None,
-        typer.Option(help="real images: faces, a folder or a .zip [default: as trained on]", metavar="WHERE"),
+        typer.Option(
+            help="real images: faces, a folder, a .zip or .tar files [default: as trained on]", metavar="WHERE"
+        ),
     ] = None,
     backend: BackendOption = None,
     model: ModelOption = None,

@@ -38,7 +38,7 @@ def train(
     overrides: Overrides = None,
     data: Annotated[
         str | None,
-        typer.Option(help="faces, a folder, or a .zip of images", metavar="WHERE", rich_help_panel=WHAT),
+        typer.Option(help="faces, a folder, a .zip or .tar files of images", metavar="WHERE", rich_help_panel=WHAT),
     ] = None,
     config: Annotated[
         str | None,

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,15 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
             file.writestr(name, content)
+    return path
+
+
+def tarred(path: Path, files: dict[str, bytes], **settings: Any) -> Path:
+    with tarfile.open(path, "w", **settings) as file:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
     return path
 
 
@@ -129,10 +140,13 @@ def test_a_circle_of_links_ends(tmp_path: Path, opened: Opener) -> None:
     assert len(opened(root)) == 1
 
 
+@pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("wrapper", ["", "mine/"])
-def test_an_archive_equals_its_folder(tmp_path: Path, opened: Opener, wrapper: str) -> None:
+def test_an_archive_equals_its_folder(
+    tmp_path: Path, opened: Opener, wrapper: str, pack: Callable[[Path, dict[str, bytes]], Path]
+) -> None:
     folder = opened(write(tmp_path / "mine", CLASSES))
-    packed = opened(zipped(tmp_path / "mine.zip", {wrapper + name: data for name, data in CLASSES.items()}))
+    packed = opened(pack(tmp_path / "packed", {wrapper + name: data for name, data in CLASSES.items()}))
     np.testing.assert_array_equal(packed.images, folder.images)
     np.testing.assert_array_equal(packed.labels, folder.labels)
     assert (packed.classes, packed.digest) == (folder.classes, folder.digest)
@@ -255,7 +269,7 @@ def test_strange_names_stay_on_one_line(tmp_path: Path, opened: Opener) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, r"no folder or \.zip file .*; the built-in dataset is `faces`"),
+        (lambda path: None, r"no folder, \.zip or \.tar file .*; the built-in dataset is `faces`"),
         (lambda path: path.mkdir(), "holds no images"),
         (lambda path: write(path, {"a.txt": b"text"}), "holds no images"),
         (lambda path: path.write_bytes(b"PK, but not really"), r"cannot be opened as a \.zip"),

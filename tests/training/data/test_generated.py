@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes.generator import FakeGenerator
-from tests.training.data.test_data import CLASSES, PLAIN, SMALL, Opener, png, reds, write, zipped
+from tests.training.data.test_data import CLASSES, PLAIN, SMALL, Opener, png, reds, tarred, write, zipped
 from wgan.serve.base.errors import DatasetError
 from wgan.serve.latents.sources import between, from_table
 from wgan.serve.outputs.pixels import encode_png
@@ -28,14 +28,15 @@ def opened(tmp_path: Path) -> Opener:
     return Opener(tmp_path / "cache")
 
 
-@pytest.fixture(params=["folder", "zip"])
+@pytest.fixture(params=["folder", "zip", "tar"])
 def packed(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
     """Data of these files, in a folder or in an archive with a folder around it."""
 
     def pack(files: dict[str, bytes]) -> Path:
         if request.param == "folder":
             return write(tmp_path / "mine", files)
-        return zipped(tmp_path / "mine.zip", {f"mine/{name}": data for name, data in files.items()})
+        pack = zipped if request.param == "zip" else tarred
+        return pack(tmp_path / f"mine.{request.param}", {f"mine/{name}": data for name, data in files.items()})
 
     return pack
 
@@ -204,7 +205,11 @@ def test_nothing_but_generated_images_is_one_line(opened: Opener, tmp_path: Path
 
 
 def test_a_tar_or_an_array_is_no_data(opened: Opener, tmp_path: Path) -> None:
-    for name, says in (("a.tar", "cannot be opened"), ("a.npy", "cannot be opened"), ("a.npz", "holds no images")):
+    for name, says in (
+        ("a.tar", "no images but those that wgan made"),
+        ("a.npy", "cannot be opened"),
+        ("a.npz", "holds no images"),
+    ):
         with pytest.raises(DatasetError, match=says):
             opened(sample(tmp_path / name))
 
