@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import HOW, DeviceOption, JsonOption, Overrides, StoppedAndSaved
+from wgan.commands.console import HOW, DeviceOption, JsonOption, Overrides, PlaceOf, StoppedAndSaved
 from wgan.commands.onward import onward, tensorboard, with_run
 from wgan.commands.values import presets, runs
 from wgan.models import need_training
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from wgan.plan import Plan
     from wgan.training.config import Config
+    from wgan.training.distributed import World
     from wgan.training.records.folder import RunFolder
     from wgan.training.run.loop import Trained
 
@@ -54,12 +54,12 @@ def train(
         typer.Option(help="file for FID, measured every inception_every steps", metavar="FILE", rich_help_panel=WHAT),
     ] = None,
     run: Annotated[
-        Path | None,
+        PlaceOf | None,
         typer.Option(
-            help="run folder [default: a new one under runs/]",
+            help="run folder, or s3://… to mirror it to [default: a new one under runs/]",
             metavar="DIR",
             autocompletion=runs,
-            parser=option("--run"),
+            parser=option("--run", remote=True),
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -78,24 +78,35 @@ def train(
     need_training()
     from wgan.plan import plan_run
     from wgan.training import config as settings
-    from wgan.training.distributed import join
+    from wgan.training.distributed import World, join
 
     changes = settings.parse_overrides(overrides or [])
     changes |= {} if data is None else {"data": data}
     changes |= {} if inception_weights is None else {"inception_weights": inception_weights}
-    plan = plan_run(changes, preset=config, run=run, resume=resume, device=device, dry=dry_run)
-    options = {"data": data, "config": config, "inception-weights": inception_weights, "run": run, "device": device}
+    place = None if run is None else str(run)
+    options = {"data": data, "config": config, "inception-weights": inception_weights, "run": place, "device": device}
     asked = _Asked(options, resume, overrides or [])
-    if dry_run:
-        _show_cost(plan, asked, as_json)
-        return
-    with join(plan.device) as world:
+    with World() if dry_run else join() as world:
+        _check_program(world, changes, {"--config": config, "--resume": resume, "--device": device})
+        plan = plan_run(changes, preset=config, run=run, resume=resume, device=device, dry=dry_run, world=world)
+        if dry_run:
+            _show_cost(plan, asked, as_json)
+            return
         result = plan.train(world=world, first=partial(_foretell, plan.device, asked, world.size))
         if not world.first:
             return
     _show(result, asked, as_json)
     if not result.finished:
         raise StoppedAndSaved
+
+
+def _check_program(world: "World", changes: Mapping[str, Any], words: Mapping[str, Any]) -> None:
+    """Refuses processes of other versions or with other words than the first: what follows needs them alike."""
+    from wgan.training.distributed.alike import PLACES, check_alike, versions
+
+    check_alike(world, versions(), "install the same packages on every machine")
+    settings = {name: value for name, value in changes.items() if name not in PLACES}
+    check_alike(world, {**words, **settings}, "start every process with the same words")
 
 
 class _Asked:
@@ -159,7 +170,10 @@ def _show(result: "Trained", asked: _Asked, as_json: bool) -> None:
     report = result.run / "report.html"
     emit(result.to_dict(), f"{result.to_text()}\nreport: {report}", as_json)
     if result.finished:
-        onward(as_json, tensorboard(result.run), with_run(result.run, "export", "--format", "onnx"))
+        place = result.mirror or result.run
+        onward(as_json, tensorboard(result.run), with_run(place, "export", "--format", "onnx"))
         return
     device = () if asked.device in (None, "auto") else ("--device", asked.device)
-    onward(False, command("train", "--resume", "--run", result.run, *device))  # beside JSON too: nothing else says it
+    onward(
+        False, command("train", "--resume", "--run", result.mirror or result.run, *device)
+    )  # beside JSON too: nothing else says it
