@@ -11,6 +11,7 @@ WganError                    the command line prints it as one line, exit code 2
 ├── BackendError             a runtime failed
 │   ├── BackendUnavailable   a runtime is not installed, or this machine cannot run it
 │   └── BackendOutOfMemory   memory ran out; a smaller batch may do
+├── StoreError               object storage cannot be reached, or refuses
 └── OutputError              the result cannot be written
     └── FolderInUse          another process writes there now
 
@@ -78,6 +79,10 @@ class BackendUnavailable(BackendError):
 
 class BackendOutOfMemory(BackendError):
     """Memory ran out; a smaller batch may do."""
+
+
+class StoreError(WganError):
+    """Object storage cannot be reached, or refuses."""
 
 
 class OutputError(WganError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from wgan.serve.base.address import Place
 from wgan.serve.base.errors import OutputError
 from wgan.serve.base.streams import Stream, is_stream
 from wgan.serve.base.temporary import create
@@ -25,7 +26,7 @@ _CLEAR = (0, errno.EPIPE)  # where there is nothing to choose: the reason says i
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Place) -> Iterator[None]:
     """Turn an OSError of the block into an OutputError about ``path``."""
     try:
         yield

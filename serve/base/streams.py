@@ -12,22 +12,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.written import was_closed
 
 _OWN = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _NUMBERED = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})")
 
 
-def descriptor_of(path: Path) -> int | None:
-    """The descriptor of this process that `/dev/stdout` and `/dev/fd/63` name; None of any other path."""
+def descriptor_of(path: Place) -> int | None:
+    """The descriptor of this process that `/dev/stdout` and `/dev/fd/63` name; None of any other place."""
+    if isinstance(path, Address):
+        return None
     text = path.as_posix()
     if (match := _NUMBERED.fullmatch(text)) is not None:
         return int(match[1])
     return _OWN.get(text)
 
 
-def is_stream(path: Path) -> bool:
+def is_stream(path: Place) -> bool:
     """Whether it is there and neither a file nor a folder, also behind a link; or a descriptor of this process."""
+    if isinstance(path, Address):
+        return False
     if descriptor_of(path) is not None:
         return True
     try:
@@ -37,7 +42,7 @@ def is_stream(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def refuse_terminal(path: Path) -> None:
+def refuse_terminal(path: Place) -> None:
     """Raises OSError where what is written there would be shown to a person, or where stdout is closed."""
     number = descriptor_of(path)
     if number is not None:

@@ -2,22 +2,22 @@
 
 import zipfile
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.base.files import opened
+from wgan.serve.base.address import Place
 from wgan.serve.outputs.base import Labels, Output
 from wgan.serve.outputs.encoded import npy_header
 from wgan.serve.outputs.pixels import Pixels
+from wgan.serve.stores import opened
 
 
 class NpyOutput(Output):
     """One array, uint8 (N, H, W, C)."""
 
-    def __init__(self, path: Path, count: int, first: int):
+    def __init__(self, path: Place, count: int, first: int):
         super().__init__(path, count, first)
         self._place = opened(path)
         self._file = self._place.open()
@@ -43,7 +43,7 @@ class NpzOutput(Output):
     What is not numbered by seeds has ``rows`` or ``frames`` instead of them.
     """
 
-    def __init__(self, path: Path, count: int, first: int, unit: str = "seed"):
+    def __init__(self, path: Place, count: int, first: int, unit: str = "seed"):
         super().__init__(path, count, first)
         self._unit = unit
         self._place = opened(path)

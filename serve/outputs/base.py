@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.serve.base.address import Place
 from wgan.serve.base.files import writing
 from wgan.serve.outputs.pixels import Pixels
 
@@ -24,7 +25,7 @@ class Output(ABC):
     no_grid: str | None = None  # why there is none, where there should be one
     manifest: Path | None = None  # says what the images are made of
 
-    def __init__(self, path: Path, count: int, first: int):
+    def __init__(self, path: Place, count: int, first: int):
         self.path = path
         self.first = first
         self.count = count

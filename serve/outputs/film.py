@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
 
+from wgan.serve.base.address import Place
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import opened
 from wgan.serve.outputs.base import Labels, Output
 from wgan.serve.outputs.pixels import Pixels, to_pil
+from wgan.serve.stores import opened
 
 LONGEST = 4096  # frames of one way
 _DESCRIPTION = 0x010E  # Exif's number of ImageDescription
@@ -27,7 +27,7 @@ class FilmOutput(Output):
     a WebP's Exif description. ``kind`` is gif or webp.
     """
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], kind: str):
+    def __init__(self, path: Place, count: int, first: int, text: Mapping[str, str], kind: str):
         super().__init__(path, count, first)
         if count > LONGEST:
             raise OutputError(f"cannot write {path}: a film has at most {LONGEST} images each way, not {count}")

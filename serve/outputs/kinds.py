@@ -1,7 +1,6 @@
 """What is written to a place: a folder, or a file of one kind, by its ending or by ``--format``."""
 
-from pathlib import Path
-
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError, OutputError
 from wgan.serve.base.streams import is_stream
@@ -10,12 +9,12 @@ KINDS = ("png", "npy", "npz", "tar", "gif", "webp")  # of files
 _LIST = ", ".join(KINDS)
 
 
-def is_folder(path: Path) -> bool:
+def is_folder(path: Place) -> bool:
     """Whether ``--out`` names a folder: one that is there, or a name such as step-0.5."""
-    return path.is_dir() or not path.suffix[1:2].isalpha()
+    return _is_dir(path) or not path.suffix[1:2].isalpha()
 
 
-def kind_of(path: Path, format: str | None = None) -> str:
+def kind_of(path: Place, format: str | None = None) -> str:
     """What is written to ``path``: "folder", or one of `KINDS` by its ending or by ``format`` (``--format``).
 
     Raises:
@@ -29,14 +28,23 @@ def kind_of(path: Path, format: str | None = None) -> str:
         if ending in KINDS and ending != format:
             way = or_again("--format", ending, of=("sample",))
             raise ConfigError(f"--format {format} is not what --out {path} ends in: use {way}, or another name")
-        if path.is_dir():
+        if _is_dir(path):
             raise ConfigError(f"--format {format} is for a file, and --out {path} is a folder: name a file in it")
         return format
-    if ending in KINDS and not path.is_dir():
+    if ending in KINDS and not _is_dir(path):
         return ending
     if is_stream(path):
         way = or_again("--format", "npy", of=("sample",))
         raise OutputError(f"cannot write {path}: its name does not say what to write: {way}, or another of {_LIST}")
+    if isinstance(path, Address):
+        raise OutputError(
+            f"cannot write {path}: what goes to storage is a file, {', '.join(f'.{kind}' for kind in KINDS)}; for many "
+            f"images name shards: --out {path / 'images.tar'} --shard-size 10000"
+        )
     if is_folder(path):
         return "folder"
     raise OutputError(f"cannot write {path}: use a folder, .png, .npy, .npz or .tar, not .{ending}")
+
+
+def _is_dir(path: Place) -> bool:
+    return not isinstance(path, Address) and path.is_dir()

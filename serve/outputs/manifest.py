@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.errors import OutputError
 from wgan.serve.base.files import atomic_create, writing
 from wgan.serve.base.foreign_json import parse_json
+from wgan.serve.stores import head, read, write
 
 LONGEST = 2**20  # bytes that are read
 
@@ -17,7 +18,7 @@ LONGEST = 2**20  # bytes that are read
 class Manifest:
     """The file at ``path``; ``kind`` is the key that marks it, whose value is its schema."""
 
-    path: Path
+    path: Place
     kind: str
 
     def read(self) -> dict[str, Any] | None:
@@ -27,9 +28,10 @@ class Manifest:
             OutputError: it cannot be read, or it is a file of something else.
         """
         with writing(self.path):
+            if isinstance(self.path, Address) and head(self.path) is None:
+                return None
             try:
-                with self.path.open("rb") as file:
-                    text = file.read(LONGEST)
+                text = read(self.path, 0, LONGEST)
             except FileNotFoundError:
                 return None
         manifest = self.parse(text)
@@ -47,8 +49,12 @@ class Manifest:
         return manifest if isinstance(manifest, dict) and self.kind in manifest else None
 
     def create(self, facts: Mapping[str, Any]) -> bool:
-        """Writes it where there is none; False where there is one. Raises OutputError."""
-        return atomic_create(self.path, (json.dumps(facts, indent=2) + "\n").encode())
+        """Writes it where there is none; False where there is one. Raises OutputError, of storage StoreError.
+
+        In storage it does not matter who wrote one that says the same.
+        """
+        text = (json.dumps(facts, indent=2) + "\n").encode()
+        return write(self.path, text, create=True) if isinstance(self.path, Address) else atomic_create(self.path, text)
 
 
 def difference(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:

@@ -6,6 +6,8 @@
     .tar            a WebDataset of PNG, class and JSON files
     .gif  .webp     of frames alone: a film
 
+All but the folder may be an object in storage, s3://bucket/images.npz.
+
 A format names the kind where the ending does not: of a pipe, a device, stdout.
 
 Each PNG carries the caller's text and its ``seed`` (a page its ``seeds``) as text chunks. Images that have
@@ -13,9 +15,9 @@ no seed are numbered by ``row`` of a file of latents, or by ``frame`` on the way
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.errors import OutputError
 from wgan.serve.outputs.arrays import NpyOutput, NpzOutput
 from wgan.serve.outputs.base import Output
@@ -25,7 +27,7 @@ from wgan.serve.outputs.pictures import FolderOutput, GridOutput, TarOutput
 
 
 def open_output(
-    path: Path,
+    path: Place,
     *,
     count: int,
     first: int,
@@ -45,7 +47,7 @@ def open_output(
     if count < 1:
         raise OutputError(f"there is nothing to write to {path}: ask for at least 1 image")
     kind = kind_of(path, format)
-    if kind == "folder":
+    if kind == "folder" and not isinstance(path, Address):
         known = {"model_sha256": text.get("model")} if facts is None else facts
         return FolderOutput(path, count, first, text, unit, known)
     match kind:

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from wgan.serve.base.address import Place
 from wgan.serve.base.errors import OutputError
-from wgan.serve.base.files import Replacement, opened, sync_folder, write_unsynced
+from wgan.serve.base.files import Replacement, sync_folder, write_unsynced
 from wgan.serve.base.pipeline import Pipeline
 from wgan.serve.outputs.base import Labels, Output
 from wgan.serve.outputs.encoded import page_of, png_of, stem, tar_end, tar_members
-from wgan.serve.outputs.folder import claim, keep, manifest_of, page_beside, release
+from wgan.serve.outputs.folder import FILE, claim, keep, page_beside, release
 from wgan.serve.outputs.pixels import Pixels
+from wgan.serve.stores import opened
 
 PAGE = 64  # images on the page beside a folder
 LARGEST_GRID = 4096  # images on a grid of their own
@@ -38,7 +40,8 @@ class FolderOutput(Output):
         self._facts = {"unit": unit, **facts}
         self._page: Replacement | None = None
         self._claimed = claim(path, self._facts)
-        self.manifest = manifest_of(path).path
+        self._root = path
+        self.manifest = path / FILE
         self.grid, self.no_grid = page_beside(path)
         if self.grid is not None:
             try:
@@ -69,21 +72,21 @@ class FolderOutput(Output):
             numbers = range(self.first, self.first + len(page))
             self._page.tmp.write_bytes(page_of(page, self._unit, numbers, self._text))
             self._page.commit()
-        keep(self.path, self._facts)
-        sync_folder(self.path)
+        keep(self._root, self._facts)
+        sync_folder(self._root)
 
     def _discard(self) -> None:
         self._pipeline.stop()
         if self._page is not None:
             self._page.discard()
         if self._claimed:
-            release(self.path)
+            release(self._root)
 
 
 class GridOutput(Output):
     """One PNG with every image on it; of frames, a strip."""
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
+    def __init__(self, path: Place, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
         super().__init__(path, count, first)
         if count > LARGEST_GRID:
             raise OutputError(
@@ -113,7 +116,7 @@ class TarOutput(Output):
     The same images give the same bytes: no times, owners or machine names are recorded.
     """
 
-    def __init__(self, path: Path, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
+    def __init__(self, path: Place, count: int, first: int, text: Mapping[str, str], unit: str = "seed"):
         super().__init__(path, count, first)
         self._text = text
         self._unit = unit

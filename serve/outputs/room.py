@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.errors import OutputError
 from wgan.serve.base.streams import is_stream
 from wgan.serve.base.temporary import sweep_once
@@ -36,9 +37,9 @@ def least(kind: str, count: int, image: Sequence[int], labelled: bool) -> int:
     return raw // _DEFLATE if kind == "png" else 0
 
 
-def free(path: Path) -> int | None:
+def free(path: Place) -> int | None:
     """Bytes that are free where ``path`` is to lie; None where that is not known, or nothing is kept."""
-    if is_stream(path):
+    if isinstance(path, Address) or is_stream(path):
         return None
     try:
         place = Path(os.path.realpath(path))
@@ -52,7 +53,7 @@ def free(path: Path) -> int | None:
     return found.f_frsize * (found.f_bfree if root else found.f_bavail) if found.f_blocks else None
 
 
-def check_room(path: Path, needed: int, what: str) -> None:
+def check_room(path: Place, needed: int, what: str) -> None:
     """Refuses what cannot fit. ``what`` takes ``needed`` bytes at least. Raises OutputError."""
     there = free(path)
     if there is not None and needed > there + _replaced(path):
@@ -64,8 +65,10 @@ def lacks(what: str, needed: int, there: int) -> str:
     return f"{what} take at least {_bytes(needed)}, and {_bytes(there)} are free there"
 
 
-def _replaced(folder: Path) -> int:
+def _replaced(folder: Place) -> int:
     """Bytes in a folder, whose images may be replaced one by one; 0 of a file: it stays until the new one is whole."""
+    if isinstance(folder, Address):
+        return 0
     total = 0
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

@@ -6,21 +6,23 @@ name when whole, and one that is there is not made again. Machine i of k makes s
 shard's bytes do not depend on who makes it, so the union is what one machine makes.
 """
 
+import math
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.errors import ConfigError, OutputError
 from wgan.serve.base.files import writing
 from wgan.serve.base.foreign_array import reading_array
 from wgan.serve.base.streams import is_stream
 from wgan.serve.outputs.encoded import stem
 from wgan.serve.outputs.manifest import Manifest, difference, short
+from wgan.serve.stores import entries, head, reader
 
 ENDINGS = (".tar", ".npy", ".npz")
 KIND, SCHEMA = "wgan_shards", 1
@@ -48,7 +50,7 @@ class Part:
 class Shard:
     """One file: the images ``first`` … ``first + count - 1``."""
 
-    path: Path
+    path: Place
     first: int
     count: int
 
@@ -57,7 +59,7 @@ class Shard:
 class ShardSet:
     """Images ``first`` … ``first + count - 1`` in shards of ``size``, named after ``path``."""
 
-    path: Path
+    path: Place
     first: int
     count: int
     size: int
@@ -75,7 +77,7 @@ class ShardSet:
         return min(-(-self.count // self.size), MOST + 1)  # a length may not be above 2^63 - 1
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> Place:
         """The file that says what the shards are made of."""
         return self.path.with_suffix(".json")
 
@@ -106,7 +108,7 @@ class ShardSet:
         manifest = Manifest(self.manifest, KIND)
         claimed = manifest.read()
         if claimed is None:
-            there = any(self[number].path.exists() for number in range(len(self)))
+            there = bool(self.present(range(len(self))))
             claimed = manifest.read()  # another machine may have begun meanwhile
             if there and claimed is None:
                 raise OutputError(
@@ -123,40 +125,49 @@ class ShardSet:
                 f"{short(wanted.get(key))}: choose another --out, or remove them and {self.manifest.name}"
             )
 
+    def present(self, numbers: Iterable[int]) -> set[int]:
+        """Which of these shards are there, whole or not; of a bucket one listing tells it. Raises WganError."""
+        if not isinstance(self.path, Address):
+            return {number for number in numbers if (self.path.parent / self.name(number)).exists()}
+        names = {entry.place.name for entry in entries(self.path.parent, deep=False)}
+        return {number for number in numbers if self.name(number) in names}
+
     def has(self, shard: Shard) -> bool:
         """Whether it is there and whole, as far as its size, its beginning and its end show.
 
         Shards get their names when whole; this finds those that were cut off later, as by a copy.
         """
         with writing(shard.path):
-            if not shard.path.exists() or is_stream(shard.path):  # a pipe is written to, and not looked into
+            if is_stream(shard.path) or (found := head(shard.path)) is None:  # a pipe is not looked into
                 return False
             try:
-                with reading_array():
-                    return _WHOLE[shard.path.suffix.lower()](shard, self.unit)
+                with reading_array(), reader(shard.path) as file:
+                    return _WHOLE[shard.path.suffix.lower()](file, found.size, shard, self.unit)
             except ValueError:
                 return False
 
 
-def _whole_npy(shard: Shard, unit: str) -> bool:
-    images = np.load(shard.path, mmap_mode="r", allow_pickle=False)
-    return len(images) == shard.count and images.dtype == np.uint8
+def _whole_npy(file: BinaryIO, size: int, shard: Shard, unit: str) -> bool:
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):  # that of wgan's own
+        return False
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return shape[0] == shard.count and dtype == np.uint8 and file.tell() + math.prod(shape) == size
 
 
-def _whole_npz(shard: Shard, unit: str) -> bool:
-    # opened here: of a damaged archive numpy leaves the file open
-    with shard.path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
+def _whole_npz(file: BinaryIO, size: int, shard: Shard, unit: str) -> bool:
+    with np.load(file, allow_pickle=False) as loaded:
         numbers = loaded[f"{unit}s"]
     return np.array_equal(numbers, np.arange(shard.first, shard.first + shard.count))
 
 
-def _whole_tar(shard: Shard, unit: str) -> bool:
-    size, end = shard.path.stat().st_size, 2 * tarfile.BLOCKSIZE
+def _whole_tar(file: BinaryIO, size: int, shard: Shard, unit: str) -> bool:
+    end = 2 * tarfile.BLOCKSIZE
     name = f"{stem(unit, shard.first)}.png".encode() + b"\0"
-    with shard.path.open("rb") as file:
-        begins = file.read(len(name)) == name
-        file.seek(max(0, size - end))
-        return begins and size % tarfile.RECORDSIZE == 0 and file.read() == bytes(end)
+    if size % tarfile.RECORDSIZE or file.read(len(name)) != name:
+        return False
+    file.seek(max(0, size - end))
+    return file.read() == bytes(end)
 
 
 _WHOLE = {".tar": _whole_tar, ".npy": _whole_npy, ".npz": _whole_npz}

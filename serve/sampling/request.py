@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan.serve.backends.base import Backend
+from wgan.serve.base.address import Place
 from wgan.serve.base.command import or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.streams import is_stream
@@ -113,7 +114,7 @@ class Request:
             return None if labels is None else int(labels[0])
         return number
 
-    def shards(self, out: Path, source: Source) -> ShardSet | None:
+    def shards(self, out: Place, source: Source) -> ShardSet | None:
         """The files of a large set, if shards were asked for. Raises ConfigError for an ending without shards."""
         if self.shard_size is None:
             return None

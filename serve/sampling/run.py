@@ -8,6 +8,7 @@ from typing import Any
 from wgan.serve.artifacts.find import run_name, typed
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.backends.base import Backend
+from wgan.serve.base.address import Place
 from wgan.serve.base.progress import counter
 from wgan.serve.base.streams import is_stream
 from wgan.serve.base.terminal import counted
@@ -69,7 +70,7 @@ class Job:
         classes = self.backend.metadata.classes
         return None if self.label is None or classes is None else classes[self.label]
 
-    def whole(self, out: Path, format: str | None = None) -> Output:
+    def whole(self, out: Place, format: str | None = None) -> Output:
         """Writes all images into one output, which it returns: closed, it knows where what lies.
 
         ``format``: as `outputs.kinds.kind_of` takes it. Where it raises WganError it leaves no half-written file.
@@ -108,15 +109,15 @@ class Job:
         if classes is not None and shards.path.suffix.lower() == ".tar":
             facts["members"] = "png cls json"  # before there was a .cls the bytes were others
         mine = [shards[number] for number in shards.of(part)]
-        if not all(shard.path.exists() for shard in mine):
+        if len(shards.present(shards.of(part))) < len(mine):
             shard, images = mine[0], counted(mine[0].count, "image")
             check_room(shard.path, self._least(kind_of(shard.path), shard.count), f"the {images} of a shard")
         shards.claim(facts)
-        missing = []
-        for shard in mine:
-            if not shards.has(shard):
+        there, missing = shards.present(shards.of(part)), []  # by now: another process may be at them
+        for number, shard in zip(shards.of(part), mine, strict=True):
+            if number not in there or not shards.has(shard):
                 missing.append(shard)
-                if shard.path.exists() and not is_stream(shard.path):
+                if number in there and not is_stream(shard.path):
                     say(f"{shard.path} is not whole: it is made anew")
         self._say_room(missing, say)
         total, made = sum(shard.count for shard in missing), 0
@@ -146,7 +147,7 @@ class Job:
         shape = image.height, image.width, image.channels
         return least(kind, count, shape, self.backend.metadata.classes is not None)
 
-    def _open(self, path: Path, first: int, count: int, format: str | None = None) -> Output:
+    def _open(self, path: Place, first: int, count: int, format: str | None = None) -> Output:
         return open_output(
             path, count=count, first=first, text=self.text, unit=self.source.unit, facts=self.facts, format=format
         )

@@ -72,7 +72,7 @@ def refused(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     return line
 
 
-@pytest.mark.parametrize(("name", "says"), [("s3://bucket/x", "address"), ("", "empty"), ("-", "is no stream here")])
+@pytest.mark.parametrize(("name", "says"), [("https://bucket/x", "address"), ("", "empty"), ("-", "is no stream here")])
 @pytest.mark.parametrize("words", PLACES, ids=" ".join)
 def test_what_is_no_path_is_refused_wherever_it_is_given(
     here: Path, capfd: pytest.CaptureFixture[str], words: list[str], name: str, says: str

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,13 @@ from wgan.serve.base.errors import ConfigError, WganError
 from wgan.serve.base.paths import option
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import detail, quiet, say, verbose
+
+if TYPE_CHECKING:
+    from wgan.serve.base.address import Place
+
+    PlaceOf = Place
+else:
+    PlaceOf = Path  # typer takes no union: an option's parser makes the one or the other
 
 WHICH, HOW = "which generator", "how to run"  # groups of options
 

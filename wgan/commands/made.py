@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wgan.serve.base.terminal import counted
 
 if TYPE_CHECKING:
+    from wgan.serve.base.address import Place
     from wgan.serve.outputs.shards import ShardSet
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
@@ -17,7 +18,7 @@ class Made:
     """How many images were made and where; of a sharded set how many files, and how many of them were there already."""
 
     images: int
-    out: Path
+    out: "Place"
     files: int | None = None
     there: int | None = None
     shards: "ShardSet | None" = None

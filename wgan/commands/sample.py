@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption
+from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, PlaceOf, RunOption
 from wgan.commands.made import Made, result_of, text_of
 from wgan.commands.onward import after_images, onward
 from wgan.commands.values import one_of
 from wgan.commands.where import check_out, emit_beside
 from wgan.models import cautions, find_model, open_model
+from wgan.serve.base.address import Place
 from wgan.serve.base.paths import STDIN, STDOUT, option
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import detail, say, say_once
@@ -67,12 +68,13 @@ def sample(
     model: ModelOption = None,
     run: RunOption = None,
     out: Annotated[
-        Path | None,
+        PlaceOf | None,
         typer.Option(
-            help="a folder, or a file: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too; - is stdout "
+            help="a folder, or a file, here or s3://…: .png (grid), .npy, .npz, .tar; --interpolate: .gif, .webp too; "
+            "- is stdout "
             "[default: samples, or samples-2, … where it holds other images]",
             metavar="PLACE",
-            parser=option("--out", dash=STDOUT, endings=[f".{kind}" for kind in KINDS]),
+            parser=option("--out", dash=STDOUT, endings=[f".{kind}" for kind in KINDS], remote=True),
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -189,7 +191,7 @@ def sample(
     onward(as_json, after_images(path, kind, job.backend.metadata))
 
 
-def _make(asked: "Request", job: "Job", out: Path | None, format: str | None) -> Made:
+def _make(asked: "Request", job: "Job", out: Place | None, format: str | None) -> Made:
     """Writes the images, or the shards that are not there yet. ``out`` is None where it was not given."""
     shards = asked.shards(out or OUT, job.source)
     if shards is not None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from wgan.serve.base.address import Place
 from wgan.serve.base.command import again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.files import writing
@@ -11,7 +12,7 @@ from wgan.serve.base.terminal import emit, say
 from wgan.serve.outputs.kinds import kind_of
 
 
-def check_out(out: Path | None, format: str | None, as_json: bool) -> None:
+def check_out(out: Place | None, format: str | None, as_json: bool) -> None:
     """Refuses what `--out` and `--format` cannot mean, before anything is loaded. Raises WganError."""
     if out is None:
         if format is not None:
@@ -32,7 +33,7 @@ def check_page(out: Path) -> None:
         raise ConfigError(f"--out {out} is not the name of an .html file")
 
 
-def emit_beside(out: Path, result: dict[str, Any], text: str, as_json: bool) -> None:
+def emit_beside(out: Place, result: dict[str, Any], text: str, as_json: bool) -> None:
     """`emit`, or where ``out`` is stdout, which then holds images and nothing else, a line on stderr."""
     if _on_stdout(out):
         say(text)
@@ -40,5 +41,5 @@ def emit_beside(out: Path, result: dict[str, Any], text: str, as_json: bool) -> 
         emit(result, text, as_json)
 
 
-def _on_stdout(out: Path) -> bool:
+def _on_stdout(out: Place) -> bool:
     return descriptor_of(out) == 1

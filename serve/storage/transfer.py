@@ -1,0 +1,89 @@
+"""Objects that go to a file of this machine or come from one, whole or not at all."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import gettempdir
+from typing import BinaryIO
+
+from wgan.serve.base import temporary
+from wgan.serve.base.address import Address
+from wgan.serve.base.errors import StoreError
+from wgan.serve.base.files import writing
+from wgan.serve.storage import objects
+from wgan.serve.storage.asking import PART
+from wgan.serve.storage.objects import Entry
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+Progress = Callable[[int, int], object]  # bytes done, bytes in all
+
+
+def fetch(address: Address, target: Path, progress: Progress | None = None) -> Entry:
+    """Downloads an object. What came before a process was killed is not fetched again, unless the object has changed.
+
+    Raises:
+        StoreError: it is not there, changed meanwhile or cannot be read.
+        OutputError: it cannot be written here.
+    """
+    found = objects.head(address)
+    if found is None:
+        raise StoreError(f"there is no {address}: look at its bucket and key")
+    tag = "".join(filter(str.isalnum, found.tag))[:40]
+    part = target.with_name(f".{target.name[:80]}.{tag}.part")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)  # of two processes the second one finds it done
+            while (done := os.fstat(file.fileno()).st_size) < found.size:
+                file.write(objects.read(address, done, min(PART, found.size - done), found.tag))
+                file.flush()
+                if progress is not None:
+                    progress(min(done + PART, found.size), found.size)
+            os.fsync(file.fileno())
+            if part.exists():
+                part.replace(target)
+    return found
+
+
+class Upload:
+    """An object being made in a file of this machine, which is put in place on commit(); see `files.Replacement`.
+
+    What is there at the start is replaced; where nothing is, nothing that came meanwhile is. Raises StoreError at once
+    where the bucket cannot be reached.
+    """
+
+    def __init__(self, place: Address):
+        self.path = place
+        self._lock: int | None = None
+        self._fresh = objects.head(place) is None
+        if self._fresh:
+            next(objects.right_below(place), None)  # of a bucket that is missing, head says no more than of an object
+        with writing(Path(gettempdir())):
+            tmp, self._lock = temporary.create(str(Path(gettempdir()) / place.name))
+        self.tmp = Path(tmp)
+
+    def open(self) -> BinaryIO:
+        """The file to write to."""
+        return self.tmp.open("wb")
+
+    def commit(self) -> None:
+        """Puts the object in place. Raises StoreError, also where another process has put another one there."""
+        try:
+            if not objects.write(self.path, self.tmp, self._fresh):
+                raise StoreError(f"cannot write {self.path}: another process wrote it meanwhile: choose another --out")
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Removes the file. What is in storage stays as it was."""
+        with suppress(OSError):
+            self.tmp.unlink()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
