@@ -33,7 +33,8 @@ def train(
             go on with.
         preset: demo, faces-64, wgan-gp-64 (the papers' own), or a YAML file; None: a recipe by what the images are,
             how many, on which device, and how long it may take (``minutes=30``); it is said in a line.
-        run: the run folder; None: a new one under runs/, or with ``resume`` the newest there.
+        run: the run folder; None: a new one under runs/, or with ``resume`` the newest there. An address such as
+            "s3://bucket/runs/photos": the run is trained in runs/photos and pushed there after each save.
         resume: go on with the run and its settings.
         device: auto, cpu or cuda.
         progress: show on stderr how far it has come.
@@ -47,7 +48,8 @@ def train(
         DatasetError: the images cannot be used.
         CheckpointError: nothing whole to resume from, or its images have changed (the text says how, and how to go on).
         TrainingError: a loss is not finite; the text says how to go on.
-        OutputError: the disk is full; earlier checkpoints are whole.
+        OutputError: the disk is full; earlier checkpoints are whole. Or the run is whole, but could not be pushed.
+        StoreError: the address of ``run`` cannot be reached.
         BackendUnavailable: a package is missing; the text names the extra to install.
     """
     from wgan.models import need_training
@@ -55,7 +57,7 @@ def train(
     need_training()
     from wgan.plan import plan_run
     from wgan.results import Run
-    from wgan.serve.base.paths import named_path
+    from wgan.serve.base.paths import named_place
     from wgan.serve.base.terminal import quiet
 
     if data is not None:
@@ -64,7 +66,7 @@ def train(
         plan = plan_run(
             settings,
             preset=None if preset is None else os.fspath(preset),
-            run=None if run is None else named_path(run, "run"),
+            run=None if run is None else named_place(run, "run"),
             resume=resume,
             device=device,
         )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wgan.serve.base.command import or_again
+from wgan.serve.base.address import Address, Place
+from wgan.serve.base.command import command, or_again
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.owner import own
 from wgan.serve.base.terminal import say, say_once
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from wgan.training.config import Config
     from wgan.training.distributed import World
+    from wgan.training.mirror.background import BucketMirror
     from wgan.training.records.folder import RunFolder
+    from wgan.training.records.mirrored import Mirror
     from wgan.training.run.loop import Trained
 
 LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
@@ -33,6 +36,7 @@ class Plan:
         old: the folder of the run to go on with.
         device: where to train.
         notes: lines that a person must know of the settings.
+        mirror: the address of a run that is trained in ``run`` and pushed there.
     """
 
     config: "Config"
@@ -41,6 +45,7 @@ class Plan:
     old: Path | None
     device: "torch.device"
     notes: tuple[str, ...] = ()
+    mirror: Address | None = None
 
     def train(
         self, *, world: "World | None" = None, first: "Callable[[Config, RunFolder | None], None] | None" = None
@@ -56,12 +61,15 @@ class Plan:
         from wgan.training.config import from_dict
         from wgan.training.distributed import World
         from wgan.training.records.folder import RunFolder
-        from wgan.training.run.loop import train
+        from wgan.training.records.mirrored import Mirror
+        from wgan.training.run.loop import pushed_alone, train
 
-        world = world or World()
+        world, mirrors = world or World(), [Mirror()]
         with ExitStack() as held:
-            place, values, going_on = world.same(lambda: self._prepare(held))
-            folder, config = RunFolder(place), from_dict(values)
+            place, values, going_on = world.same(lambda: self._prepare(held, mirrors))
+            folder, config = RunFolder(place, mirrors[-1]), from_dict(values)
+            if self.mirror is not None and (done := world.same(lambda: pushed_alone(folder, config))) is not None:
+                return done
             if first is not None and world.first:
                 first(config, folder if going_on else None)
             return train(
@@ -74,41 +82,73 @@ class Plan:
                 notes=self.notes,
             )
 
-    def _prepare(self, held: ExitStack) -> tuple[Path, dict[str, Any], bool]:
-        """The folder, owned as long as ``held`` is open, its settings, and whether the run in it goes on."""
+    def _prepare(self, held: ExitStack, mirrors: "list[Mirror]") -> tuple[Path, dict[str, Any], bool]:
+        """The folder, owned as long as ``held`` is open, its settings, and whether the run in it goes on.
+
+        A mirror of it comes last in ``mirrors``.
+        """
         from wgan.serve.artifacts.find import ROOT
         from wgan.training.distributed import restarted
         from wgan.training.records import folder as runs
 
         # started again by torchrun after a loss, with the words of the first start
-        there = (runs.find_same(self.run or ROOT, self.config) if restarted() else None) or self.old
         patience = LOST if restarted() else 0.0
+        if self.mirror is not None and self.run is not None:
+            held.enter_context(own(self.run, say, patience=patience))
+            mirror, going_on = self._arrived(self.mirror, self.run)
+            mirrors.append(held.enter_context(mirror))
+            return (*self._settled(self.run, going_on), going_on)
+        there = (runs.find_same(self.run or ROOT, self.config) if restarted() else None) or self.old
         if there is not None:
             held.enter_context(own(there, say, patience=patience))
-            folder, changed = runs.reopen(there, self.changes)
-            return folder.path, changed.to_dict(), True
+            _tell_of_mirror(there)
+            return (*self._settled(there, True), True)
         if self.run is None:
             name = runs.name_for(self.config)
             return runs.begin(runs.own_new(ROOT, name, say, held)).path, self.config.to_dict(), False
         held.enter_context(own(self.run, say, patience=patience))
-        return runs.begin(self.run).path, self.config.to_dict(), False
+        return (*self._settled(self.run, False), False)
+
+    def _arrived(self, address: Address, folder: Path) -> "tuple[BucketMirror, bool]":
+        from wgan.training.distributed import restarted
+        from wgan.training.mirror.arrive import arrive
+
+        return arrive(address, folder, resume=self.old is not None, restarted=restarted())
+
+    def _settled(self, place: Path, going_on: bool) -> tuple[Path, dict[str, Any]]:
+        """The folder of a run that goes on or begins, and its settings."""
+        from wgan.training.records import folder as runs
+
+        if not going_on:
+            return runs.begin(place).path, self.config.to_dict()
+        folder, changed = runs.reopen(place, self.changes)
+        return folder.path, changed.to_dict()
+
+
+def _tell_of_mirror(folder: Path) -> None:
+    """Says that a run which was mirrored before goes on without."""
+    from wgan.training.mirror.claim import Mark
+
+    if (mark := Mark.of(folder)) is not None:
+        way = command("train", "--resume", "--run", mark.address)
+        say(f"{folder} was mirrored to {mark.address} and goes on here alone; to push it too: `{way}`")
 
 
 def plan_run(
     changes: dict[str, Any],
     *,
     preset: str | None = None,
-    run: Path | None = None,
+    run: Place | None = None,
     resume: bool = False,
     device: str = "auto",
     dry: bool = False,
 ) -> Plan:
-    """What is to be trained; nothing is written.
+    """What is to be trained; nothing is written but a cache of the images in object storage that it looks at.
 
     Args:
         changes: settings by name, over those of the preset or of the run that goes on.
         preset: a preset's name or a YAML file; None for a recipe, by what the images are.
-        run: the run folder.
+        run: the run folder, or the address that the run is mirrored to: its folder has the last name of that, in runs/.
         resume: go on with ``run``, or with the newest.
         device: auto, cpu or cuda.
         dry: only to be looked at: a precision that the run has settled on is shown.
@@ -120,11 +160,12 @@ def plan_run(
     """
     import torch
 
-    from wgan.serve.artifacts.find import newest_run
+    from wgan.serve.artifacts.find import ROOT, newest_run
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.training import config as settings
     from wgan.training.data import check_faces
     from wgan.training.distributed import own_device
+    from wgan.training.mirror.arrive import saved_config
     from wgan.training.recipes import recipe_for_data
     from wgan.training.records.folder import RunFolder
 
@@ -132,18 +173,21 @@ def plan_run(
     say_once([why_cpu(device)])
     if "steps" in changes and changes.get("minutes"):
         raise ConfigError("steps and minutes both say how long to train: leave one of them out")
+    mirror = run if isinstance(run, Address) else None
+    folder = run if isinstance(run, Path) else None if mirror is None else ROOT / (mirror.name or mirror.bucket)
     if not resume:
-        recipe = recipe_for_data(changes, chosen.type) if preset is None else None
+        cache = (run.parent if run else ROOT) / ".cache"
+        recipe = recipe_for_data(changes, chosen.type, cache) if preset is None else None
         config = recipe.config if recipe else settings.from_dict(changes, base=settings.load(str(preset)))
         if config.data == "faces":
             check_faces(config.image_size, config.channels)
-        return Plan(config, changes, run, None, chosen, (recipe.line,) if recipe else ())
+        return Plan(config, changes, folder, None, chosen, (recipe.line,) if recipe else (), mirror)
     if preset is not None:
         way = or_again("--resume", of=("train",), without=("--config",))
         raise ConfigError(f"--resume goes on with the run's own configuration: change it by key=value: {way}")
-    old = run or newest_run()
-    saved = RunFolder(old).read_config()
+    old = folder or newest_run()
+    saved = RunFolder(old).read_config() if mirror is None else saved_config(mirror, old)
     config = settings.from_dict(changes, base=saved)
     if dry and config.precision == settings.AUTO:
         config = config.replace(precision=saved.precision)  # a run keeps what it has
-    return Plan(config, changes, run, old, chosen)
+    return Plan(config, changes, folder, old, chosen, mirror=mirror)

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,20 @@ from wgan.serve.base.errors import ConfigError, FolderInUse
 from wgan.serve.base.files import atomic_write, writing
 from wgan.serve.base.privacy import given_name
 from wgan.training.config import Config, changed_on_resume, from_dict, load
+from wgan.training.records.mirrored import Mirror
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of one run."""
+    """Paths of one run, and its copy elsewhere if it has one."""
 
     path: Path
+    mirror: Mirror = field(default_factory=Mirror, compare=False)
+
+    @property
+    def named(self) -> Path | str:
+        """What a command that goes on with the run names it by: where it is mirrored, that address."""
+        return self.mirror.address or self.path
 
     @property
     def config(self) -> Path:

@@ -31,10 +31,15 @@ def static_server(folder: Path) -> str:
     return shlex.join(["python", "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder)])
 
 
-def with_run(run: Path, *words: Word) -> str:
-    """A command for the run; its folder is left out where the newest run, which a command takes anyway, is meant."""
+def with_run(run: Path | str, *words: Word) -> str:
+    """A command for the run; its folder is left out where the newest run, which a command takes anyway, is meant.
+
+    ``run``: the folder, or the address of its mirror.
+    """
     from wgan.serve.artifacts.find import newest_run
 
+    if isinstance(run, str):
+        return command(*words, "--run", run)
     try:
         same = newest_run().resolve() == run.resolve()
     except WganError:
