@@ -19,7 +19,9 @@ from wgan.serve.base import owner
 from wgan.serve.base.command import chosen, command
 from wgan.serve.base.errors import ConfigError, FolderInUse
 from wgan.serve.base.files import atomic_write, writing
+from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.base.privacy import given_name
+from wgan.serve.base.temporary import sweep
 from wgan.training.config import Config, changed_on_resume, from_dict, load
 from wgan.training.records.mirrored import Mirror
 
@@ -71,16 +73,25 @@ class RunFolder:
         """Seconds that the stages took."""
         return self.path / "timings.json"
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last start of the run came to its end: a process that was killed leaves no times."""
+        try:
+            return bool(parse_json(self.timings.read_bytes()))
+        except (OSError, ValueError):
+            return False
+
     def create(self, config: Config) -> None:
-        """Makes the folder, where it is not there yet, and writes the configuration.
+        """Makes the folder, where it is not there yet, and writes the configuration. The run has not ended from now on.
 
         Raises:
             OutputError: it cannot be made.
         """
+        atomic_write(self.config, config.to_yaml().encode())  # first: from here on a killed run can be gone on with
         with writing(self.path):
             for folder in (self.checkpoints, self.samples):
-                folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.config, config.to_yaml().encode())
+                folder.mkdir(exist_ok=True)
+        atomic_write(self.timings, b"{}")
 
     def keep_contents(self, packed: bytes | None) -> None:
         """Writes the names of the images, where they are not written yet. None: there are none."""
@@ -122,18 +133,36 @@ def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack
             return path
 
 
-def find_same(place: Path, config: Config) -> Path | None:
+def find_same(place: Path, config: Config, launch: str | None = None) -> Path | None:
     """The run at ``place``, or the newest one in it, that was begun with this very configuration.
 
     What a run settles on by timing, it keeps.
+
+    Args:
+        place: a run folder, or a folder of them.
+        config: all settings.
+        launch: the start by torchrun that the run must come from, whatever the clocks of machines say. None: any.
     """
     configs = [place / "config.yaml", *place.glob("*/config.yaml")]
     for file in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ConfigError):
             saved = load(str(file))
-            if saved == config.as_settled(saved):
+            if saved == config.as_settled(saved) and launch in (None, _launch_of(file.parent)):
                 return file.parent
     return None
+
+
+def _launch_of(path: Path) -> object:
+    """What `launch` in run.json says; None where there is none."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return parse_json(RunFolder(path).info.read_bytes())["launch"]
+    return None
+
+
+def newest_step(path: Path) -> int:
+    """How far the checkpoints of a run go, by their names: generator updates; -1 where it has none."""
+    steps = [int(file.stem[5:]) for file in RunFolder(path).checkpoints.glob("step-*.pt") if file.stem[5:].isdecimal()]
+    return max(steps, default=-1)
 
 
 def begin(path: Path) -> RunFolder:
@@ -146,6 +175,7 @@ def begin(path: Path) -> RunFolder:
     if run.config.exists():
         way = command("train", "--resume", "--run", path, *chosen("--device"))
         raise ConfigError(f"{path} already holds a run: to go on with it: `{way}`; for a new one name another folder")
+    sweep(path)  # what a run that was killed before it began has left
     if path.exists() and (not path.is_dir() or any(entry.name != owner.FILE for entry in path.iterdir())):
         raise ConfigError(f"{path} is not an empty folder: name another one")
     return run

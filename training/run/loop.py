@@ -118,7 +118,7 @@ def train(
         step=session.step,
         finished=session.step >= config.steps,
         seconds=time.monotonic() - began,
-        images_per_second=(session.step - first) * config.reals_per_step / (trained - clock.before),
+        images_per_second=(session.step - first) * config.reals_per_step / max(trained - clock.before, 1e-9),
         swd=session.swd,
         scores=session.feature_distances.last,
         standing=standing(run.path),
@@ -147,7 +147,7 @@ def _open(
         way = or_again("--resume", of=("train",), without=("--config",))
         raise ConfigError(f"data_changed=accept is for a run that goes on: {way}; for a new one leave it out")
     config = config.replace(data_changed=Config.data_changed)  # once and not kept: another change is asked for again
-    config, notes = settle(config, device, run.read_config() if resume else None, world)
+    config, notes = settle(config, device, world.same(run.read_config) if resume else None, world)
     if not resume:
         config, more = settle_minutes(config, device, world)
         notes += more
@@ -155,7 +155,8 @@ def _open(
     session = Session(run, config, device, cache, world)
     if resume:
         notes += session.restore(accept=accept)
-    if session.step >= config.steps:
+    last = session.step == config.steps and resume  # saved by a process that may have been killed before its end
+    if session.step >= config.steps and not (last and not world.same(lambda: run.ended)):
         longer = going_on(run, {"steps": 2 * session.step}, config)
         raise ConfigError(f"{run.path} has done its {counted(session.step, 'step')}: to train longer: `{longer}`")
     if session.step == 0:
