@@ -67,7 +67,10 @@ def cluster(nodes: int) -> Iterator[tuple[str, float]]:
     with tempfile.TemporaryDirectory(prefix="ray") as place:
         began, small = time.perf_counter(), {"object_store_memory": 2**27}
         head = {"num_cpus": 0, "temp_dir": place, "include_dashboard": False, **small}
-        made = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            made = Cluster(initialize_head=True, head_node_args=head)
+        except Exception as error:  # of Ray, which has no class for it; it is late on a busy machine
+            raise ConfigError(f"no Ray cluster of this machine: {error}") from error
         try:
             for _ in range(nodes):
                 made.add_node(wait=False, num_cpus=1, **small)
@@ -193,14 +196,14 @@ def show(result: Row) -> str:
         lines += [table(heads, rows, title)]
         lines += reasons(part["rows"], ["images_per_second"], lambda row: f"{row['by']}, {row['workers']}")
     if (part := result["simulated"]) is not None:
-        heads = ("above the ideal where", "one attempt", "a second", "copies", "extra work")
+        columns = ("above the ideal where", "one attempt", "a second", "copies", "extra work")
         keys = ("over_without", "over_with")
         worlds = [
             (w["weather"], *(spread(w, key) for key in keys), f"{w['copies']['mean']:.0f}", f"{w['extra']['mean']:.2%}")
             for w in part["rows"]
         ]
         title = f"simulated: {part['shards']:,} shards of {part['shard_seconds']:.0f} s on {part['nodes']} nodes, "
-        lines.append(table(heads, worlds, f"{title}{part['seeds']} seeds"))
+        lines.append(table(columns, worlds, f"{title}{part['seeds']} seeds"))
     return "\n".join(lines)
 
 
