@@ -1,16 +1,19 @@
 """Finds and opens a generator for the face: any artifact, a checkpoint, or an ONNX file of another program."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.command import command
-from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.terminal import say
 
 if TYPE_CHECKING:
     from wgan.serve.artifacts.metadata import Metadata
     from wgan.serve.backends.base import Backend, Options
+    from wgan.serve.backends.open import Readable
 
 
 def need_training() -> None:
@@ -25,19 +28,21 @@ def need_training() -> None:
 
 
 def find_model(
-    model: Path | None, run: Path | None, backend: str | None, *, device: str = "auto", rebuild: bool = False
+    model: Place | None, run: Path | None, backend: str | None, *, device: str = "auto", rebuild: bool = False
 ) -> tuple[Path, str]:
     """The file to sample from and the name of the backend that runs it.
 
     Where nothing is named and there is no run, it is the built-in generator. A run that has an ONNX file and no engine
     yet gets one where the `trt` backend is asked for. ``rebuild`` builds an engine that is there and does not fit this
-    machine. All three are said on stderr.
+    machine. All three are said on stderr. What an address names is fetched into the user's cache.
 
     Raises:
         WganError: as `find_artifact`, and as the build of an engine raises it.
     """
     from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, find_artifact, newest_run, runs_under
 
+    if isinstance(model, Address):
+        model = _fetched(model, backend, rebuild)
     if model is None and run is None and backend in (None, DEFAULT) and not runs_under():
         say(f"no run here: this is the built-in generator, --model {BUILT_IN}; `wgan train` trains another")
         model = Path(BUILT_IN)
@@ -53,6 +58,25 @@ def find_model(
     if rebuild:
         _rebuild(path, kind)
     return path, kind
+
+
+def _fetched(address: Address, backend: str | None, rebuild: bool) -> Path:
+    """The artifact of an address, in the cache; what cannot be run is refused before it is fetched."""
+    from wgan.serve.artifacts.find import endings
+    from wgan.serve.artifacts.formats import backend_for, format_by_ending
+    from wgan.serve.artifacts.remote import local
+
+    row = format_by_ending(address)
+    if row is None:
+        raise ConfigError(f"--model {address}: the endings are {endings()}")
+    backend_for(row.name, backend, address)
+    if rebuild:
+        way = command("export", "--format", "trt")
+        raise ConfigError(
+            f"--rebuild writes the engine in its place, and {address} is no file of this machine: `{way}` builds one "
+            "here, or copy it with its ONNX file"
+        )
+    return local(address)
 
 
 def _rebuild(path: Path, kind: str) -> None:
@@ -81,7 +105,7 @@ def open_model(
     Raises:
         WganError: as the backends raise it.
     """
-    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending, is_checkpoint
+    from wgan.serve.artifacts.formats import BACKENDS, is_checkpoint
     from wgan.serve.backends.open import open_any, refuse_options
 
     if backend == "torch":
@@ -95,12 +119,45 @@ def open_model(
             if live.metadata.precision != "fp32":
                 say(in_words(live))
             return live
-        kind = getattr(format_by_ending(path), "name", "onnx")
-        raise ConfigError(
-            f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
-            f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
-        )
+        raise _has_precision(path, precision)
     return open_any(path, backend=backend, device=device, options=options, changed=changed)
+
+
+def exported(path: Path, backend: str, precision: str = "fp32", *, changed: bool = False) -> "Readable":
+    """What is in an exported file, for other machines to open as `open_model` does.
+
+    Raises:
+        ConfigError: a checkpoint, or a ``precision``, which is for checkpoints.
+        ArtifactError: as reading it raises it; or its weights lie in other files.
+    """
+    from wgan.serve.artifacts.artifact import Foreign
+    from wgan.serve.artifacts.containers import Damaged
+    from wgan.serve.artifacts.external_data import external_files
+    from wgan.serve.artifacts.formats import export_command, is_checkpoint
+    from wgan.serve.backends.open import read_any
+
+    if is_checkpoint(path):
+        raise ConfigError(
+            f"other machines run exported files, and {path} needs training's code: `{export_command(path)}`"
+        )
+    if precision != "fp32":
+        raise _has_precision(path, precision)
+    model = read_any(path, changed=changed)
+    if isinstance(model, Foreign) and model.kind == "onnx":
+        with suppress(Damaged):  # which opening it tells
+            if external_files(path, model.data):
+                raise ArtifactError(f"{path} has its weights in other files: for other machines save it as one file")
+    return model
+
+
+def _has_precision(path: Path, precision: str) -> ConfigError:
+    from wgan.serve.artifacts.formats import format_by_ending
+
+    kind = getattr(format_by_ending(path), "name", "onnx")
+    return ConfigError(
+        f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
+        f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
+    )
 
 
 def unproven(path: Path, metadata: "Metadata") -> str | None:

@@ -1,7 +1,7 @@
 """A run as it was asked for, before anything is written: what `wgan.train` and `wgan train` begin with."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wgan.training.records.mirrored import Mirror
     from wgan.training.run.loop import Trained
 
+SAME = "start every process with the same words and files"
 LOST = 120.0  # seconds that a run started again waits for the lock of the process that was lost, maybe on another host
 
 
@@ -60,13 +61,21 @@ class Plan:
         """
         from wgan.training.config import from_dict
         from wgan.training.distributed import World
+        from wgan.training.distributed.alike import PLACES, check_alike
         from wgan.training.records.folder import RunFolder
         from wgan.training.records.mirrored import Mirror
         from wgan.training.run.loop import pushed_alone, train
 
         world, mirrors = world or World(), [Mirror()]
+        mine = self.config.to_dict()
+        settings = {name: value for name, value in mine.items() if name not in PLACES}
+        check_alike(world, {"device": self.device.type, **settings}, SAME)
+        world.compute_on(self.device)
+        again = self._begun(world)
         with ExitStack() as held:
-            place, values, going_on = world.same(lambda: self._prepare(held, mirrors))
+            place, values, going_on = world.same(lambda: self._prepare(held, again, mirrors))
+            if not world.first:
+                values |= {name: mine[name] for name in PLACES}
             folder, config = RunFolder(place, mirrors[-1]), from_dict(values)
             if self.mirror is not None and (done := world.same(lambda: pushed_alone(folder, config))) is not None:
                 return done
@@ -76,29 +85,56 @@ class Plan:
                 folder,
                 config,
                 device=self.device,
-                cache=place.parent / ".cache",
+                cache=self._beside(place) / ".cache",
                 resume=going_on,
                 world=world,
                 notes=self.notes,
             )
 
-    def _prepare(self, held: ExitStack, mirrors: "list[Mirror]") -> tuple[Path, dict[str, Any], bool]:
-        """The folder, owned as long as ``held`` is open, its settings, and whether the run in it goes on.
+    def _begun(self, world: "World") -> Path | None:
+        """The run that torchrun started before, with the words of that start; the process that has it is the first."""
+        from wgan.serve.artifacts.find import ROOT
+        from wgan.training.distributed import restarted
+        from wgan.training.distributed.launch import launch
+        from wgan.training.records import folder as runs
+
+        if self.old is not None or not (launch() or restarted()):
+            return self.old
+        there = runs.find_same(self.run or ROOT, self.config, launch())
+        step = -1 if there is None else runs.newest_step(there)
+        if step >= self.config.steps and not restarted():
+            there, step = None, -1  # it is done, and this is another run
+        world.lead_by(step)
+        if there is None and self.mirror is None and world.first and restarted():
+            say("started again, and no run of this start is on any machine's disk: it begins anew")
+        return there
+
+    def _beside(self, place: Path) -> Path:
+        """Where this machine keeps what lies beside the run's folder, which only the first process's need have."""
+        from wgan.serve.artifacts.find import ROOT
+
+        if place.parent.is_dir():
+            return place.parent
+        return ROOT if self.run is None else self.run.parent
+
+    def _prepare(
+        self, held: ExitStack, there: Path | None, mirrors: "list[Mirror]"
+    ) -> tuple[Path, dict[str, Any], bool]:
+        """The folder, owned as long as ``held`` is open, its settings, and whether the run ``there`` goes on.
 
         A mirror of it comes last in ``mirrors``.
         """
         from wgan.serve.artifacts.find import ROOT
         from wgan.training.distributed import restarted
+        from wgan.training.distributed.launch import launch
         from wgan.training.records import folder as runs
 
-        # started again by torchrun after a loss, with the words of the first start
-        patience = LOST if restarted() else 0.0
+        patience = LOST if restarted() or (there is not None and launch()) else 0.0
         if self.mirror is not None and self.run is not None:
             held.enter_context(own(self.run, say, patience=patience))
             mirror, going_on = self._arrived(self.mirror, self.run)
             mirrors.append(held.enter_context(mirror))
             return (*self._settled(self.run, going_on), going_on)
-        there = (runs.find_same(self.run or ROOT, self.config) if restarted() else None) or self.old
         if there is not None:
             held.enter_context(own(there, say, patience=patience))
             _tell_of_mirror(there)
@@ -142,6 +178,7 @@ def plan_run(
     resume: bool = False,
     device: str = "auto",
     dry: bool = False,
+    world: "World | None" = None,
 ) -> Plan:
     """What is to be trained; nothing is written but a cache of the images in object storage that it looks at.
 
@@ -152,6 +189,7 @@ def plan_run(
         resume: go on with ``run``, or with the newest.
         device: auto, cpu or cuda.
         dry: only to be looked at: a precision that the run has settled on is shown.
+        world: the processes that train together, each of which plans it.
 
     Raises:
         ConfigError: an unknown setting or value, a preset for a run that goes on, or no run there.
@@ -160,14 +198,12 @@ def plan_run(
     """
     import torch
 
-    from wgan.serve.artifacts.find import ROOT, newest_run
+    from wgan.serve.artifacts.find import ROOT
     from wgan.serve.backends.pytorch.device import torch_device, why_cpu
     from wgan.training import config as settings
     from wgan.training.data import check_faces
     from wgan.training.distributed import own_device
-    from wgan.training.mirror.arrive import saved_config
     from wgan.training.recipes import recipe_for_data
-    from wgan.training.records.folder import RunFolder
 
     chosen = own_device(torch.device(torch_device(device)))
     say_once([why_cpu(device)])
@@ -176,7 +212,7 @@ def plan_run(
     mirror = run if isinstance(run, Address) else None
     folder = run if isinstance(run, Path) else None if mirror is None else ROOT / (mirror.name or mirror.bucket)
     if not resume:
-        cache = (run.parent if run else ROOT) / ".cache"
+        cache = (folder.parent if folder else ROOT) / ".cache"
         recipe = recipe_for_data(changes, chosen.type, cache) if preset is None else None
         config = recipe.config if recipe else settings.from_dict(changes, base=settings.load(str(preset)))
         if config.data == "faces":
@@ -185,9 +221,34 @@ def plan_run(
     if preset is not None:
         way = or_again("--resume", of=("train",), without=("--config",))
         raise ConfigError(f"--resume goes on with the run's own configuration: change it by key=value: {way}")
-    old = folder or newest_run()
-    saved = RunFolder(old).read_config() if mirror is None else saved_config(mirror, old)
+    old, saved = _to_go_on_with(folder, mirror, world)
     config = settings.from_dict(changes, base=saved)
     if dry and config.precision == settings.AUTO:
         config = config.replace(precision=saved.precision)  # a run keeps what it has
     return Plan(config, changes, folder, old, chosen, mirror=mirror)
+
+
+def _to_go_on_with(run: Path | None, mirror: Address | None, world: "World | None") -> "tuple[Path, Config]":
+    """The run, and its settings. Of several processes the one that has it becomes the first, and tells the others.
+
+    Raises:
+        ConfigError: no process has it.
+    """
+    from wgan.serve.artifacts.find import newest_run
+    from wgan.training.distributed import World
+    from wgan.training.mirror.arrive import saved_config
+    from wgan.training.records import folder as runs
+
+    world = world or World()
+    step = -2
+    with suppress(ConfigError):
+        old = run or newest_run()
+        runs.RunFolder(old).read_config()
+        step = runs.newest_step(old)
+    world.lead_by(step)
+
+    def read() -> "tuple[Path, Config]":
+        old = run or newest_run()
+        return old, runs.RunFolder(old).read_config() if mirror is None else saved_config(mirror, old)
+
+    return world.same(read)

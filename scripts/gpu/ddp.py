@@ -98,15 +98,15 @@ def trained(device: torch.device, tiny: bool, way: str, world: World) -> dict[st
 
 def one_of_two(device: torch.device, tiny: bool, way: str, result: str) -> None:
     """One of the processes; the first writes how the weights moved."""
-    distributed.init_process_group = partial(_by_gloo, distributed.init_process_group)
+    distributed.new_group = partial(_by_gloo, distributed.new_group)
     with join(device) as world:
         weights = trained(device, tiny, way, world)
         if world.first:
             torch.save(weights, result)
 
 
-def _by_gloo(start: Any, backend: str, **named: Any) -> Any:
-    return start("gloo", **named)
+def _by_gloo(start: Any, *, backend: str, **named: Any) -> Any:
+    return start(backend="gloo", **named)
 
 
 if __name__ == "__main__":

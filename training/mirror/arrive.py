@@ -3,56 +3,24 @@
 The one that is further goes on, by its newest whole checkpoint. Two runs are never mixed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 from wgan.serve import stores
 from wgan.serve.base import owner
 from wgan.serve.base.address import Address
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ConfigError, TrainingError
-from wgan.serve.base.progress import counter
 from wgan.serve.base.terminal import counted, say
 from wgan.serve.storage.asking import Absent
-from wgan.serve.storage.objects import Entry
 from wgan.training.config import Config
 from wgan.training.config.reading import parse
-from wgan.training.mirror import claim
+from wgan.training.distributed.launch import launch
 from wgan.training.mirror.background import BucketMirror
 from wgan.training.mirror.claim import Claim, Mark
-from wgan.training.mirror.parts import CONFIG, MARK, in_order_of_arrival, is_part, parts_of, step_of, steps_in
+from wgan.training.mirror.parts import CONFIG, MARK, parts_of, step_of, steps_in
 from wgan.training.mirror.push import Pusher
+from wgan.training.mirror.there import There, bring, is_whole, look
 from wgan.training.records.folder import RunFolder
-
-
-@dataclass(frozen=True)
-class There:
-    """What lies at an address: who pushes there, and the files of the run, none where it has just begun."""
-
-    claim: Claim | None
-    parts: Mapping[str, Entry]
-
-
-def look(address: Address) -> There | None:
-    """What lies at an address; None where nothing does.
-
-    Raises:
-        ConfigError: it is no prefix of a run's.
-        StoreError: it cannot be looked at.
-    """
-    if not address.key:
-        raise ConfigError(f"{address} is a whole bucket: name a prefix in it, {address / 'runs/NAME'}")
-    found = claim.read(address)
-    if found is None and stores.head(address / CONFIG) is None:
-        other = next(iter(stores.entries(address)), None)
-        if other is None:
-            return None
-        raise ConfigError(f"{address} holds something else than a run, such as {other.place}: name another prefix")
-    first = len(address.key) + 1
-    named = {entry.place.key[first:]: entry for entry in stores.entries(address) if isinstance(entry.place, Address)}
-    return There(found, {name: entry for name, entry in named.items() if is_part(name)})
 
 
 def arrive(address: Address, folder: Path, *, resume: bool, restarted: bool = False) -> tuple[BucketMirror, bool]:
@@ -62,7 +30,8 @@ def arrive(address: Address, folder: Path, *, resume: bool, restarted: bool = Fa
         address: where the run is mirrored.
         folder: for it on this machine, owned by this process.
         resume: go on with a run.
-        restarted: torchrun has started this again, with the words of the first start.
+        restarted: torchrun has started this again, with the words of the first start. On a machine that comes to a
+            run later, the claim says so.
 
     Returns:
         The mirror, which claims the address once the run is sure to begin, and whether a run goes on.
@@ -75,8 +44,8 @@ def arrive(address: Address, folder: Path, *, resume: bool, restarted: bool = Fa
     """
     there, mark, here = look(address), Mark.of(folder), (folder / CONFIG).is_file()
     begun = there is not None and bool(there.parts)
-    if restarted:
-        _still_ours(address, there, mark)
+    if restarted or (not resume and there is not None and there.claim is not None and _launched(there.claim)):
+        _still_ours(address, there, mark, resume)
         resume = resume or here or begun
     if not resume:
         return _begin(address, folder, there, mark)
@@ -91,7 +60,10 @@ def arrive(address: Address, folder: Path, *, resume: bool, restarted: bool = Fa
     _same_run(address, folder, there, mark)
     mine = Claim.of_this_start(there.claim.run if there.claim else None)
     known = _brought(address, folder, there, mark or Mark(str(address), Claim(mine.run, "")))
-    return BucketMirror(Pusher(address, folder, known, mine, there.parts), begun=there.claim is not None), True
+    pusher = Pusher(address, folder, known, mine, there.parts)
+    above = (name for step, name in steps_in(there.parts).items() if step > newest_whole(folder))
+    pusher.damaged = {name for name in above if (folder / name).is_file()}
+    return BucketMirror(pusher, begun=there.claim is not None), True
 
 
 def saved_config(address: Address, folder: Path) -> Config:
@@ -111,13 +83,24 @@ def saved_config(address: Address, folder: Path) -> Config:
     raise ConfigError(f"there is no run at {address}: to begin one: `{command('train', '--run', str(address))}`")
 
 
-def _still_ours(address: Address, there: There | None, mark: Mark | None) -> None:
+def _still_ours(address: Address, there: There | None, mark: Mark | None, resume: bool) -> None:
     """Refuses a restart of processes whose run a later start has taken over meanwhile."""
-    if there is None or mark is None or not mark.claim.owner or mark.made_by_last_push(there.claim):
+    if there is None or there.claim is None:
         return
-    now = claim.launch()
-    if mark.claim.launch == now and (now is None or there.claim is None or there.claim.launch != now):
+    now = launch()
+    if now is not None:  # the first start has claimed a new run, or, as its folder says, one that it went on with
+        mine = _launched(there.claim)
+        claimed = not resume or (mark is not None and mark.claim.launch == now)
+    else:
+        mine = mark is None or mark.made_by_last_push(there.claim)
+        claimed = mark is not None and bool(mark.claim.owner)
+    if claimed and not mine:
         raise TrainingError(f"a later start trains {address} now: this one does not go on")
+
+
+def _launched(claim: Claim) -> bool:
+    """Whether a start of the command that torchrun runs now has made the claim."""
+    return claim.launch is not None and claim.launch == launch()
 
 
 def _begin(address: Address, folder: Path, there: There | None, mark: Mark | None) -> tuple[BucketMirror, bool]:
@@ -167,47 +150,6 @@ def _brought(address: Address, folder: Path, there: There, mark: Mark) -> Mark:
     return known
 
 
-def bring(address: Address, wanted: Mapping[str, Entry], folder: Path, known: Mark, before: Mark) -> int:
-    """Fetches files of a run into its folder: of step checkpoints the newest whole one, and damaged ones before it.
-
-    Args:
-        address: of the run.
-        wanted: the files, by name.
-        folder: where to.
-        known: learns of them.
-        before: what was known of the folder: what came from there and is the same is not fetched again.
-
-    Returns:
-        How many were fetched.
-
-    Raises:
-        StoreError, OutputError: it stopped there; what came is not fetched again.
-    """
-    known.write(folder)
-    here, done, found, fetched = parts_of(folder), 0, False, 0
-    total = sum(entry.size for entry in wanted.values())
-    with counter(f"kB of {address}") as progress:
-
-        def passed(now: int, _: int) -> None:
-            progress((done + now) // 1000, total // 1000, "")
-
-        try:
-            for name in in_order_of_arrival(wanted):
-                entry, path, is_step = wanted[name], folder / name, step_of(name) is not None
-                if is_step and found:
-                    continue
-                if name not in here or (before.known.get(name), before.tags.get(name)) != (here[name], entry.tag):
-                    entry = stores.fetch(address / name, path, passed)
-                    fetched += 1
-                state = path.stat()
-                known.known[name], known.tags[name] = (state.st_size, state.st_mtime_ns), entry.tag
-                found = found or (is_step and is_whole(path))
-                done += entry.size
-        finally:
-            known.write(folder)
-    return fetched
-
-
 def _beyond(name: str, step: int) -> bool:
     """Whether a file is none of a checkpoint up to ``step``."""
     own = step_of(name)
@@ -217,12 +159,3 @@ def _beyond(name: str, step: int) -> bool:
 def newest_whole(folder: Path) -> int:
     """The step of the newest step checkpoint in a run folder that is whole; -1 without any."""
     return next((step for step, name in steps_in(parts_of(folder)).items() if is_whole(folder / name)), -1)
-
-
-def is_whole(path: Path) -> bool:
-    """Whether every byte of a checkpoint is as it was written."""
-    try:
-        with ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError):
-        return False

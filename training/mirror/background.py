@@ -67,7 +67,8 @@ class BucketMirror(Mirror):
         address, folder = str(self._pusher.address), self._pusher.folder
         again = command("train", "--resume", "--run", address)
         if self._thread is not None:
-            say(f"pushing to {address}")
+            if not self.taken:
+                say(f"pushing to {address}")
             self._end()
         for line in self.told():
             say(line)
@@ -81,6 +82,9 @@ class BucketMirror(Mirror):
                 f"{folder} is whole up to step {step:,} and could not be pushed: {self._failed}; "
                 f"to push it later: `{again}`"
             )
+        if self._pusher.held is not None:
+            say(f"nothing was pushed over step {self._pusher.held:,}, which is in {address}: `{again}` goes on from it")
+            return None
         return address
 
     def __enter__(self) -> Self:

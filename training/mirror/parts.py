@@ -22,8 +22,8 @@ _TEMPORARY = re.compile(r"(^|/)\.|\.damaged$")
 
 def is_part(name: str) -> bool:
     """Whether a name below a run's folder is one that its mirror has."""
-    if _TEMPORARY.search(name):
-        return False
+    if _TEMPORARY.search(name) or not name.isprintable() or "\\" in name or ":" in name:
+        return False  # no name of an object leads out of the folder that it is put in
     top = PurePosixPath(name).parts[0]
     return name in _FILES or name == BEST or step_of(name) is not None or (top in _FOLDERS and top != name)
 

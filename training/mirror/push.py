@@ -10,7 +10,7 @@ from wgan.serve.base.errors import TrainingError, WganError
 from wgan.serve.storage.asking import Absent
 from wgan.training.mirror import claim
 from wgan.training.mirror.claim import Claim, Mark, State
-from wgan.training.mirror.parts import BEST, METRICS, in_order, outlived, parts_of, step_of, steps_in
+from wgan.training.mirror.parts import BEST, METRICS, in_order, is_part, outlived, parts_of, step_of, steps_in
 
 _REPLACED = re.compile(r"samples/(interpolation|nearest)-")  # what a run removes of its pictures
 _GROWING = "tensorboard/"  # files that only grow: pushed whole at the end, and before that each time they doubled
@@ -35,6 +35,9 @@ class Pusher:
         self.address, self.folder, self._mark, self._mine = address, folder, mark, mine
         self.there = set(there)
         self.keep = 1  # checkpoints, as `keep_checkpoints`
+        self.damaged: set[str] = set()  # checkpoints there that are not whole
+        self.held: int | None = None  # a step that lies there, beyond the folder's own: nothing is pushed over it
+        self._beyond = -1
         self.refused: str | None = None  # why old ones could not be removed the last time
 
     @property
@@ -52,13 +55,18 @@ class Pusher:
             return False
         self._mark.claim = self._mine
         self._mark.write(self.folder)
+        names = (
+            str(entry.place)[len(str(self.address / "")) :] for entry in stores.entries(self.address / "checkpoints")
+        )
+        self.there |= {name for name in names if is_part(name)}  # an earlier start may have pushed until now
+        self._beyond = max(steps_in(self.there - self.damaged), default=-1)
         return True
 
     def push(self, *, last: bool = False) -> int:
         """Pushes what has changed since the last one. ``last``: growing files too.
 
         Returns:
-            How many objects were written.
+            How many objects were written; none while what lies there is further.
 
         Raises:
             Taken: another start owns the address.
@@ -66,6 +74,9 @@ class Pusher:
         """
         self._check_owner()
         parts, written = parts_of(self.folder), 0
+        self.held = self._beyond if max(steps_in(parts), default=-1) < self._beyond else None
+        if self.held is not None:
+            return 0
         try:
             for name in in_order(name for name, state in parts.items() if self._due(name, state, last)):
                 if name == BEST or step_of(name) is not None:

@@ -133,18 +133,36 @@ def own_new(root: Path, name: str, say: Callable[[str], object], held: ExitStack
             return path
 
 
-def find_same(place: Path, config: Config) -> Path | None:
+def find_same(place: Path, config: Config, launch: str | None = None) -> Path | None:
     """The run at ``place``, or the newest one in it, that was begun with this very configuration.
 
     What a run settles on by timing, it keeps.
+
+    Args:
+        place: a run folder, or a folder of them.
+        config: all settings.
+        launch: the start by torchrun that the run must come from, whatever the clocks of machines say. None: any.
     """
     configs = [place / "config.yaml", *place.glob("*/config.yaml")]
     for file in sorted((path for path in configs if path.is_file()), key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ConfigError):
             saved = load(str(file))
-            if saved == config.as_settled(saved):
+            if saved == config.as_settled(saved) and launch in (None, _launch_of(file.parent)):
                 return file.parent
     return None
+
+
+def _launch_of(path: Path) -> object:
+    """What `launch` in run.json says; None where there is none."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return parse_json(RunFolder(path).info.read_bytes())["launch"]
+    return None
+
+
+def newest_step(path: Path) -> int:
+    """How far the checkpoints of a run go, by their names: generator updates; -1 where it has none."""
+    steps = [int(file.stem[5:]) for file in RunFolder(path).checkpoints.glob("step-*.pt") if file.stem[5:].isdecimal()]
+    return max(steps, default=-1)
 
 
 def begin(path: Path) -> RunFolder:

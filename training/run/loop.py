@@ -147,7 +147,7 @@ def _open(
         way = or_again("--resume", of=("train",), without=("--config",))
         raise ConfigError(f"data_changed=accept is for a run that goes on: {way}; for a new one leave it out")
     config = config.replace(data_changed=Config.data_changed)  # once and not kept: another change is asked for again
-    config, notes = settle(config, device, run.read_config() if resume else None, world)
+    config, notes = settle(config, device, world.same(run.read_config) if resume else None, world)
     if not resume:
         config, more = settle_minutes(config, device, world)
         notes += more

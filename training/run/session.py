@@ -12,7 +12,7 @@ import PIL
 import torch
 
 from wgan.serve.base.address import is_address
-from wgan.serve.base.errors import CheckpointError, DatasetError, TrainingError
+from wgan.serve.base.errors import CheckpointError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
 from wgan.training.advice.remedies import lower
@@ -22,6 +22,8 @@ from wgan.training.data.of_run import nothing_transparent, open_data
 from wgan.training.data.pick import pick
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
+from wgan.training.distributed.alike import check_images
+from wgan.training.distributed.launch import launch
 from wgan.training.measures.inception import ProgressFn
 from wgan.training.measures.validation import Validation
 from wgan.training.networks import Generator, Stage, parameter_count
@@ -33,6 +35,7 @@ from wgan.training.run.changed_data import DataChange, check_classes
 from wgan.training.run.periodic_features import PeriodicFeatureDistances
 from wgan.training.run.pictures import Pictures, class_sizes
 from wgan.training.run.rounding import rounds_otherwise
+from wgan.training.run.shared import newest_checkpoint, start_from_others
 from wgan.training.step.trainer import Trainer
 
 
@@ -43,11 +46,10 @@ class Session:
         self.run, self.config, self.device, self.world = run, config, device, world or World()
         check_parts(config, self.world.size)
         self.feature_distances = PeriodicFeatureDistances(config, device, active=self.world.first)
-        # the first decodes the images, the others find them decoded; from elsewhere each machine fetches them once
-        with nullcontext() if is_address(config.data) else self.world.first_alone():
+        # one decodes the images, the others find them decoded; from elsewhere each machine fetches them once
+        with nullcontext() if is_address(config.data) else self.world.once_a_disk(cache):
             self.data, reference = open_data(config, cache)
-        if self.world.differ(self.data.digest):
-            raise DatasetError(f"{config.data} changed while the processes of this run opened it: start them again")
+        check_images(self.world, self.data, given_name(config.to_dict()) or self.data.name)
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
         self.classes = self.data.classes if config.conditional else None
         shares: tuple[float, ...] = ()
@@ -77,7 +79,7 @@ class Session:
     def begin(self) -> list[str]:
         """Starts from the weights of other runs where settings name some; lines that a person must know."""
         line = nothing_transparent(self.data)
-        return [*self.trainer.start_from_others(), *([] if line is None else [line])]
+        return [*start_from_others(self.trainer, self.world), *([] if line is None else [line])]
 
     def restore(self, *, accept: bool = False) -> list[str]:
         """Takes up the newest whole checkpoint of the run; a run killed before its first begins anew.
@@ -91,10 +93,9 @@ class Session:
         Raises:
             CheckpointError: none is whole, or it belongs to other data and that was not accepted.
         """
-        folder = self.run.checkpoints
-        if not checkpoint.list_steps(folder) and not (folder / checkpoint.BEST).is_file():
+        newest = newest_checkpoint(self.run.checkpoints, self.world)
+        if newest is None:
             return []
-        newest = checkpoint.load_last(folder)
         try:
             self._take_up(newest.state, accept)
             other = rounds_otherwise(newest.state.get("threads"), self._threads())
@@ -210,7 +211,7 @@ class Session:
         """Stops a run that has diverged, before anything of it is saved."""
         if not self.world.any(not self.trainer.finite()):
             return
-        good = checkpoint.list_steps(self.run.checkpoints)
+        good = self.world.same(lambda: checkpoint.list_steps(self.run.checkpoints))
         rates = {name: f"{lower(getattr(self.config, name)):g}" for name in ("lr_g", "lr_d")}
         if good:
             rest, way = f"the last good checkpoint is {good[-1]}; go on from it", going_on(self.run, rates)
@@ -233,6 +234,7 @@ class Session:
             "conditional": self.classes is not None,
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
+            "launch": launch(),
             "parameters": {
                 "generator": parameter_count(self.trainer.generator),
                 "critic": parameter_count(self.trainer.critic),

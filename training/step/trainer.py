@@ -46,7 +46,7 @@ class Trainer:
         self.generator, self.critic = self.fast.laid_out(generator.to(device)), self.fast.laid_out(critic.to(device))
         self.ema = Ema(self.generator, config.ema_decay)
         if self.world.size > 1 and device.type == "cuda":  # a batch has one mean, wherever its images are
-            self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator)
+            self.generator = nn.SyncBatchNorm.convert_sync_batchnorm(self.generator, self.world.computing)
         self.compute_in(lanes_for(config, device, self.world.size, possible=not self.fast.compile))
         betas = (config.beta1, config.beta2)
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), config.lr_g, betas, fused=True)

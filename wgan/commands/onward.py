@@ -47,10 +47,15 @@ def with_run(run: Path | str, *words: Word) -> str:
     return command(*words, *(() if same else ("--run", run)))
 
 
-def with_model(path: Path, kind: str, *words: Word) -> str:
-    """A command for an artifact or checkpoint that the backend ``kind`` runs, without what the command takes anyway."""
+def with_model(path: Path | str, kind: str, *words: Word) -> str:
+    """A command for an artifact or checkpoint that the backend ``kind`` runs, without what the command takes anyway.
+
+    ``path``: an address is text.
+    """
     from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, built_in, find_artifact
 
+    if isinstance(path, str):
+        return command(*words, "--model", path)
     if path.resolve() == built_in().resolve():
         return command(*words, "--model", BUILT_IN)
     backend = () if kind == DEFAULT else ("--backend", kind)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from wgan.plan import Plan
     from wgan.training.config import Config
+    from wgan.training.distributed import World
     from wgan.training.records.folder import RunFolder
     from wgan.training.run.loop import Trained
 
@@ -77,25 +78,35 @@ def train(
     need_training()
     from wgan.plan import plan_run
     from wgan.training import config as settings
-    from wgan.training.distributed import join
+    from wgan.training.distributed import World, join
 
     changes = settings.parse_overrides(overrides or [])
     changes |= {} if data is None else {"data": data}
     changes |= {} if inception_weights is None else {"inception_weights": inception_weights}
-    plan = plan_run(changes, preset=config, run=run, resume=resume, device=device, dry=dry_run)
     place = None if run is None else str(run)
     options = {"data": data, "config": config, "inception-weights": inception_weights, "run": place, "device": device}
     asked = _Asked(options, resume, overrides or [])
-    if dry_run:
-        _show_cost(plan, asked, as_json)
-        return
-    with join(plan.device) as world:
+    with World() if dry_run else join() as world:
+        _check_program(world, changes, {"--config": config, "--resume": resume, "--device": device})
+        plan = plan_run(changes, preset=config, run=run, resume=resume, device=device, dry=dry_run, world=world)
+        if dry_run:
+            _show_cost(plan, asked, as_json)
+            return
         result = plan.train(world=world, first=partial(_foretell, plan.device, asked, world.size))
         if not world.first:
             return
     _show(result, asked, as_json)
     if not result.finished:
         raise StoppedAndSaved
+
+
+def _check_program(world: "World", changes: Mapping[str, Any], words: Mapping[str, Any]) -> None:
+    """Refuses processes of other versions or with other words than the first: what follows needs them alike."""
+    from wgan.training.distributed.alike import PLACES, check_alike, versions
+
+    check_alike(world, versions(), "install the same packages on every machine")
+    settings = {name: value for name, value in changes.items() if name not in PLACES}
+    check_alike(world, {**words, **settings}, "start every process with the same words")
 
 
 class _Asked:

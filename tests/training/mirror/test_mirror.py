@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import wgan
 from tests.fakes.full_disk import disk_full_after
 from tests.fakes.object_store import Bucket, Faulty
 from tests.training.records.test_faults import Killed
@@ -236,7 +237,7 @@ def test_a_run_killed_in_the_middle_of_a_push_goes_on_elsewhere(
     machine: Callable[[str], Machine], s3: Bucket, address: str, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = stores.write
-    for count in (1, 4, 8):
+    for count in (1, 8):
         left = [count]
 
         def dying(place: Any, content: Any, *, create: bool = False, left: list[int] = left) -> bool:
@@ -375,5 +376,78 @@ def test_a_disk_that_is_full_while_fetching_is_a_line_and_the_next_start_goes_on
         assert go_on(second, address) == 2
     assert "; free some space or choose another place" in last_line(capsys)
     assert not (second.run / "config.yaml").exists()
+    assert go_on(second, address) == 0
+    same_end(second.run, unbroken)
+
+
+@pytest.mark.slow
+def test_a_start_after_a_lost_process_goes_on_from_the_bucket_unless_a_later_start_did(
+    machine: Callable[[str], Machine],
+    s3: Bucket,
+    address: str,
+    unbroken: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the words of the first start, as torchrun starts it again."""
+    first, second, other = machine("first"), machine("second"), machine("other")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
+    ctrl_c(4, monkeypatch)
+    assert begin(first, address) == 130
+    assert "job-7" not in str([s3.get(key) for key in s3.keys("runs/photos/owner")])
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    ctrl_c(6, monkeypatch)
+    assert begin(second, address) == 130  # the first process is now on another machine
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    ctrl_c(7, monkeypatch)
+    assert go_on(other, address) == 130
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    capsys.readouterr()
+    assert begin(second, address) == 2
+    assert last_line(capsys) == f"wgan: a later start trains {address} now: this one does not go on"
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT")
+    assert go_on(second, address) == 0
+    same_end(second.run, unbroken)
+
+
+def test_a_program_trains_a_run_that_is_mirrored(
+    machine: Callable[[str], Machine], s3: Bucket, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(machine("first").place)
+    settings: dict[str, Any] = dict(word.split("=") for word in TINY)
+    run = wgan.train(run=address, device="cpu", progress=False, steps=2, **settings)
+    assert (run.mirror, Path(run)) == (address, Path("runs/photos"))
+    assert steps(s3) == [0, 2]
+
+
+@pytest.mark.slow
+def test_what_an_earlier_start_pushed_while_a_later_one_began_is_not_pushed_over(
+    machine: Callable[[str], Machine],
+    s3: Bucket,
+    address: str,
+    unbroken: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = machine("first"), machine("second")
+    ctrl_c(2, monkeypatch)
+    assert begin(first, address) == 130
+    claim, ends = BucketMirror.claim, iter([6])
+
+    def late(self: BucketMirror, keep: int) -> None:
+        for end in ends:  # the first one goes on until this one is ready
+            ctrl_c(end, monkeypatch)
+            assert go_on(first, address) == 130
+            monkeypatch.chdir(second.place)
+            ctrl_c(5, monkeypatch)
+        claim(self, keep)
+
+    monkeypatch.setattr(BucketMirror, "claim", late)
+    assert go_on(second, address) == 130
+    assert f"nothing was pushed over step 6, which is in {address}" in capsys.readouterr().err
+    assert steps(s3) == [4, 6]
+    assert s3.get("runs/photos/metrics.jsonl") == (first.run / "metrics.jsonl").read_bytes()
     assert go_on(second, address) == 0
     same_end(second.run, unbroken)

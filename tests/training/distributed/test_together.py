@@ -2,11 +2,9 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.forks import forks
+from tests.training.distributed.processes import in_two_processes
 from wgan.cli import main
-from wgan.serve.base.errors import CheckpointError, ConfigError, DatasetError, TrainingError
+from wgan.serve.base.errors import CheckpointError, ConfigError, TrainingError
 from wgan.training.config import Config, from_dict
 from wgan.training.data.augment import Augmentation, prepare
-from wgan.training.distributed import World, join, own_device, restarted
+from wgan.training.distributed import World, own_device, restarted
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.records.history import read
@@ -38,32 +36,6 @@ SHARES = (0.25, 0.75)
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
-def in_two_processes(work: Callable[..., None], *arguments: Any) -> list[int | None]:
-    """Runs ``work(world, *arguments)`` in two processes joined by gloo; their exit codes."""
-    context = forks()
-    port = free_port()
-    children = [context.Process(target=child, args=(work, rank, port, arguments)) for rank in (0, 1)]
-    for process in children:
-        process.start()
-    for process in children:
-        process.join(120)
-    return [process.exitcode for process in children]
-
-
-def child(work: Callable[..., None], rank: int, port: int, arguments: tuple[Any, ...]) -> None:
-    torch.set_num_threads(1)
-    place = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": rank}
-    os.environ.update({name: str(value) for name, value in place.items()})
-    with join(CPU) as world:
-        work(world, *arguments)
 
 
 class Reals:
@@ -192,29 +164,6 @@ def test_all_processes_decide_alike_on_images_that_have_changed(tmp_path: Path) 
     assert (state["step"], state["stream"]) == (8, {"cursor": 2 * 2 * 8, "seed": 0, "count": 16})
     (event,) = (record for record in read(run / "metrics.jsonl") if "data" in record)
     assert (event["step"], event["data"]["removed"]) == (6, 1)
-
-
-def open_what_changes(world: World, folder: Path, said: Path) -> None:
-    if not world.first:
-        world.wait()  # the first has opened it
-        (folder / "3.png").unlink()
-        first_alone = World.first_alone
-        world.first_alone = lambda: first_alone(World())  # type: ignore[method-assign]
-    config = TINY.replace(data=str(folder), conditional=False)
-    try:
-        Session(runs.RunFolder(folder), config, CPU, folder.parent / "cache", world)
-    except DatasetError as error:
-        (said / f"{world.rank}.txt").write_text(str(error))
-
-
-@pytest.mark.slow
-def test_images_that_change_while_the_processes_open_them_are_refused_by_all(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for number in range(17):
-        Image.new("RGB", (16, 16), (10 * number, 0, 99)).save(photos / f"{number}.png")
-    assert in_two_processes(open_what_changes, photos, tmp_path) == [0, 0]
-    assert all("changed while the processes" in (tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
 
 
 def lose_the_second(world: World, folder: Path, cache: Path) -> None:

@@ -1,0 +1,110 @@
+"""Whether the processes of a run are alike: the same program, words, settings and images on every machine."""
+
+import hashlib
+import platform
+import reprlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy
+import PIL
+import torch
+
+from wgan.serve.base.errors import ConfigError, DatasetError
+from wgan.serve.machine.requirements import installed
+from wgan.training.data import ImageSet, contents
+from wgan.training.data.changes import compare
+from wgan.training.distributed.world import World
+
+PLACES = (
+    "data",
+    "init_generator",
+    "init_critic",
+    "inception_weights",
+)  # settings that each machine may have its own of
+PROGRAM = ("wgan.serve", "wgan.training")  # whose code decides what is computed
+SHOWN = 4  # differences in a line
+
+
+def versions() -> dict[str, str]:
+    """What a step's numbers depend on, by name: programs, and a digest of this one's code."""
+    return {
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "Pillow": PIL.__version__,
+        "wgan": installed("wgan") or "(not installed)",
+        "wgan's code": code()[:12],
+    }
+
+
+@cache
+def code() -> str:
+    """A digest of this program's modules, in hex."""
+    digest = hashlib.sha256()
+    for name in PROGRAM:
+        for folder in import_module(name).__path__:
+            for path in sorted(Path(folder).rglob("*.py")):
+                digest.update(f"{name}/{path.relative_to(folder).as_posix()}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def check_alike(world: World, own: Mapping[str, Any], mend: str) -> None:
+    """Refuses, in every process, what is another in one of them than in process 0.
+
+    Args:
+        world: the processes.
+        own: this process's values by name.
+        mend: what to do.
+
+    Raises:
+        ConfigError: names the process, its machine, and what differs. The same line in all processes.
+    """
+    values = world.gather({name: _shown(value) for name, value in own.items()})
+    apart = {rank: told for rank, there in enumerate(values) if (told := _differences(there, values[0]))}
+    if not apart:
+        return
+    rank = min(apart)
+    more = f" (and so have {len(apart) - 1} more processes)" if len({*apart.values()}) == 1 and len(apart) > 1 else ""
+    raise ConfigError(f"{world.who(rank)} has {apart[rank]} on {world.who(0).partition(' on ')[2]}{more}: {mend}")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else reprlib.repr(value)
+
+
+def _differences(there: Mapping[str, str], first: Mapping[str, str]) -> str:
+    """`torch 2.9, Pillow 11.1, not 2.10, 12.0 as process 0`; empty where there is none."""
+    names = [name for name in {**first, **there} if first.get(name) != there.get(name)]
+    if not names:
+        return ""
+    here, others = (
+        ", ".join(f"{name} {side.get(name, 'not given')}" for name in names[:SHOWN]) for side in (there, first)
+    )
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{here}{rest} where process 0 has {others}{rest}"
+
+
+def check_images(world: World, data: ImageSet, where: str) -> None:
+    """Refuses, in every process, images that are not the same in all of them.
+
+    Raises:
+        DatasetError: names the process and its machine, and which images differ. The same line in all processes.
+    """
+    digests = world.gather(data.digest)
+    if len({*digests}) == 1:
+        return
+    rank = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
+    lists = world.gather(data.contents if world.rank in (0, rank) else None)
+    first, there = (contents.unpack(lists[each] or b"", digests[each]) for each in (0, rank))
+    how = "" if first is None or there is None else compare(first, there).told()
+    raise DatasetError(
+        f"{world.who(rank)} has other images in {where} than {world.who(0)}"
+        f"{f': {how}' if how else ''} (digest {digests[rank][:8]}…, not {digests[0][:8]}…): "
+        "they changed while the processes opened them, or each machine has a copy of its own and one is not whole: "
+        "bring the same images to every machine"
+    )
