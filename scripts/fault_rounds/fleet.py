@@ -92,7 +92,7 @@ class Nodes:
         os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder})
         from ray.cluster_utils import Cluster
 
-        self._small = {"num_cpus": 1, "object_store_memory": STORE}
+        self._small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE}
         self._cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **self._small})
         bench.held.callback(self._cluster.shutdown)
         self._second: Any = None
@@ -129,8 +129,9 @@ class Deaths:
     def __init__(self, nodes: Nodes, random: Random, number: int, seconds: float):
         self.kills = Counter[str]()
         self._nodes, self._random, self._began = nodes, random, time.monotonic()
+        # the driver's own start is a third of it, and has no worker yet
         kinds = [random.choice((NODE, WORKER, WORKER)) for _ in range(number)]
-        self._due = sorted((random.uniform(0, seconds), kind) for kind in kinds)
+        self._due = sorted((random.uniform(seconds / 3, seconds), kind) for kind in kinds)
 
     def __call__(self, processes: Sequence[BaseProcess]) -> None:
         """Called again and again while the driver runs."""
