@@ -17,6 +17,7 @@ from wgan.serve.artifacts.changed import as_found
 from wgan.serve.artifacts.formats import FORMATS, export_command
 from wgan.serve.artifacts.metadata import Metadata
 from wgan.serve.backends.open import open_artifact, open_changed
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.errors import ArtifactError, BackendUnavailable, CheckpointError, ConfigError, WganError
 from wgan.serve.base.owner import FOREVER, own
 from wgan.serve.base.privacy import public_source, without_paths
@@ -142,6 +143,12 @@ def verify_folder(
         except WganError as error:
             rows.append(Refused(path, str(error)))
     return rows
+
+
+def refuse_adopting(place: Place | None, adopt: bool) -> None:
+    """Refuses to write into what is no file of this machine. Raises ConfigError."""
+    if adopt and isinstance(place, Address):
+        raise ConfigError(f"--adopt writes into the file, and {place} is in a bucket: copy it here, then back")
 
 
 def verify_place(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wgan.commands import bench, demo, doctor, eval, export, report, sample, serve, settings, train, verify
+from wgan.commands import bench, demo, doctor, eval, export, mirrored, report, sample, serve, settings, train, verify
 from wgan.commands.console import Quiet, StoppedAndSaved, Verbose, add
 from wgan.commands.help import show_help
 from wgan.commands.layout import Command, Group
@@ -72,13 +72,13 @@ def _options(
 MAKE, USE, KNOW = "make a generator", "use and measure it", "know more"
 add(app, demo.demo, panel=MAKE, examples=demo.EXAMPLES)
 add(app, train.train, panel=MAKE, examples=train.EXAMPLES, more=settings.listed)
-add(app, export.export, panel=MAKE, examples=export.EXAMPLES)
-add(app, verify.verify, panel=MAKE, examples=verify.EXAMPLES)
-add(app, sample.sample, panel=USE, examples=sample.EXAMPLES)
-add(app, serve.serve, panel=USE, examples=serve.EXAMPLES)
-add(app, eval.evaluate, panel=USE, name="eval", examples=eval.EXAMPLES)
-add(app, bench.bench, panel=USE, examples=bench.EXAMPLES)
-add(app, report.report, panel=KNOW, examples=report.EXAMPLES)
+add(app, export.export, panel=MAKE, examples=export.EXAMPLES, use=mirrored.EXPORT)
+add(app, verify.verify, panel=MAKE, examples=verify.EXAMPLES, use=mirrored.VERIFIED)
+add(app, sample.sample, panel=USE, examples=sample.EXAMPLES, use=mirrored.ARTIFACT)
+add(app, serve.serve, panel=USE, examples=serve.EXAMPLES, use=mirrored.ARTIFACT)
+add(app, eval.evaluate, panel=USE, name="eval", examples=eval.EXAMPLES, use=mirrored.ARTIFACT)
+add(app, bench.bench, panel=USE, examples=bench.EXAMPLES, use=mirrored.ARTIFACTS)
+add(app, report.report, panel=KNOW, examples=report.EXAMPLES, use=mirrored.PAGE)
 add(app, doctor.doctor, panel=KNOW, examples=doctor.EXAMPLES)
 add(app, settings.settings, panel=KNOW, examples=settings.EXAMPLES)
 app.command("help", cls=Command, rich_help_panel=KNOW)(show_help)

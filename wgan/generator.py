@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from wgan.serve.artifacts.find import typed
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.errors import BackendError
 from wgan.serve.base.terminal import counted
@@ -117,7 +118,8 @@ class Generator:
             return "<wgan generator, closed>"
         (height, width), backend = self.image_size, self._backend
         classes = "" if self.classes is None else f", {counted(len(self.classes), 'class', 'classes')}"
-        return f"<wgan generator {backend.path}: {width}×{height} px{classes}, {backend.name} on {backend.device}>"
+        where = f"{backend.name} on {backend.device}"
+        return f"<wgan generator {typed(backend.path)}: {width}×{height} px{classes}, {where}>"
 
 
 def _warn(text: str) -> None:

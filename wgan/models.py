@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.terminal import say
@@ -25,19 +26,21 @@ def need_training() -> None:
 
 
 def find_model(
-    model: Path | None, run: Path | None, backend: str | None, *, device: str = "auto", rebuild: bool = False
+    model: Place | None, run: Path | None, backend: str | None, *, device: str = "auto", rebuild: bool = False
 ) -> tuple[Path, str]:
     """The file to sample from and the name of the backend that runs it.
 
     Where nothing is named and there is no run, it is the built-in generator. A run that has an ONNX file and no engine
     yet gets one where the `trt` backend is asked for. ``rebuild`` builds an engine that is there and does not fit this
-    machine. All three are said on stderr.
+    machine. All three are said on stderr. What an address names is fetched into the user's cache.
 
     Raises:
         WganError: as `find_artifact`, and as the build of an engine raises it.
     """
     from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, find_artifact, newest_run, runs_under
 
+    if isinstance(model, Address):
+        model = _fetched(model, backend, rebuild)
     if model is None and run is None and backend in (None, DEFAULT) and not runs_under():
         say(f"no run here: this is the built-in generator, --model {BUILT_IN}; `wgan train` trains another")
         model = Path(BUILT_IN)
@@ -53,6 +56,25 @@ def find_model(
     if rebuild:
         _rebuild(path, kind)
     return path, kind
+
+
+def _fetched(address: Address, backend: str | None, rebuild: bool) -> Path:
+    """The artifact of an address, in the cache; what cannot be run is refused before it is fetched."""
+    from wgan.serve.artifacts.find import endings
+    from wgan.serve.artifacts.formats import backend_for, format_by_ending
+    from wgan.serve.artifacts.remote import local
+
+    row = format_by_ending(address)
+    if row is None:
+        raise ConfigError(f"--model {address}: the endings are {endings()}")
+    backend_for(row.name, backend, address)
+    if rebuild:
+        way = command("export", "--format", "trt")
+        raise ConfigError(
+            f"--rebuild writes the engine in its place, and {address} is no file of this machine: `{way}` builds one "
+            "here, or copy it with its ONNX file"
+        )
+    return local(address)
 
 
 def _rebuild(path: Path, kind: str) -> None:

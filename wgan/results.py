@@ -25,6 +25,7 @@ class Run:
         swd: sliced Wasserstein distance to held-out images, smaller is better; None if it was not measured.
         scores: FID and its like, where they were measured.
         best: what `wgan.export` takes: its ``step`` and the distances measured of it; None where there is no best yet.
+        mirror: the address in object storage that it was pushed to; None where there is none.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Run:
     swd: float | None
     scores: dict[str, Any] | None
     best: "Origin | None"
+    mirror: str | None = None
 
     @classmethod
     def of(cls, trained: "Trained") -> "Run":

@@ -16,6 +16,15 @@ LARGEST = 2**31 - 1  # bytes of a protobuf message
 _RAW, _EXTERNAL, _LOCATION = 9, 13, 14  # fields of a tensor: its numbers, or where they are, and which of both
 
 
+def external_names(data: bytes) -> list[str]:
+    """The names that an ONNX file gives to the files with its weights, whatever they lead to. Raises Damaged."""
+    try:
+        entries = (entry_of(found) for _, found in messages(memoryview(data), (ENTRY,)))
+        return sorted({name for key, name in entries if key == "location"})
+    except (IndexError, ValueError):  # UnicodeDecodeError is one
+        raise Damaged("ONNX") from None
+
+
 def external_files(path: Path, data: bytes) -> list[Path]:
     """The files that hold weights of the ONNX file ``data`` at ``path``, by name; none for a file complete alone.
 
@@ -23,13 +32,8 @@ def external_files(path: Path, data: bytes) -> list[Path]:
         ArtifactError: one is not there, or not below the file's own folder.
         Damaged: the bytes are no ONNX file.
     """
-    try:
-        entries = (entry_of(found) for _, found in messages(memoryview(data), (ENTRY,)))
-        names = sorted({name for key, name in entries if key == "location"})
-    except (IndexError, ValueError):  # UnicodeDecodeError is one
-        raise Damaged("ONNX") from None
     files = []
-    for name in names:
+    for name in external_names(data):
         place, folder = path.parent / name, path.parent.resolve()
         try:
             # links are followed first: one that leads out of the folder leads elsewhere

@@ -13,6 +13,7 @@ from wgan.serve.artifacts.formats import (
 )
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ArtifactError, ConfigError
+from wgan.serve.base.fetched import as_typed
 
 ROOT = Path("runs")
 DEFAULT = "onnx"  # both a format and a backend: what runs everywhere
@@ -31,7 +32,7 @@ def named(model: Path) -> Path:
 
 def typed(path: Path) -> str:
     """What a user types after `--model` for this file."""
-    return BUILT_IN if path == built_in() else str(path)
+    return BUILT_IN if path == built_in() else str(as_typed(str(path)))
 
 
 def run_name(path: Path) -> str | None:
@@ -57,6 +58,11 @@ def newest_run(root: Path = ROOT) -> Path:
     return max(configs, key=lambda path: (path.stat().st_mtime_ns, path.parent.name)).parent
 
 
+def endings() -> str:
+    """Those that `--model` takes, as a list in words."""
+    return ", ".join(row.ending for row in (*FORMATS.values(), CHECKPOINT))
+
+
 def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> tuple[Path, str]:
     """The file to sample from and the name of the backend that runs it.
 
@@ -75,8 +81,9 @@ def find_artifact(model: Path | None, run: Path | None, backend: str | None) -> 
         model = named(model)
         row = format_by_ending(model)
         if row is None:
-            endings = ", ".join(row.ending for row in (*FORMATS.values(), CHECKPOINT))
-            raise ConfigError(f"--model {model}: the endings are {endings}, or `{BUILT_IN}` for the built-in generator")
+            raise ConfigError(
+                f"--model {model}: the endings are {endings()}, or `{BUILT_IN}` for the built-in generator"
+            )
         return model, backend_for(row.name, backend, model).name
     if run is not None and not run.is_dir():
         raise ConfigError(f"no run {run}: name another one with --run")

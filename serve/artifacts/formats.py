@@ -11,6 +11,7 @@ from typing import Any
 
 from wgan.serve.artifacts import containers
 from wgan.serve.artifacts.containers import Container
+from wgan.serve.base.address import Place
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ConfigError
 
@@ -174,7 +175,7 @@ BACKENDS: dict[str, BackendRow] = _by_name(
 )
 
 
-def format_by_ending(path: Path) -> Format | None:
+def format_by_ending(path: Place) -> Format | None:
     """The format that the file's ending means, checkpoints among them; None for an unknown ending."""
     rows = (*FORMATS.values(), CHECKPOINT)
     return next((row for row in rows if row.ending == path.suffix.lower()), None)
@@ -201,7 +202,7 @@ def check_backend(name: str, option: str = "--backend") -> None:
         raise ConfigError(f"{option} {name} is not one of {', '.join(BACKENDS)}")
 
 
-def backend_for(kind: str, asked: str | None, path: Path) -> BackendRow:
+def backend_for(kind: str, asked: str | None, path: Place) -> BackendRow:
     """The backend that runs a file of the format ``kind``: as asked, else the first that does.
 
     Raises:

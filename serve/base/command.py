@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from wgan.serve.base.address import Address
+from wgan.serve.base.fetched import as_typed
 from wgan.serve.base.written import in_bytes
 
-Word = str | os.PathLike[str] | int | float
+Word = str | os.PathLike[str] | Address | int | float
 COMMANDS = ("train", "demo", "export", "verify", "sample", "eval", "bench")  # those that take --device
 RUNNERS = ("sample", "eval")  # the commands that run one generator
 _called: ContextVar[tuple[str, ...]] = ContextVar("called", default=())
@@ -23,7 +25,7 @@ def command(*words: Word, **settings: Any) -> str:
         settings: by name, as `key=value`; as `key=value` reads them again.
     """
     pairs = [f"{name}={written(value)}" for name, value in settings.items()]
-    return " ".join(map(_quoted, ["wgan", *(str(word) for word in words), *pairs]))
+    return " ".join(map(_quoted, ["wgan", *(as_typed(str(word)) for word in words), *pairs]))
 
 
 def _quoted(word: str) -> str:
@@ -77,7 +79,7 @@ def again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str |
 def or_again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str:
     """`again` as it stands in a sentence; where no command runs, the words alone: `--backend onnx`."""
     whole = again(*words, of=of, without=without)
-    return " ".join(_quoted(str(word)) for word in words) if whole is None else f"`{whole}`"
+    return " ".join(_quoted(as_typed(str(word))) for word in words) if whole is None else f"`{whole}`"
 
 
 def explained() -> str:

@@ -66,6 +66,14 @@ class Pipeline(Generic[Result]):
             self._begun -= 1
         self._queue.clear()
 
+    def abandon(self) -> None:
+        """Drop what has not begun, and wait for nothing: threads that sit in a request end with it."""
+        self._stopped = True
+        for _ in range(self._begun):
+            self._jobs.put(None)
+        self._begun = 0
+        self._queue.clear()
+
     def _hand_over(self, job: "_Job[Result]") -> None:
         if self._begun < self._threads:
             Thread(target=self._work, name=f"wgan-pipeline-{self._begun}", daemon=True).start()

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from wgan.serve.base.errors import OutputError
+from wgan.serve.base.fetched import as_typed
 from wgan.serve.base.paint import MARKS, shown_on
 from wgan.serve.base.written import put, written_on
 
@@ -36,8 +37,8 @@ def emit(result: dict[str, Any], text: str, as_json: bool) -> None:
     Raises Undelivered for an object that cannot be written. A text that cannot is work done all the same.
     """
     if not as_json:
-        show(text.translate(_PAINTED))
-    elif (failed := put(sys.stdout, json.dumps(result) + "\n")) is not None:
+        show(as_typed(text).translate(_PAINTED))
+    elif (failed := put(sys.stdout, json.dumps(as_typed(result)) + "\n")) is not None:
         raise Undelivered(f"the JSON could not be written to stdout: {failed.strerror}; what the command made is there")
 
 
@@ -114,7 +115,7 @@ def say_once(texts: Iterable[str | None]) -> None:
 
 def plain(text: str) -> str:
     """Text that only writes: files, classes and what metadata says may be named anything."""
-    return text.translate(_PLAIN)
+    return str(as_typed(text)).translate(_PLAIN)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from wgan.serve.artifacts import artifact
 from wgan.serve.artifacts.formats import is_checkpoint
 from wgan.serve.base.errors import ArtifactError, BackendError
+from wgan.serve.base.fetched import as_typed
 from wgan.serve.base.progress import duration
 from wgan.serve.base.terminal import counted
 from wgan.serve.bench.conditions import conditions
@@ -137,7 +138,7 @@ def _attempt(module: str, subject: Subject, known: Row, batch: int, plan: Plan) 
         words = [str(subject.path), subject.backend, plan.device, str(batch), repr(plan.seconds), subject.precision]
         return row | run_apart(module, [*words, subject.provider or "", "" if used is None else str(used)])
     except BackendError as error:
-        return row | {"error": str(error)}
+        return row | {"error": as_typed(str(error))}
 
 
 def named(row: Row, key: str = "file") -> str:
@@ -148,7 +149,7 @@ def named(row: Row, key: str = "file") -> str:
 def describe(subject: Subject) -> Row:
     """What a file says of itself, without a runtime."""
     path = subject.path
-    row: Row = {"file": path.name, "path": str(path), "variant": subject.variant, "backend": subject.backend}
+    row: Row = {"file": path.name, "path": as_typed(str(path)), "variant": subject.variant, "backend": subject.backend}
     row |= {"precision": subject.precision, "provider": subject.provider}
     try:
         row["bytes"] = artifact.size_of(path)
@@ -159,9 +160,9 @@ def describe(subject: Subject) -> Row:
     except artifact.Foreign:
         return row | {"parity": None}
     except OSError as error:
-        return row | {"error": f"{path} cannot be read: {error.strerror}"}
+        return row | {"error": as_typed(f"{path} cannot be read: {error.strerror}")}
     except ArtifactError as error:
-        return row | {"error": str(error)}
+        return row | {"error": as_typed(str(error))}
     return row | {"precision": metadata.precision, "parity": facts(metadata.parity)}
 
 

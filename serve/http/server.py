@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wgan.serve.backends.base import Backend
+from wgan.serve.base.address import Place
 from wgan.serve.base.errors import WganError
 from wgan.serve.base.terminal import say, short
 from wgan.serve.http.app import application
@@ -37,10 +38,12 @@ class Source:
     Args:
         open: opens it, in the state that it is in now; raises WganError where it may not be served.
         ready: is told of the first one, when it has been run once.
+        place: what is watched for a new one; None: the file that was opened.
     """
 
     open: Callable[[], Backend]
     ready: Callable[[Backend], None]
+    place: Place | None = None
 
 
 def run(source: Source, listener: socket.socket, settings: Settings) -> int:
@@ -123,7 +126,7 @@ class Life:
         return await asyncio.get_running_loop().run_in_executor(None, load)
 
     async def _watch(self, backend: Backend) -> None:
-        async for _ in changes(backend.path):
+        async for _ in changes(self._source.place or backend.path):
             await self.reload()
 
     async def reload(self) -> None:

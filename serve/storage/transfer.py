@@ -1,8 +1,9 @@
 """Objects that go to a file of this machine or come from one, whole or not at all."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from wgan.serve.base import temporary
 from wgan.serve.base.address import Address
 from wgan.serve.base.errors import StoreError
 from wgan.serve.base.files import writing
+from wgan.serve.base.pipeline import Pipeline
 from wgan.serve.storage import objects
 from wgan.serve.storage.asking import PART
 from wgan.serve.storage.objects import Entry
@@ -20,17 +22,20 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+REQUESTS = 4  # at a time for one object: up to some sixteen parts wait in memory for the one before them
 Progress = Callable[[int, int], object]  # bytes done, bytes in all
 
 
-def fetch(address: Address, target: Path, progress: Progress | None = None) -> Entry:
+def fetch(address: Address, target: Path, progress: Progress | None = None, *, found: Entry | None = None) -> Entry:
     """Downloads an object. What came before a process was killed is not fetched again, unless the object has changed.
+
+    ``found``: as a listing has it, so that it is not asked about again.
 
     Raises:
         StoreError: it is not there, changed meanwhile or cannot be read.
         OutputError: it cannot be written here.
     """
-    found = objects.head(address)
+    found = found or objects.head(address)
     if found is None:
         raise StoreError(f"there is no {address}: look at its bucket and key")
     tag = "".join(filter(str.isalnum, found.tag))[:40]
@@ -40,15 +45,30 @@ def fetch(address: Address, target: Path, progress: Progress | None = None) -> E
         with part.open("ab") as file:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)  # of two processes the second one finds it done
-            while (done := os.fstat(file.fileno()).st_size) < found.size:
-                file.write(objects.read(address, done, min(PART, found.size - done), found.tag))
+            done = os.fstat(file.fileno()).st_size
+            for content in _parts(found, done):
+                file.write(content)
                 file.flush()
+                done += len(content)
                 if progress is not None:
-                    progress(min(done + PART, found.size), found.size)
+                    progress(done, found.size)
             os.fsync(file.fileno())
             if part.exists():
                 part.replace(target)
     return found
+
+
+def _parts(found: Entry, start: int) -> Iterator[bytes]:
+    """An object's bytes from ``start`` on, some requests ahead. Raises StoreError."""
+    assert isinstance(found.place, Address)
+    pipeline: Pipeline[bytes] = Pipeline(REQUESTS)
+    try:
+        for at in range(start, found.size, PART):
+            length = min(PART, found.size - at)
+            yield from pipeline.put(partial(objects.read, found.place, at, length, found.tag))
+        yield from pipeline.finish()
+    finally:
+        pipeline.abandon()
 
 
 class Upload:

@@ -105,7 +105,7 @@ def test_python_reads_paths_by_the_same_rule(here: Path, monkeypatch: pytest.Mon
         lambda name: wgan.train("faces", preset=name),
     ]  # fmt: skip
     for call in calls:
-        for name in ("s3://bucket/x", "gs://x/y"):
+        for name in ("https://bucket/x", "ftp://x/y"):
             with pytest.raises(ConfigError, match="is an address"):
                 call(name)
     with pytest.raises(wgan.WganError, match=f"{here}/none.onnx"):

@@ -5,7 +5,9 @@ import reprlib
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
+from wgan.serve.base.address import is_address, parse_address
 from wgan.serve.base.errors import ConfigError
+from wgan.serve.base.paths import not_a_path
 from wgan.serve.base.privacy import LONGEST, not_a_name
 from wgan.serve.base.terminal import counted
 from wgan.training.config.colour import WHITE
@@ -35,6 +37,14 @@ def check_field(field: "Field[Any]", value: Any) -> None:
         raise ConfigError(f"{name} is empty")
     if (refuse := field.metadata["refuse"]) is not None and (why := refuse(value)) is not None:
         raise ConfigError(f"{name}={shown(value)} {why}")
+
+
+def not_data(text: str) -> str | None:
+    """Why the text is neither a path nor an address in object storage; None where it is. Raises ConfigError."""
+    if is_address(text):
+        parse_address(text, "data")  # says itself what is wrong, as an address may hold what is not to be repeated
+        return None
+    return None if text[:7].lower() == "file://" else not_a_path(text)
 
 
 def not_a_data_name(text: str) -> str | None:

@@ -80,17 +80,18 @@ def load(name: str) -> Config:
         ConfigError: no such preset or file, not YAML, or what `from_dict` finds.
     """
     if name in presets():
-        return _parse(files("wgan.training.presets").joinpath(f"{name}.yaml").read_text("utf-8"), name)
+        return parse(files("wgan.training.presets").joinpath(f"{name}.yaml").read_text("utf-8"), name)
     path = named_path(name, "--config", dash=STDIN, file=True)
     if not path.is_file() and not is_stream(path):
         raise ConfigError(f"no preset or file {name!r}: presets are {', '.join(presets())}")
     try:
-        return _parse(path.read_text("utf-8"), name)
+        return parse(path.read_text("utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name} cannot be read: {error}") from None
 
 
-def _parse(text: str, name: str) -> Config:
+def parse(text: str, name: str) -> Config:
+    """A configuration from YAML, which errors call by ``name``. Raises ConfigError."""
     try:
         values = flat_yaml.read(text, TEXTS)
     except flat_yaml.NotFlat as error:

@@ -9,7 +9,7 @@ import yaml
 
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.paths import not_a_path
-from wgan.training.config.checks import check_field, check_together, not_a_data_name
+from wgan.training.config.checks import check_field, check_together, not_a_data_name, not_data
 from wgan.training.config.colour import WHITE, not_a_colour
 from wgan.training.config.schedule import SCHEDULES
 
@@ -43,7 +43,10 @@ class Config:
     """
 
     data: str = setting(
-        "faces", "`faces` (built in), a folder, a .zip or .tar files of images", refuse=not_a_path, fixed=True
+        "faces",
+        "`faces` (built in), a folder, a .zip or .tar files of images, or the address of one in object storage",
+        refuse=not_data,
+        fixed=True,
     )
     data_name: str = setting(
         "auto", "what artifacts and reports call the data; `auto`: the last name of its path", refuse=not_a_data_name

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan.serve.base.address import is_address
 from wgan.serve.base.errors import DatasetError
 from wgan.serve.base.terminal import counted
 from wgan.training.data import faces
-from wgan.training.data.cache import ProgressFn, load_or_build
+from wgan.training.data.cache import Cached, ProgressFn, load_or_build
 from wgan.training.data.decode import Shape
 from wgan.training.data.generated import nothing_else
 from wgan.training.data.listing import printable
 from wgan.training.data.sources import Faces, Source, open_source
+from wgan.training.data.stored import Known, open_stored
 
 FACE_SIZES = (8, 16, 32, 64, 128, 256)
 
@@ -44,14 +46,19 @@ def open_images(
     count_faces: int = 8192,
     progress: ProgressFn | None = None,
 ) -> ImageSet:
-    """The training images that ``data`` names: `faces`, a folder, a .zip or .tar files.
+    """The training images that ``data`` names: `faces`, a folder, a .zip or .tar files, or an address.
 
-    The first time they are decoded into ``cache_dir``; after that it takes a moment. Files that cannot be
+    The first time they are decoded into ``cache_dir``, and fetched before that from object storage; after that it
+    takes a moment. Files that cannot be
     read are skipped, listed in ``broken`` and in a `.broken.txt` beside the cache. So is what wgan itself made.
 
     Raises:
         DatasetError: nothing there, no images, too many broken ones, or no room for the cache.
+        StoreError: object storage cannot be reached.
     """
+    if is_address(data):
+        cached, known = open_stored(data, shape, cache_dir, progress)
+        return _checked(cached, known, max_broken_share)
     source = open_source(data, count_faces=count_faces)
     return _open(source, shape, cache_dir, max_broken_share, progress)
 
@@ -83,7 +90,12 @@ def _open(
     if isinstance(source, Faces):
         check_faces(shape.image_size, shape.channels)
     cached = load_or_build(source, shape, cache_dir, progress)
-    total, bad = len(source.names) - cached.generated[0], len(cached.broken)
+    known = Known(source.name, len(source.names), source.classes, source.skipped)
+    return _checked(cached, known, max_broken_share)
+
+
+def _checked(cached: Cached, source: Known, max_broken_share: float) -> ImageSet:
+    total, bad = source.images - cached.generated[0], len(cached.broken)
     if total == 0:
         raise nothing_else(source.name)
     if bad > max_broken_share * total or bad == total:

@@ -11,12 +11,11 @@ from typing import BinaryIO, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan.serve.base.errors import DatasetError
-from wgan.serve.outputs.folder import KIND
-from wgan.serve.outputs.manifest import LONGEST, Manifest
+from wgan.serve.base.errors import DatasetError, WganError
+from wgan.serve.outputs.manifest import LONGEST
 from wgan.serve.outputs.marks import read_marks
 from wgan.training.data.decode import Shape, Unreadable, decode, shorter_side
-from wgan.training.data.generated import Skipped, deciding, folders_of
+from wgan.training.data.generated import deciding, outside_of_own
 from wgan.training.data.listing import class_labels, fingerprint, is_image, labels_of, printable, top_folders
 
 MAX_FILE = 2**28  # bytes of one file in an archive, unpacked: 256 MiB
@@ -56,7 +55,11 @@ class Archive(ABC, Generic[Member]):
     ):
         self.name = name
         images = [member for member in members if is_image(member.name)]
-        self._members, self.skipped = self._without_folders(images, members)
+        by_name = {member.name: member for member in members}
+        kept, self.skipped = outside_of_own(
+            [member.name for member in images], by_name, lambda path: self._content(by_name.get(path))
+        )
+        self._members = [images[index] for index in kept]
         inside = _inside([member.name for member in self._members])
         told = kinds(self._members)
         own = deciding(inside, self._is_own, top_folders(inside) if told is None else told)
@@ -81,26 +84,11 @@ class Archive(ABC, Generic[Member]):
         """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
         return shorter_side(self._read(self._members[index], MAX_FILE))
 
-    def _without_folders(self, images: list[Member], members: Sequence[Member]) -> tuple[list[Member], Skipped]:
-        """The images that lie in no folder that wgan wrote."""
-        by_name = {member.name: member for member in members}
-
-        def is_manifest(name: str) -> bool:
-            with suppress(Unreadable):
-                return Manifest(Path(name), KIND).parse(self._read(by_name[name], LONGEST).getvalue()) is not None
-            return False
-
-        def held(member: Member) -> str | None:
-            parts = member.name.split("/")
-            above = ["/".join(parts[:count]) for count in range(len(parts) - 1, -1, -1)]
-            return above[0] if above[0] in samples else next((folder for folder in above if folder in runs), None)
-
-        samples, runs = folders_of(by_name, is_manifest)
-        if not samples and not runs:
-            return images, Skipped()
-        where = {member.name: held(member) for member in images}
-        kept = [member for member in images if where[member.name] is None]
-        return kept, Skipped(tuple(sorted({folder for folder in where.values() if folder is not None})))
+    def _content(self, member: Member | None) -> bytes | None:
+        """Of a small file; None where it cannot be read."""
+        with suppress(Unreadable):
+            return None if member is None else self._read(member, LONGEST).getvalue()
+        return None
 
     def _is_own(self, index: int) -> bool:
         with suppress(Unreadable):
@@ -149,6 +137,8 @@ class Zip(Archive[_InZip]):
         try:
             with self._file.open(info) as file:
                 data = file.read(info.file_size)  # a bare read() would unpack a bomb before its CRC is checked
+        except WganError:  # of the storage that it lies in
+            raise
         except Exception as error:  # each compression fails in its own way
             raise Unreadable(f"damaged in the .zip: {' '.join(str(error).split())}") from None
         return io.BytesIO(data)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 
 from wgan.serve.base.errors import DatasetError
+from wgan.serve.base.terminal import counted
 
 MOST = 100_000  # names
 _NUMBERS = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(-?\d{1,18}))?")
@@ -26,6 +27,15 @@ def expanded(text: str) -> list[str]:
     if len(names) > MOST:
         raise DatasetError(f"{text} stands for more than {MOST:,} files: name fewer, larger ones")
     return names
+
+
+def missing_of(shown: str, count: int, missing: int, first: str) -> str:
+    """The line where some of the files of a range are missing."""
+    are = "is" if missing == 1 else "are"
+    return (
+        f"{shown} stands for {counted(count, 'file')}, and {missing:,} of them {are} not there, such as {first}: "
+        "bring them, or name those that are there"
+    )
 
 
 def _alternatives(text: str) -> Iterator[str]:

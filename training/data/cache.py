@@ -55,8 +55,7 @@ def load_or_build(source: Source, shape: Shape, folder: Path, progress: Progress
     Raises:
         DatasetError: the cache cannot be written.
     """
-    recipe = repr((VERSION, source.key, asdict(shape)))
-    base = folder / hashlib.sha256(recipe.encode()).hexdigest()[:32]
+    base = _base(source.key, shape, folder)
     cached = _load(base, source.drawn)
     if cached is None:
         try:
@@ -67,6 +66,16 @@ def load_or_build(source: Source, shape: Shape, folder: Path, progress: Progress
     if cached is None:
         raise DatasetError(f"the image cache in {printable(str(folder))} does not keep what is written: check the disk")
     return cached
+
+
+def load(key: str, shape: Shape, folder: Path) -> Cached | None:
+    """The images of a source that had this key, where they are decoded and whole. They are not drawn ones."""
+    return _load(_base(key, shape, folder), drawn=False)
+
+
+def _base(key: str, shape: Shape, folder: Path) -> Path:
+    recipe = repr((VERSION, key, asdict(shape)))
+    return folder / hashlib.sha256(recipe.encode()).hexdigest()[:32]
 
 
 def _load(base: Path, drawn: bool) -> Cached | None:

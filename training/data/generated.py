@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from wgan.serve.base.errors import DatasetError, OutputError
 from wgan.serve.base.terminal import counted
-from wgan.serve.outputs.folder import FILE, called, manifest_of
+from wgan.serve.outputs.folder import FILE, KIND, called, manifest_of
+from wgan.serve.outputs.manifest import Manifest
 from wgan.serve.outputs.marks import MARKED
 from wgan.training.data.changes import short, some
 from wgan.training.data.listing import top_folders
@@ -69,15 +70,34 @@ def is_run(files: Collection[str]) -> bool:
     return all(name in files for name in RUN)
 
 
-def folders_of(files: Collection[str], is_manifest: Callable[[str], bool]) -> tuple[set[str], set[str]]:
-    """The folders of generated images, and those of runs, among the files of an archive."""
+def outside_of_own(
+    images: Sequence[str], files: Collection[str], read: Callable[[str], bytes | None]
+) -> tuple[list[int], Skipped]:
+    """Which images lie in no folder that wgan wrote, where there is no folder to look into; and those that do.
+
+    Args:
+        images: their paths.
+        files: the paths of all files.
+        read: a file's content; None where it cannot be read.
+    """
     held: dict[str, dict[str, str]] = defaultdict(dict)
     for file in files:
         folder, _, name = file.rpartition("/")
         if name == FILE or name in RUN:
             held[folder][name] = file
-    samples = {folder for folder, names in held.items() if FILE in names and is_manifest(names[FILE])}
-    return samples, {folder for folder, names in held.items() if is_run(names)}
+    samples = {folder for folder, names in held.items() if FILE in names and _describes(read(names[FILE]))}
+    runs = {folder for folder, names in held.items() if is_run(names)}
+    if not samples and not runs:
+        return list(range(len(images))), Skipped()
+
+    def own(path: str) -> str | None:
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(len(parts) - 1, -1, -1)]
+        return above[0] if above[0] in samples else next((folder for folder in above if folder in runs), None)
+
+    where = [own(path) for path in images]
+    kept = [index for index, folder in enumerate(where) if folder is None]
+    return kept, Skipped(tuple(sorted({folder for folder in where if folder is not None})))
 
 
 def deciding(
@@ -120,3 +140,7 @@ def _manifest(folder: Path) -> dict[str, object] | None:
         return manifest_of(folder).read()
     except OutputError:
         return None
+
+
+def _describes(manifest: bytes | None) -> bool:
+    return manifest is not None and Manifest(Path(FILE), KIND).parse(manifest) is not None

@@ -2,8 +2,9 @@
 
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan.serve.base.errors import DatasetError
-from wgan.serve.base.paths import named_path
+from wgan.serve.base.paths import named_place
 from wgan.serve.outputs.marks import IMAGES, read_marks
 from wgan.training.data import faces
 from wgan.training.data.archive import Zip
@@ -44,11 +45,34 @@ class Source(Protocol):
         """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
 
 
-class Folder:
-    """Images below a folder, in the order of their paths."""
+class Files(ABC):
+    """Images that are files of their own."""
 
     doing = "decoding images"
     drawn = False
+
+    @abstractmethod
+    def _open(self, index: int) -> AbstractContextManager[BinaryIO]:
+        """The file of image ``index``. Raises `Unreadable`."""
+
+    def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
+        """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
+        with self._open(index) as file:
+            return decode(file, shape)
+
+    def side(self, index: int) -> int:
+        """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
+        with self._open(index) as file:
+            return shorter_side(file)
+
+    def _is_own(self, index: int) -> bool:
+        with suppress(Unreadable), self._open(index) as file:
+            return read_marks(file) is not None
+        return False
+
+
+class Folder(Files):
+    """Images below a folder, in the order of their paths."""
 
     def __init__(self, root: Path):
         self.name = printable(root.resolve().name)
@@ -90,23 +114,8 @@ class Folder:
                     if stat.S_ISREG(status.st_mode):  # a pipe would never end
                         yield name, status.st_size, status.st_mtime_ns
 
-    def _is_own(self, index: int) -> bool:
-        with suppress(Unreadable), self._open(index) as file:
-            return read_marks(file) is not None
-        return False
-
     def _unreadable(self, error: OSError) -> None:
         raise DatasetError(f"{printable(str(error.filename))} cannot be listed: {error.strerror}")
-
-    def load(self, index: int, shape: Shape) -> NDArray[np.uint8]:
-        """Image ``index`` as uint8 (S, S, C). Raises `Unreadable`."""
-        with self._open(index) as file:
-            return decode(file, shape)
-
-    def side(self, index: int) -> int:
-        """The shorter side of image ``index`` as it is stored, pixels. Raises `Unreadable`."""
-        with self._open(index) as file:
-            return shorter_side(file)
 
     @contextmanager
     def _open(self, index: int) -> Iterator[BinaryIO]:
@@ -152,7 +161,8 @@ def open_source(data: str, *, count_faces: int) -> Source:
     """
     if data == "faces":
         return Faces(count_faces)
-    path, shown = named_path(data, "data"), printable(data)
+    path, shown = named_place(data, "data"), printable(data)
+    assert isinstance(path, Path)  # `stored` opens what lies elsewhere
     source: Source
     if path.is_dir():
         check_root(path, shown)
@@ -167,8 +177,13 @@ def open_source(data: str, *, count_faces: int) -> Source:
         source = Tars(paths, path.name)
     else:
         raise DatasetError(f"no folder, .zip or .tar file {shown!r}; the built-in dataset is `faces`")
+    check_images(source, shown)
+    return source
+
+
+def check_images(source: Source, shown: str) -> None:
+    """Raises DatasetError where there are no images, or none but wgan's own."""
     if not source.names:
         if source.skipped.told() is not None:
             raise nothing_else(shown)
         raise DatasetError(f"{shown} holds no images (looked for {', '.join(IMAGES)})")
-    return source

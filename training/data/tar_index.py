@@ -22,7 +22,14 @@ _RECORD = re.compile(rb"(\d{1,7}) ")
 
 
 class Damaged(Exception):
-    """No tar, or the rest of one cannot be read; the text says why, after the name of the file."""
+    """No tar, or the rest of one cannot be read; the text says why, after the name of the file.
+
+    ``cut``: what is there is a tar's beginning.
+    """
+
+    def __init__(self, text: str, cut: bool = False):
+        super().__init__(text)
+        self.cut = cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,9 @@ def members_of(file: BinaryIO, length: int, archive: int = 0) -> Iterator[Member
                 raise Damaged("is no tar: it begins with nothing")
             return
         if len(header) < BLOCK or not _sums_match(header):
-            what = "is cut off" if len(header) < BLOCK else "is damaged"
-            raise Damaged("is no tar" if at == 0 else f"{what} at byte {at:,}")
+            cut = len(header) < BLOCK
+            what = "is cut off" if cut else "is damaged"
+            raise Damaged("is no tar" if at == 0 else f"{what} at byte {at:,}", cut and at > 0)
         kind, size = header[156:157], _number(header[124:136])
         if kind in (b"x", b"L"):
             content = _extended(file, at + BLOCK, size, length)
@@ -94,7 +102,7 @@ def members_of(file: BinaryIO, length: int, archive: int = 0) -> Iterator[Member
         at = _after(start - BLOCK, member.size) if kind not in (b"1", b"2", b"3", b"4", b"5", b"6") else start
         long_name, pax = None, {}
         if at > length and kind in _REGULAR:
-            raise Damaged(f"is cut off in the middle of {member.name}")
+            raise Damaged(f"is cut off in the middle of {member.name}", cut=True)
         if kind in _REGULAR and member.name.endswith(".cls") and not member.why and member.size <= TEXT:
             text = _read(file, start, member.size)
             member = Member(member.name, member.size, start, archive, text=text)
@@ -140,7 +148,7 @@ def _extended(file: BinaryIO, at: int, size: int, length: int) -> bytes:
     if size > LONGEST:
         raise Damaged(f"has a header of {size:,} bytes, more than {LONGEST:,}")
     if at + size > length:
-        raise Damaged(f"is cut off at byte {at:,}")
+        raise Damaged(f"is cut off at byte {at:,}", cut=True)
     return _read(file, at, size)
 
 

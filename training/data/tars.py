@@ -7,11 +7,11 @@ Each image is read by its place in its tar, on any thread; nothing is unpacked. 
 import io
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wgan.serve.base.errors import DatasetError
-from wgan.serve.base.terminal import counted
 from wgan.training.data.archive import Archive, check_size
+from wgan.training.data.braces import missing_of
 from wgan.training.data.decode import Unreadable
 from wgan.training.data.listing import fingerprint, is_image, printable
 from wgan.training.data.tar_index import BLOCK, Damaged, Member, compression, is_tar, members_of
@@ -28,15 +28,17 @@ class Tars(Archive[Member]):
     Args:
         paths: of the tars, in their order.
         name: of them all, for a report.
+        shown: what each is called in errors; by default its path.
     """
 
-    def __init__(self, paths: Sequence[Path], name: str):
+    def __init__(self, paths: Sequence[Path], name: str, shown: Sequence[str] | None = None):
         self._paths = paths
+        called = [str(path) for path in paths] if shown is None else shown
         found: dict[tuple[int, str], Member] = {}
         rows: list[tuple[object, ...]] = [("tar",)]
         for number, path in enumerate(paths):
             # a path that is there twice has been replaced, as `tar -r` does it
-            found |= {(number, member.name): member for member in _listed(path, number)}
+            found |= {(number, member.name): member for member in _listed(path, number, printable(called[number]))}
             status = path.stat()
             # a tar has no checksums of what it holds; of other tars names, sizes and times may be the same
             rows.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
@@ -47,12 +49,12 @@ class Tars(Archive[Member]):
         files.sort(key=lambda member: (member.archive if clash else 0, member.name))
 
         def kinds(images: Sequence[Member]) -> Kinds:
-            return _classes(images, texts, [printable(path.name) for path in paths]) if texts else None
+            return _classes(images, texts, [PurePosixPath(name).name for name in called]) if texts else None
 
         super().__init__(printable(name), files, kinds, _numbers_first)
         if clash:
-            base = Path(os.path.commonpath([path.parent for path in paths]))
-            tars = [path.relative_to(base).as_posix() for path in paths]
+            base = os.path.commonpath([PurePosixPath(name).parent for name in called])
+            tars = [PurePosixPath(name).relative_to(base).as_posix() for name in called]
             self.names = [f"{tars[m.archive]}/{name}" for m, name in zip(self._members, self.names, strict=True)]
         self.key = fingerprint([*rows, *((name,) for name in self.names)])
 
@@ -90,16 +92,11 @@ def check_there(paths: Sequence[Path], shown: str) -> None:
     """
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        first, of = printable(str(missing[0])), counted(len(paths), "file")
-        raise DatasetError(
-            f"{shown} stands for {of}, and {len(missing):,} of them {'is' if len(missing) == 1 else 'are'} not there, "
-            f"such as {first}: bring them, or name those that are there"
-        )
+        raise DatasetError(missing_of(shown, len(paths), len(missing), printable(str(missing[0]))))
 
 
-def _listed(path: Path, number: int) -> list[Member]:
+def _listed(path: Path, number: int, shown: str) -> list[Member]:
     """What is in a tar. Raises DatasetError."""
-    shown = printable(str(path))
     try:
         with path.open("rb") as file:
             packed = compression(file.read(BLOCK))

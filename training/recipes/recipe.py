@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from wgan.serve.artifacts.find import ROOT
 from wgan.serve.base.terminal import counted
 from wgan.training.config import OFTEN, Config, from_dict, load
 from wgan.training.recipes.look import Look, look_at
@@ -68,15 +70,15 @@ def recipe_for(look: Look, device: str, cores: int, given: Mapping[str, Any]) ->
     return Recipe(config, line_of(look, device, cores, preset, config))
 
 
-def recipe_for_data(given: Mapping[str, Any], device: str) -> Recipe:
-    """`recipe_for` the images that the given settings name, or the built-in faces.
+def recipe_for_data(given: Mapping[str, Any], device: str, cache: Path = ROOT / ".cache") -> Recipe:
+    """`recipe_for` the images that the given settings name, or the built-in faces. ``cache``: as of `look_at`.
 
     Raises:
         ConfigError: a given setting is unknown or out of range.
         DatasetError: there are no images, or none that can be read.
     """
     asked = from_dict(dict(given))
-    look = look_at(asked.data, count_faces=asked.faces_count)
+    look = look_at(asked.data, count_faces=asked.faces_count, cache=cache)
     return recipe_for(look, device, torch.get_num_threads(), given)
 
 

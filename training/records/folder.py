@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,22 @@ from wgan.serve.base.errors import ConfigError, FolderInUse
 from wgan.serve.base.files import atomic_write, writing
 from wgan.serve.base.foreign_json import parse_json
 from wgan.serve.base.privacy import given_name
+from wgan.serve.base.temporary import sweep
 from wgan.training.config import Config, changed_on_resume, from_dict, load
+from wgan.training.records.mirrored import Mirror
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of one run."""
+    """Paths of one run, and its copy elsewhere if it has one."""
 
     path: Path
+    mirror: Mirror = field(default_factory=Mirror, compare=False)
+
+    @property
+    def named(self) -> Path | str:
+        """What a command that goes on with the run names it by: where it is mirrored, that address."""
+        return self.mirror.address or self.path
 
     @property
     def config(self) -> Path:
@@ -65,16 +73,25 @@ class RunFolder:
         """Seconds that the stages took."""
         return self.path / "timings.json"
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last start of the run came to its end: a process that was killed leaves no times."""
+        try:
+            return bool(parse_json(self.timings.read_bytes()))
+        except (OSError, ValueError):
+            return False
+
     def create(self, config: Config) -> None:
-        """Makes the folder, where it is not there yet, and writes the configuration.
+        """Makes the folder, where it is not there yet, and writes the configuration. The run has not ended from now on.
 
         Raises:
             OutputError: it cannot be made.
         """
+        atomic_write(self.config, config.to_yaml().encode())  # first: from here on a killed run can be gone on with
         with writing(self.path):
             for folder in (self.checkpoints, self.samples):
-                folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.config, config.to_yaml().encode())
+                folder.mkdir(exist_ok=True)
+        atomic_write(self.timings, b"{}")
 
     def keep_contents(self, packed: bytes | None) -> None:
         """Writes the names of the images, where they are not written yet. None: there are none."""
@@ -158,6 +175,7 @@ def begin(path: Path) -> RunFolder:
     if run.config.exists():
         way = command("train", "--resume", "--run", path, *chosen("--device"))
         raise ConfigError(f"{path} already holds a run: to go on with it: `{way}`; for a new one name another folder")
+    sweep(path)  # what a run that was killed before it began has left
     if path.exists() and (not path.is_dir() or any(entry.name != owner.FILE for entry in path.iterdir())):
         raise ConfigError(f"{path} is not an empty folder: name another one")
     return run

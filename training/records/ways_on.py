@@ -21,7 +21,7 @@ def going_on(run: RunFolder, settings: Settings = NONE, config: Config | None = 
         settings: that it goes on with.
         config: what it was to go on with this time: what that changes is kept.
     """
-    words: list[Word] = ["train", "--resume", "--run", run.path, *chosen("--device")]
+    words: list[Word] = ["train", "--resume", "--run", run.named, *chosen("--device")]
     return command(*words, **{**_changes(run, config), **settings})
 
 

@@ -41,7 +41,7 @@ class Journal:
         with ExitStack() as opening:  # what was opened before a failure is closed again
             if not silent:
                 self._history = opening.enter_context(History(metrics))
-                self._history.rewind(first_step)
+                self._history.rewind(first_step or -1)  # a run that was killed at step 0 looks at it again
             self._progress = opening.enter_context(Progress(config.steps, first_step=first_step, stream=stream))
             if not silent:
                 purge = first_step + 1 if first_step else None

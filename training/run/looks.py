@@ -63,6 +63,7 @@ class Looks:
                 session.save()
                 if session.world.first:
                     write_report(session.run.path)
+        session.run.mirror.changed()
 
     def after_step(self) -> None:
         """Records, looks and saves, whatever is due at this step; all of it after the last one."""
@@ -77,10 +78,15 @@ class Looks:
             features = session.world.agreed(session.feature_distances.due(step))
             if validate or features or step % config.sample_every == 0:
                 self._look(validate, features)
-            if last or step % config.checkpoint_every == 0 or session.world.agreed(session.is_best):
+            saved = last or step % config.checkpoint_every == 0 or session.world.agreed(session.is_best)
+            if saved:
                 session.save()
             if validate and session.world.first:
                 write_report(session.run.path)  # what is saved by now
+            if saved and not last:  # after the last one everything is pushed
+                session.run.mirror.changed()
+            for line in session.run.mirror.told():
+                self._journal.note(line)
 
     def _record(self) -> None:
         """The means of all that was watched since the last record, and the speed."""

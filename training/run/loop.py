@@ -15,6 +15,7 @@ from wgan.serve.base.files import atomic_write, writing
 from wgan.serve.base.terminal import counted
 from wgan.training.config import ACCEPT, Config
 from wgan.training.distributed import World
+from wgan.training.records import checkpoint
 from wgan.training.records.folder import RunFolder
 from wgan.training.records.standing import Standing, standing
 from wgan.training.records.ways_on import going_on, same_again
@@ -41,6 +42,7 @@ class Trained:
     swd: float | None
     scores: dict[str, Any] | None  # FID and its like, where they were measured
     standing: Standing
+    mirror: str | None = None  # the address that all of it was pushed to
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`; ``best`` is what export takes."""
@@ -49,7 +51,8 @@ class Trained:
 
     def to_text(self) -> str:
         """For people: how it ended, and which generator `wgan export` takes."""
-        return f"{'trained' if self.finished else 'stopped, saved'}: {self.run}\n{self.standing}"
+        pushed = "" if self.mirror is None else f", pushed to {self.mirror}"
+        return f"{'trained' if self.finished else 'stopped, saved'}: {self.run}{pushed}\n{self.standing}"
 
 
 def train(
@@ -78,7 +81,8 @@ def train(
         CheckpointError: nothing whole to resume from, or its images have changed and that was not accepted.
         ConfigError: the run has done its steps, or they are too few for what it is to do.
         TrainingError: a loss is not finite, or a process was lost; the text says how to go on.
-        OutputError: the disk is full; earlier checkpoints are whole.
+        OutputError: the disk is full; earlier checkpoints are whole. Or the run is whole here, and not in its mirror.
+        StoreError: its mirror cannot be reached at the beginning.
     """
     began, world = time.monotonic(), world or World()
     session, more = _open(run, config, device, cache, resume, world)
@@ -96,7 +100,7 @@ def train(
             while session.step < config.steps and not stopped:
                 session.iterate()
                 looks.after_step()
-                stopped = world.any(stop.requested)
+                stopped = world.any(stop.requested or run.mirror.taken)
         except KeyboardInterrupt:
             journal.note(f"stopped at once; to go on from the last checkpoint: `{same_again(run)}`")
             raise
@@ -114,11 +118,24 @@ def train(
         step=session.step,
         finished=session.step >= config.steps,
         seconds=time.monotonic() - began,
-        images_per_second=(session.step - first) * config.reals_per_step / (trained - clock.before),
+        images_per_second=(session.step - first) * config.reals_per_step / max(trained - clock.before, 1e-9),
         swd=session.swd,
         scores=session.feature_distances.last,
         standing=standing(run.path),
+        mirror=run.mirror.finish(session.step),
     )
+
+
+def pushed_alone(run: RunFolder, config: Config) -> Trained | None:
+    """Pushes a run that has done its steps, where that was left undone; None where there are steps to do."""
+    began, steps = time.monotonic(), checkpoint.list_steps(run.checkpoints)
+    state = checkpoint.peek(steps[-1]) if steps else None
+    if state is None or (step := int(state["step"])) < config.steps or not run.mirror.behind:
+        return None
+    run.mirror.claim(config.keep_checkpoints)
+    address = run.mirror.finish(step)
+    seconds = time.monotonic() - began
+    return Trained(run.path, step, True, seconds, 0.0, state.get("swd"), None, standing(run.path), address)
 
 
 def _open(
@@ -138,12 +155,14 @@ def _open(
     session = Session(run, config, device, cache, world)
     if resume:
         notes += session.restore(accept=accept)
-    if session.step >= config.steps:
+    last = session.step == config.steps and resume  # saved by a process that may have been killed before its end
+    if session.step >= config.steps and not (last and not world.same(lambda: run.ended)):
         longer = going_on(run, {"steps": 2 * session.step}, config)
         raise ConfigError(f"{run.path} has done its {counted(session.step, 'step')}: to train longer: `{longer}`")
     if session.step == 0:
         notes += session.begin()
     if world.first:
+        run.mirror.claim(config.keep_checkpoints)
         run.create(config)
         session.describe()
     session.set_damaged_aside()

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from contextlib import nullcontext
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import PIL
 import torch
 
+from wgan.serve.base.address import is_address
 from wgan.serve.base.errors import CheckpointError, TrainingError
 from wgan.serve.base.files import atomic_write
 from wgan.serve.base.privacy import given_name, public_settings
@@ -44,7 +46,8 @@ class Session:
         self.run, self.config, self.device, self.world = run, config, device, world or World()
         check_parts(config, self.world.size)
         self.feature_distances = PeriodicFeatureDistances(config, device, active=self.world.first)
-        with self.world.once_a_disk(cache):  # one decodes the images, the others find them decoded
+        # one decodes the images, the others find them decoded; from elsewhere each machine fetches them once
+        with nullcontext() if is_address(config.data) else self.world.once_a_disk(cache):
             self.data, reference = open_data(config, cache)
         check_images(self.world, self.data, given_name(config.to_dict()) or self.data.name)
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)

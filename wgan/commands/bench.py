@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.console import DeviceOption, JsonOption, PlaceOf, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.subjects import batch_sizes_of, files_of, subjects_of
 from wgan.commands.values import models
 from wgan.commands.where import check_page
+from wgan.serve.base.address import is_address
 from wgan.serve.base.errors import BackendError, ConfigError, WganError
 from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import emit, fault, say, say_once
@@ -31,12 +32,12 @@ EXAMPLES = (
 def bench(
     context: typer.Context,
     model: Annotated[
-        list[Path] | None,
+        list[PlaceOf] | None,
         typer.Option(
-            help="artifact or folder of them, may be repeated [default: the run's export/]",
+            help="artifact or folder of them, here or s3://…, may be repeated [default: the run's export/]",
             metavar="FILE|DIR",
             autocompletion=models,
-            parser=option("--model"),
+            parser=option("--model", remote=True),
         ),
     ] = None,
     run: RunOption = None,
@@ -121,7 +122,8 @@ def _measured(plan: "Plan") -> "Bench":
 def _quickest(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The command that samples from what was quickest."""
     best = max((row for row in rows if "error" not in row), key=lambda row: float(row["images_per_second"]))
-    return [with_model(Path(best["path"]), best["backend"], "sample", "-n", 64)]
+    path = best["path"]  # of what was fetched, the address
+    return [with_model(path if is_address(path) else Path(path), best["backend"], "sample", "-n", 64)]
 
 
 def as_given(context: typer.Context) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.layout import GENERAL, Command, Example
+from wgan.commands.mirrored import Use, Visits
 from wgan.commands.numbers import read_by
 from wgan.commands.values import backends, devices, models, runs, settings
 from wgan.serve.base.errors import ConfigError, WganError
@@ -44,23 +45,23 @@ BackendOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    Path | None,
+    PlaceOf | None,
     typer.Option(
-        help="artifact, or faces: the built-in [default: in the run's export/]",
+        help="artifact, here or s3://…, or faces: the built-in [default: in the run's export/]",
         metavar="FILE",
         autocompletion=models,
-        parser=option("--model"),
+        parser=option("--model", remote=True),
         rich_help_panel=WHICH,
     ),
 ]
 RunOption = Annotated[
-    Path | None,
+    Path | None,  # an address is fetched before the command sees it: see `mirrored`
     typer.Option(
         "--run",
-        help="run folder [default: the newest under runs/]",
+        help="run folder, here or s3://… [default: the newest under runs/]",
         metavar="DIR",
         autocompletion=runs,
-        parser=option("--run"),
+        parser=option("--run", remote=True),
         rich_help_panel=WHICH,
     ),
 ]
@@ -96,6 +97,7 @@ def add(
     name: str | None = None,
     examples: Sequence[Example] = (),
     more: Callable[[int], str] | None = None,
+    use: Use | None = None,
 ) -> None:
     """Makes a function a command of the program, with the options that all commands have.
 
@@ -106,16 +108,17 @@ def add(
         name: of the command; None: the function's.
         examples: the end of its help.
         more: a part of its help, given the width.
+        use: what it does with a run at an address.
     """
     own: dict[str, Any] = {"examples": tuple(examples)}
     if more is not None:
         own["more"] = lambda self, width: more(width)
     kind = type(f"{function.__name__.title()}Command", (Command,), own)
-    app.command(name or function.__name__, cls=kind, rich_help_panel=panel)(_spoken(function))
+    app.command(name or function.__name__, cls=kind, rich_help_panel=panel)(_spoken(function, use))
 
 
-def _spoken(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with `-q` and `-v`, which may stand before the command's name too."""
+def _spoken(function: Callable[..., None], use: Use | None) -> Callable[..., None]:
+    """The function with `-q` and `-v`, which may stand before the command's name too, and its runs at hand."""
 
     signature = inspect.signature(function)
     of_context = [name for name, each in signature.parameters.items() if each.annotation is typer.Context]
@@ -131,7 +134,13 @@ def _spoken(function: Callable[..., None]) -> Callable[..., None]:
             open_.enter_context(quiet(bool(wants_quiet)))
             open_.enter_context(verbose(bool(wants_verbose)))
             try:
-                function(**dict.fromkeys(of_context, ctx), **options)
+                visits = Visits(use, options)
+                try:
+                    function(**dict.fromkeys(of_context, ctx), **options)
+                except typer.Exit:  # done too: a check did not hold
+                    visits.put_back()
+                    raise
+                visits.put_back()
             except WganError:
                 if wants_verbose:
                     import traceback

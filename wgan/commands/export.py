@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import WHICH, JsonOption, RunOption
+from wgan.commands.console import WHICH, JsonOption, PlaceOf, RunOption
 from wgan.commands.onward import onward, static_server, with_model
 from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
@@ -78,9 +78,12 @@ def export(
         ),
     ] = "best",
     out: Annotated[
-        Path | None,
+        PlaceOf | None,
         typer.Option(
-            help="folder [default: export/ in the run]", metavar="DIR", parser=option("--out"), rich_help_panel=MAKE
+            help="folder, here or s3://… [default: export/ in the run]",
+            metavar="DIR",
+            parser=option("--out", remote=True),
+            rich_help_panel=MAKE,
         ),
     ] = None,
     device: Annotated[
@@ -176,27 +179,31 @@ def export(
     need_training()
     from wgan.export import from_run
     from wgan.export.formats import triton
+    from wgan.export.placed import placed
 
     serving = triton.Settings(
         triton_backend, triton_device, max_batch, triton_queue, triton_wait, triton_instances, triton_threads
     )
     serving.check()
     check_device(device)
-    source = from_run.Source.of(run, checkpoint, out)
     choices: dict[str, Any] = {"precision": precision, "output": output or pixels, "opset": opset}
     choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engine_options}
     choices["web_runtime"] = web_runtime
-    with own(source.target, say, patience=FOREVER):
-        done = []
-        for artifact in from_run.export_source(source, _kinds(format, serving, output or pixels), say=say, **choices):
-            say(f"wrote {artifact.path}")
-            done.append(artifact)
-        say_once(artifact.notice for artifact in done)
-        from_run.finish(source)
-        written = None
-        if format == "triton":
-            written = triton.write_repository(done[0].path, source.target / "triton", serving)
-    _show(done, None if written is None else written.facts(serving), as_json)
+    with placed(out, format) as place:
+        source = from_run.Source.of(run, checkpoint, place.folder)
+        with own(source.target, say, patience=FOREVER):
+            done = []
+            kinds = _kinds(format, serving, output or pixels)
+            for artifact in from_run.export_source(source, kinds, say=say, **choices):
+                place.take(artifact.path)
+                done.append(artifact)
+            say_once(artifact.notice for artifact in done)
+            from_run.finish(source)
+            written = None
+            if format == "triton":
+                written = triton.write_repository(done[0].path, source.target / "triton", serving)
+            place.finish()
+        _show(done, None if written is None else written.facts(serving), as_json)
 
 
 def _kinds(format: str, serving: "Settings", output: str) -> list[str]:

@@ -31,10 +31,15 @@ def static_server(folder: Path) -> str:
     return shlex.join(["python", "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder)])
 
 
-def with_run(run: Path, *words: Word) -> str:
-    """A command for the run; its folder is left out where the newest run, which a command takes anyway, is meant."""
+def with_run(run: Path | str, *words: Word) -> str:
+    """A command for the run; its folder is left out where the newest run, which a command takes anyway, is meant.
+
+    ``run``: the folder, or the address of its mirror.
+    """
     from wgan.serve.artifacts.find import newest_run
 
+    if isinstance(run, str):
+        return command(*words, "--run", run)
     try:
         same = newest_run().resolve() == run.resolve()
     except WganError:
@@ -42,10 +47,15 @@ def with_run(run: Path, *words: Word) -> str:
     return command(*words, *(() if same else ("--run", run)))
 
 
-def with_model(path: Path, kind: str, *words: Word) -> str:
-    """A command for an artifact or checkpoint that the backend ``kind`` runs, without what the command takes anyway."""
+def with_model(path: Path | str, kind: str, *words: Word) -> str:
+    """A command for an artifact or checkpoint that the backend ``kind`` runs, without what the command takes anyway.
+
+    ``path``: an address is text.
+    """
     from wgan.serve.artifacts.find import BUILT_IN, DEFAULT, built_in, find_artifact
 
+    if isinstance(path, str):
+        return command(*words, "--model", path)
     if path.resolve() == built_in().resolve():
         return command(*words, "--model", BUILT_IN)
     backend = () if kind == DEFAULT else ("--backend", kind)

@@ -29,9 +29,9 @@ def report(
         list[Path] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="run folders; several are compared [default: the newest under runs/]",
+            help="run folders, here or s3://…; several are compared [default: the newest under runs/]",
             autocompletion=known_runs,
-            parser=option("RUN"),
+            parser=option("RUN", remote=True),
         ),
     ] = None,
     run: RunOption = None,

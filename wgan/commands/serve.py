@@ -8,6 +8,7 @@ import typer
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, RunOption, StoppedAndSaved
 from wgan.commands.onward import static_server
 from wgan.models import cautions, find_model, open_model
+from wgan.serve.base.address import Address, Place
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import BackendUnavailable, ConfigError
 from wgan.serve.base.paths import STDIN, option
@@ -89,7 +90,7 @@ def serve(
             f"generator by `{graph}`"
         )
     detail(f"{path}, by the backend {kind}")
-    _serve(path, kind, device, settings, as_json)
+    _serve((model if isinstance(model, Address) else path), kind, device, settings, as_json)
 
 
 def need_serving() -> None:
@@ -105,13 +106,15 @@ def need_serving() -> None:
             raise BackendUnavailable(f"`wgan serve` needs {package}", extra="serve")
 
 
-def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bool) -> None:
+def _serve(place: Place, kind: str, device: str, settings: "Settings", as_json: bool) -> None:
+    from wgan.serve.artifacts.remote import local
     from wgan.serve.backends.base import Options
     from wgan.serve.http.connection.listening import listen, url_of
     from wgan.serve.http.limits import tokens
     from wgan.serve.http.server import Source, run
 
     def opened() -> "Backend":
+        path = local(place)  # of an address what is there now
         # with one thread each, workers do not wait for one another
         made = open_model(path, kind, device, "fp32", Options(threads=1) if kind == "onnx" else None)
         try:
@@ -128,7 +131,7 @@ def _serve(path: Path, kind: str, device: str, settings: "Settings", as_json: bo
     def ready(backend: "Backend") -> None:
         emit(_result(backend, kind, url), _text(backend, url, everywhere=settings.host in EVERYWHERE), as_json)
 
-    code = run(Source(opened, ready), listener, settings)
+    code = run(Source(opened, ready, place), listener, settings)
     say("ended")
     if code:
         raise StoppedAndSaved

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wgan.serve.base.address import Place
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ConfigError
 
@@ -19,16 +20,17 @@ def batch_sizes_of(text: str) -> list[int]:
     return sorted({int(word) for word in words})
 
 
-def files_of(models: list[Path] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
+def files_of(models: list[Place] | None, run: Path | None, backends: str | None) -> list[tuple[Path, str]]:
     """Artifacts and the names of their backends."""
     from wgan.serve.artifacts.artifact import holds_artifacts, list_folder
     from wgan.serve.artifacts.find import find_artifact, named, newest_run
     from wgan.serve.artifacts.formats import BACKENDS, CHECKPOINT, backends_of, check_backend, format_by_ending
+    from wgan.serve.artifacts.remote import local
 
     wanted = list(BACKENDS) if backends is None else [word.strip() for word in backends.split(",")]
     for word in wanted:
         check_backend(word, "--backend")
-    paths = models or [(run or newest_run()) / "export"]
+    paths = [local(model) for model in models] if models else [(run or newest_run()) / "export"]
     where = "what --model names" if models else str(paths[0])
     files: list[Path] = []
     for path in paths:

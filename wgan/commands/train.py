@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wgan.commands.console import HOW, DeviceOption, JsonOption, Overrides, StoppedAndSaved
+from wgan.commands.console import HOW, DeviceOption, JsonOption, Overrides, PlaceOf, StoppedAndSaved
 from wgan.commands.onward import onward, tensorboard, with_run
 from wgan.commands.values import presets, runs
 from wgan.models import need_training
@@ -55,12 +54,12 @@ def train(
         typer.Option(help="file for FID, measured every inception_every steps", metavar="FILE", rich_help_panel=WHAT),
     ] = None,
     run: Annotated[
-        Path | None,
+        PlaceOf | None,
         typer.Option(
-            help="run folder [default: a new one under runs/]",
+            help="run folder, or s3://… to mirror it to [default: a new one under runs/]",
             metavar="DIR",
             autocompletion=runs,
-            parser=option("--run"),
+            parser=option("--run", remote=True),
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -84,7 +83,8 @@ def train(
     changes = settings.parse_overrides(overrides or [])
     changes |= {} if data is None else {"data": data}
     changes |= {} if inception_weights is None else {"inception_weights": inception_weights}
-    options = {"data": data, "config": config, "inception-weights": inception_weights, "run": run, "device": device}
+    place = None if run is None else str(run)
+    options = {"data": data, "config": config, "inception-weights": inception_weights, "run": place, "device": device}
     asked = _Asked(options, resume, overrides or [])
     with World() if dry_run else join() as world:
         _check_program(world, changes, {"--config": config, "--resume": resume, "--device": device})
@@ -170,7 +170,10 @@ def _show(result: "Trained", asked: _Asked, as_json: bool) -> None:
     report = result.run / "report.html"
     emit(result.to_dict(), f"{result.to_text()}\nreport: {report}", as_json)
     if result.finished:
-        onward(as_json, tensorboard(result.run), with_run(result.run, "export", "--format", "onnx"))
+        place = result.mirror or result.run
+        onward(as_json, tensorboard(result.run), with_run(place, "export", "--format", "onnx"))
         return
     device = () if asked.device in (None, "auto") else ("--device", asked.device)
-    onward(False, command("train", "--resume", "--run", result.run, *device))  # beside JSON too: nothing else says it
+    onward(
+        False, command("train", "--resume", "--run", result.mirror or result.run, *device)
+    )  # beside JSON too: nothing else says it

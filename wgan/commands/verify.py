@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wgan.commands.console import DeviceOption, JsonOption, RunOption
+from wgan.commands.console import DeviceOption, JsonOption, PlaceOf, RunOption
 from wgan.commands.onward import onward, with_model
 from wgan.commands.values import formats, models
 from wgan.models import need_training
+from wgan.serve.base.address import Place
 from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.paths import option
 from wgan.serve.base.terminal import detail, emit, fault, say_once
@@ -26,12 +27,12 @@ EXAMPLES = (
 
 def verify(
     model: Annotated[
-        Path | None,
+        PlaceOf | None,
         typer.Option(
-            help="one artifact, or a folder of them [default: the run's export/]",
+            help="one artifact, or a folder of them, here or s3://… [default: the run's export/]",
             metavar="FILE|DIR",
             autocompletion=models,
-            parser=option("--model"),
+            parser=option("--model", remote=True),
         ),
     ] = None,
     format: Annotated[
@@ -46,11 +47,11 @@ def verify(
         typer.Option("--adopt", help="write the report into files that a tool changed, if they hold: artifacts again"),
     ] = False,
     reference: Annotated[
-        Path | None,
+        PlaceOf | None,
         typer.Option(
             help="what they were exported from [default: generator.pt beside each]",
             metavar="FILE",
-            parser=option("--reference", file=True),
+            parser=option("--reference", file=True, remote=True),
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -59,18 +60,21 @@ def verify(
     """Measure artifacts against PyTorch again."""
     from wgan.serve.artifacts.artifact import holds_artifacts
     from wgan.serve.artifacts.find import newest_run
+    from wgan.serve.artifacts.remote import local
 
     need_training()
     _refuse_built_in(model)
     from wgan.export.adopt import not_adopted
     from wgan.export.table import parity_table
-    from wgan.export.verify import Refused, verify_place, why_not
+    from wgan.export.verify import Refused, refuse_adopting, verify_place, why_not
     from wgan.results import Verification
 
-    place = model or (run or newest_run()) / "export"
-    alone = model is not None and not holds_artifacts(model)
+    refuse_adopting(model, adopt)
+    place = (run or newest_run()) / "export" if model is None else local(model, reference=reference is None)
+    made_from = None if reference is None else local(reference)
+    alone = model is not None and not holds_artifacts(place)
     detail(f"artifacts of {place}")
-    measured = verify_place(place, reference, alone=alone, device=device, adopt=adopt, kind=format)
+    measured = verify_place(place, made_from, alone=alone, device=device, adopt=adopt, kind=format)
     rows = Verification(tuple(measured))
     say_once(row.notice for row in rows)
     say_once(row.leak for row in rows)
@@ -87,7 +91,7 @@ def verify(
     _onward(rows, as_json)
 
 
-def _refuse_built_in(model: Path | None) -> None:
+def _refuse_built_in(model: Place | None) -> None:
     from wgan.serve.artifacts.find import BUILT_IN
 
     if model == Path(BUILT_IN):

@@ -58,8 +58,9 @@ def test_an_image_asks_for_readiness_where_it_listens(image: list[Instruction]) 
 
 def test_an_image_has_no_torch_and_the_versions_that_were_tested(image: list[Instruction]) -> None:
     (install,) = (each.text for each in image if each.name == "RUN" and " install --no-cache-dir" in each.text)
-    (default,) = [each.text.partition("=")[2] for each in image if each.text.startswith("RUNTIME=")] or [""]
-    extras = re.search(r"\.\[([^\]]+)\]", install.replace("${RUNTIME}", default))
+    for name, _, default in (each.text.partition("=") for each in image if each.name == "ARG"):
+        install = install.replace(f"${{{name}}}", default)
+    extras = re.search(r"\.\[([^\]]+)\]", install)
     assert extras is not None
     assert extras[1] in ("onnx-cpu,serve", "onnx,serve")
     assert "-c constraints.txt" in install

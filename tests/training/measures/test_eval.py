@@ -175,7 +175,7 @@ def test_an_artifact_that_does_not_say_its_data_needs_to_be_told(
         (["--batch-size", "0"], "--batch-size 0 is not at least 1"),
         (["--backend", "tflite"], "not one of onnx, torchscript, trt, torch"),
         (["--model", "no.onnx"], "no file no.onnx"),
-        (["--data", "no/such/folder", "--inception-weights", "none"], "no folder or .zip file 'no/such/folder'"),
+        (["--data", "no/such/folder", "--inception-weights", "none"], "no folder, .zip or .tar file 'no/such/folder'"),
         (
             ["--data", "~no-such-user/a", "--inception-weights", "none"],
             "data ~no-such-user/a: there is no user 'no-such-user' here",

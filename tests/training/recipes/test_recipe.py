@@ -141,5 +141,5 @@ def test_a_recipe_is_the_same_each_time(tmp_path: Path) -> None:
     first = recipe_for_data({"data": str(folder)}, "cpu")
     shutil.copytree(folder, tmp_path / "copy")
     assert recipe_for_data({"data": str(folder)}, "cpu") == first
-    with pytest.raises(DatasetError, match="no folder or .zip file"):
+    with pytest.raises(DatasetError, match="no folder, .zip or .tar file"):
         recipe_for_data({"data": str(tmp_path / "nowhere")}, "cpu")

@@ -19,12 +19,14 @@ from wgan.cli import main
 from wgan.export.reference.generator import load_generator
 from wgan.serve.base.errors import CheckpointError, ConfigError, OutputError
 from wgan.serve.base.privacy import without_paths
+from wgan.serve.base.temporary import create
 from wgan.training.config import Config
 from wgan.training.records import checkpoint
 from wgan.training.records import folder as runs
 from wgan.training.records.folder import RunFolder
 from wgan.training.records.history import read
 from wgan.training.records.tensorboard import TensorBoard
+from wgan.training.run import loop
 from wgan.training.run.loop import train
 from wgan.training.run.session import Session
 from wgan.training.step.trainer import Trainer
@@ -439,6 +441,57 @@ def test_a_copy_that_fails_where_there_are_no_links_leaves_the_old_best(
     with disk_full_after(1000), pytest.raises(OutputError, match="best.pt"):
         checkpoint.mark_best(run.checkpoints / "step-00000002.pt")
     assert (run.checkpoints / "best.pt").read_bytes() == before
+
+
+def test_a_run_killed_before_it_had_settings_leaves_its_folder_to_the_same_command(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(path: Path, content: bytes) -> None:
+        os.close(create(str(path))[1])  # the temporary file of a process that is no more
+        raise Killed
+
+    path = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(runs, "atomic_write", dying)
+        path.mkdir()  # as its owner has
+        whole_run(path, cache)
+    assert [entry.name for entry in path.iterdir() if not entry.name.startswith(".config.yaml.")] == []
+    assert whole_run(path, cache, TINY.replace(steps=1)).ended
+    assert list(path.glob(".*")) == []
+
+
+def test_a_run_killed_after_its_last_save_is_ended_by_the_same_command(
+    run: RunFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(loop, "atomic_write", killed)
+        go_on(run, cache, steps=7)
+    assert names(run)[-1] == "step-00000007.pt"
+    assert not run.ended
+    weights = checkpoint.sha256(run.checkpoints / "step-00000007.pt")
+    go_on(run, cache)
+    assert run.ended
+    assert checkpoint.sha256(run.checkpoints / "step-00000007.pt") == weights
+    with pytest.raises(ConfigError, match="has done its 7 steps"):
+        go_on(run, cache)
+
+
+def test_a_run_killed_before_its_first_save_has_each_record_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(checkpoint, "save", killed)
+        whole_run(tmp_path / "run", cache, TINY.replace(steps=1))
+    run = RunFolder(tmp_path / "run")
+    assert [record["step"] for record in read(run.metrics) if record["kind"] == "validation"] == [0]
+    go_on(run, cache)
+    assert [record["step"] for record in read(run.metrics) if record["kind"] == "validation"] == [0, 1]
 
 
 def saved(path: Path, **state: Any) -> Path:
