@@ -26,7 +26,7 @@ from wgan.training.records import checkpoint
 from wgan.training.records.history import read
 
 SLURM, JOB = DEPLOY / "slurm/train.sbatch", DEPLOY / "kubernetes/train.yaml"
-STEPS, EARLY, PATIENCE = 150, 10, 280  # steps, those before the loss, seconds
+STEPS, EARLY, PATIENCE = 80, 10, 280  # steps, those before the loss, seconds
 SETTINGS = ["image_size=16", "base_channels=4", "faces_count=64", "batch_size=8", "n_critic=2", "log_every=10",
             f"steps={STEPS}", "checkpoint_every=5", f"validate_every={STEPS}", "validate_images=64",
             f"sample_every={STEPS}", "precision=fp32"]  # fmt: skip
