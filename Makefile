@@ -35,6 +35,7 @@ docs-serve:
 
 bench:
 	.venv/bin/python scripts/bench_sampling.py --quick
+	.venv/bin/python scripts/bench_fleet.py --quick
 	.venv/bin/python scripts/bench_serving.py --quick
 	.venv/bin/python scripts/bench_training.py --quick
 	.venv/bin/python scripts/bench_data.py --quick

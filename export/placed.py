@@ -34,7 +34,7 @@ class Placed:
             say(f"wrote {path}")
 
     def finish(self) -> None:
-        """Puts all in their place in storage: what an artifact needs first, and its own name last. Raises StoreError."""
+        """Puts all in their place in storage: what an artifact needs first, its own name last. Raises StoreError."""
         if self.address is None or self.folder is None:
             return
         files = [path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
@@ -68,9 +68,7 @@ def placed(out: Place | None, format: str) -> Iterator[Placed]:
         way = or_again("--out", out.with_suffix(""), of=("export",))
         raise ConfigError(f"--out {out} is called like an artifact ({row.name}), and it is the folder: say {way}")
     if format == "triton":
-        raise ConfigError(
-            "--format triton goes to a folder of this machine: leave --out out, and copy triton/ from there"
-        )
+        raise ConfigError("--format triton goes to a folder here: leave --out out, and copy triton/ from there")
     next(entries(out, deep=False), None)
     with TemporaryDirectory(prefix="wgan-export-", ignore_cleanup_errors=True) as folder:
         with writing(Path(folder)):

@@ -19,6 +19,7 @@ from types import TracebackType
 from object_store import MotoServer, environment
 
 FAULTS = ("before", "upload", "download", "lost", "delay", "500", "503")
+_ERRORS = {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}
 _PIECE = 1 << 16
 
 
@@ -30,7 +31,7 @@ class Faulty:
     download  it is cut midway through the answer's body
     lost      the endpoint has done what was asked, and the connection is cut before the answer
     delay     the request goes on after ``delay`` seconds
-    500, 503  the endpoint's own error, and nothing goes on
+    500, 503  the endpoint's own error, and nothing goes on; 403 only where it is asked for
 
     A seeded plan: each request is broken with the probability ``rate``, by one of ``kinds``. The same requests in the
     same order are broken in the same way. `next` names faults of the very next requests, before the plan.
@@ -151,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < length:  # the client has gone
             self.close_connection = True
             return None
-        if fault in ("500", "503"):
+        if fault in _ERRORS:
             return self._error(int(fault))
         if fault == "delay":
             time.sleep(proxy.delay)
@@ -203,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._cut(reset=False) if half else None  # so that the half arrives
 
     def _error(self, status: int) -> None:
-        code = {500: "InternalError", 503: "SlowDown"}[status]
+        code = _ERRORS[str(status)]
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>a planned fault</Message></Error>"
         body = b"" if self.command == "HEAD" else text.encode()
         self._answer(status, code, [("Content-Type", "application/xml")], body)

@@ -1,17 +1,19 @@
 """Finds and opens a generator for the face: any artifact, a checkpoint, or an ONNX file of another program."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wgan.serve.base.address import Address, Place
 from wgan.serve.base.command import command
-from wgan.serve.base.errors import BackendUnavailable, ConfigError, ParityError
+from wgan.serve.base.errors import ArtifactError, BackendUnavailable, ConfigError, ParityError
 from wgan.serve.base.terminal import say
 
 if TYPE_CHECKING:
     from wgan.serve.artifacts.metadata import Metadata
     from wgan.serve.backends.base import Backend, Options
+    from wgan.serve.backends.open import Readable
 
 
 def need_training() -> None:
@@ -103,7 +105,7 @@ def open_model(
     Raises:
         WganError: as the backends raise it.
     """
-    from wgan.serve.artifacts.formats import BACKENDS, format_by_ending, is_checkpoint
+    from wgan.serve.artifacts.formats import BACKENDS, is_checkpoint
     from wgan.serve.backends.open import open_any, refuse_options
 
     if backend == "torch":
@@ -117,12 +119,45 @@ def open_model(
             if live.metadata.precision != "fp32":
                 say(in_words(live))
             return live
-        kind = getattr(format_by_ending(path), "name", "onnx")
-        raise ConfigError(
-            f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
-            f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
-        )
+        raise _has_precision(path, precision)
     return open_any(path, backend=backend, device=device, options=options, changed=changed)
+
+
+def exported(path: Path, backend: str, precision: str = "fp32", *, changed: bool = False) -> "Readable":
+    """What is in an exported file, for other machines to open as `open_model` does.
+
+    Raises:
+        ConfigError: a checkpoint, or a ``precision``, which is for checkpoints.
+        ArtifactError: as reading it raises it; or its weights lie in other files.
+    """
+    from wgan.serve.artifacts.artifact import Foreign
+    from wgan.serve.artifacts.containers import Damaged
+    from wgan.serve.artifacts.external_data import external_files
+    from wgan.serve.artifacts.formats import export_command, is_checkpoint
+    from wgan.serve.backends.open import read_any
+
+    if is_checkpoint(path):
+        raise ConfigError(
+            f"other machines run exported files, and {path} needs training's code: `{export_command(path)}`"
+        )
+    if precision != "fp32":
+        raise _has_precision(path, precision)
+    model = read_any(path, changed=changed)
+    if isinstance(model, Foreign) and model.kind == "onnx":
+        with suppress(Damaged):  # which opening it tells
+            if external_files(path, model.data):
+                raise ArtifactError(f"{path} has its weights in other files: for other machines save it as one file")
+    return model
+
+
+def _has_precision(path: Path, precision: str) -> ConfigError:
+    from wgan.serve.artifacts.formats import format_by_ending
+
+    kind = getattr(format_by_ending(path), "name", "onnx")
+    return ConfigError(
+        f"--precision {precision} is for checkpoints: {path} has the precision that it was exported in; "
+        f"one of that precision is made by `{command('export', '--format', kind, '--precision', precision)}`"
+    )
 
 
 def unproven(path: Path, metadata: "Metadata") -> str | None:

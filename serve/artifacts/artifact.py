@@ -35,6 +35,9 @@ class Foreign(ArtifactError):
         super().__init__(message)
         self.path, self.kind, self.data, self.digest = path, kind, data, digest
 
+    def __reduce__(self) -> tuple[Any, ...]:  # an error is unpickled from its message alone
+        return Foreign, (self.path, self.kind, self.data, self.digest)
+
 
 class Changed(ArtifactError):
     """A file with whole metadata about another payload: a tool edited it, or it is damaged.
@@ -50,6 +53,9 @@ class Changed(ArtifactError):
             f"artifact again if it matches; otherwise copy it again, or run `{export_command(path)}`"
         )
         self.path, self.metadata, self.data, self.digest = path, metadata, data, digest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Changed, (self.path, self.metadata, self.data, self.digest)
 
 
 def format_of(path: Path) -> str:

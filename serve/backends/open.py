@@ -10,6 +10,8 @@ from wgan.serve.backends.base import Backend, ForeignOpener, Opener, Options, ch
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ArtifactError, BackendError, BackendUnavailable, ConfigError
 
+Readable = Artifact | Changed | Foreign  # what a file may hold
+
 
 def open_backend(
     path: Path, *, backend: str | None = None, device: str = "auto", options: Options | None = None
@@ -50,19 +52,41 @@ def open_any(
         ArtifactError: as `open_backend`, or a foreign file that is no generator of images, or a changed one that is no
             more what its metadata says, or that does not load.
     """
-    try:
+    if is_checkpoint(path):
         return open_backend(path, backend=backend, device=device, options=options)
+    check_device(device)
+    return open_read(read_any(path, changed=changed), backend=backend, device=device, options=options)
+
+
+def read_any(path: Path, *, changed: bool = True) -> Readable:
+    """What is in the file of an artifact, or in one without metadata or changed, for `open_read`, here or elsewhere.
+
+    Raises ArtifactError as `open_any`.
+    """
+    try:
+        return artifact.read(path)
     except Changed as error:
         if not changed:
             raise
-        return open_changed(as_found(error), backend=backend, device=device, options=options)
+        return error
     except Foreign as foreign:
-        row = backend_for(foreign.kind, backend, path)
-        if row.opens_foreign is None:
-            raise
-        refuse_options(options, row, path)
-        opener: ForeignOpener = row.load(row.opens_foreign)
-        return opener(foreign, device, options or Options())
+        return foreign
+
+
+def open_read(
+    model: Readable, *, backend: str | None = None, device: str = "auto", options: Options | None = None
+) -> Backend:
+    """Opens what `read_any` returned. Raises as `open_any`."""
+    if isinstance(model, Artifact):
+        return open_artifact(model, backend=backend, device=device, options=options)
+    if isinstance(model, Changed):
+        return open_changed(as_found(model), backend=backend, device=device, options=options)
+    row = backend_for(model.kind, backend, model.path)
+    if row.opens_foreign is None:
+        raise model
+    refuse_options(options, row, model.path)
+    opener: ForeignOpener = row.load(row.opens_foreign)
+    return opener(model, device, options or Options())
 
 
 def open_changed(

@@ -48,6 +48,11 @@ def called(words: Sequence[str]) -> Iterator[None]:
         _called.reset(token)
 
 
+def called_now() -> tuple[str, ...]:
+    """The words of the command that runs; none in a program that imports wgan."""
+    return _called.get()
+
+
 def again(*words: Word, of: Sequence[str], without: Sequence[str] = ()) -> str | None:
     """The command that runs now, with other options: `wgan sample -n 64 --backend onnx` instead of `--backend trt`.
 

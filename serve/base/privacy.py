@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from wgan.serve.base.address import SCHEMES, is_address
+
 # a folder of such a name would read as the built-in dataset, or as a setting that is not used: it keeps a /
 TAKEN = ("faces", "none", "auto")
 LONGEST = 100  # characters of a name
 # an absolute path's folders; not those of an address, which follow a colon, unless it is one of this machine
 _LOCAL = r"(?:(?:[a-z]+\+)?file://)?(?:[A-Za-z]:)?[\\/]"
 _FOLDERS = re.compile(rf"(?:(?<=^)|(?<=[\s'\"`(=])){_LOCAL}(?:[^\s'\"`;:\\/]+[\\/])+")
+_STORED = re.compile(
+    rf"\b(?:{'|'.join(SCHEMES)})://(?:[^\s'\"`;/]+/)*", re.IGNORECASE
+)  # of an address its bucket and prefix
 # the same of a word that is quoted for a shell, as `shlex.quote` does it: its folders may have blanks and quotes
 _QUOTED = re.compile(rf"(?<![^\s(=])'((?:[\w.-]+\[[\w,-]*\] @ )?){_LOCAL}(?:[^'\n]|'\"'\"')*[\\/]")
 
@@ -66,15 +71,19 @@ def public_line(text: str, run: Path, settings: Mapping[str, Any]) -> str:
 
 
 def without_paths(text: str, *known: str | Path) -> str:
-    """Text in which each of the ``known`` paths, and each absolute path, has become its last name.
+    """Text in which each of the ``known`` paths, each absolute path and each address has become its last name.
 
     Of a known path any end counts, as it may have been named from a folder further in.
     """
     for path in known:
+        if is_address(str(path)):
+            for written in (shlex.quote(str(path)), str(path)):
+                text = text.replace(written, last_name(str(path)))
+            continue
         for parts in _ends(PurePath(path)):
             for written in (shlex.quote(parts), parts):
                 text = text.replace(written, PurePath(parts).name)
-    return _FOLDERS.sub("", _QUOTED.sub(r"'\1", text))
+    return _FOLDERS.sub("", _QUOTED.sub(r"'\1", _STORED.sub("", text)))
 
 
 def _ends(path: PurePath) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
@@ -96,6 +96,16 @@ def open_file(path: Path) -> np.ndarray:
             f"--latents {path}: {table.dtype} {table.shape} is not a filled array (N, Z) of float16, float32 or float64"
         )
     return table  # type: ignore[no-any-return]
+
+
+def in_memory(source: Source) -> Source:
+    """The same latents, float32 (N, Z), without the file that they came from: to be sent to another machine."""
+    first, table = source.first, source.rows(source.first, source.count)
+
+    def rows(start: int, wanted: int) -> Float:
+        return table[start - first : start - first + wanted]
+
+    return replace(source, rows=rows)
 
 
 def between(dim: int, a: int, b: int, steps: int, truncation: Truncation | None) -> Source:

@@ -8,13 +8,21 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
+_share: int | None = None  # of this machine's cores, where other processes of ours have the others
+
+
+def take(cores: int | None) -> None:
+    """Lets this process use so many cores at most; None: all that it may. Others of ours then have the others."""
+    global _share
+    _share = cores
+
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """The cores that this process may be scheduled on, or fewer where its control groups have a quota."""
+    """The cores that this process may be scheduled on, or fewer: by its control groups' quota, or by `take`."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = _quota(root)
-    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+    bounds = [cores, *(math.ceil(bound) for bound in (_quota(root), _share) if bound is not None)]
+    return max(1, min(bounds))
 
 
 def physical_cores(root: Path = Path("/")) -> int:

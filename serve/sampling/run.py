@@ -1,5 +1,7 @@
 """One run of `wgan sample` on an open generator: into one output, or into the shards that are not there yet."""
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from wgan.serve.artifacts.find import run_name, typed
 from wgan.serve.artifacts.origin import Origin
 from wgan.serve.backends.base import Backend
 from wgan.serve.base.address import Place
+from wgan.serve.base.files import writing
 from wgan.serve.base.progress import counter
 from wgan.serve.base.streams import is_stream
 from wgan.serve.base.terminal import counted
@@ -102,24 +105,7 @@ class Job:
         ``say`` is told of shards that are not whole, which are made anew. Raises WganError; shards that are
         whole by then stay, and the next run goes on after them.
         """
-        classes = self.backend.metadata.classes
-        facts = {**self.text, "classes": None if classes is None else list(classes), "label": self._label}
-        if self.backend.device == "cuda" and (provider := self.backend.provider) is not None:
-            facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
-        if classes is not None and shards.path.suffix.lower() == ".tar":
-            facts["members"] = "png cls json"  # before there was a .cls the bytes were others
-        mine = [shards[number] for number in shards.of(part)]
-        if len(shards.present(shards.of(part))) < len(mine):
-            shard, images = mine[0], counted(mine[0].count, "image")
-            check_room(shard.path, self._least(kind_of(shard.path), shard.count), f"the {images} of a shard")
-        shards.claim(facts)
-        there, missing = shards.present(shards.of(part)), []  # by now: another process may be at them
-        for number, shard in zip(shards.of(part), mine, strict=True):
-            if number not in there or not shards.has(shard):
-                missing.append(shard)
-                if number in there and not is_stream(shard.path):
-                    say(f"{shard.path} is not whole: it is made anew")
-        self._say_room(missing, say)
+        missing = [shards[number] for number in self.claim(shards, part, say)]
         total, made = sum(shard.count for shard in missing), 0
         with counter("sampling", speed=True) as progress:
 
@@ -129,9 +115,46 @@ class Job:
                 progress(made, total, "")
 
             for shard in missing:
-                with self._open(shard.path, shard.first, shard.count) as output:
-                    self._fill(output, shard.first, shard.count, done)
-        return total, len(missing), len(mine) - len(missing)
+                self.shard(shard, done)
+        return total, len(missing), len(shards.of(part)) - len(missing)
+
+    def claim(self, shards: ShardSet, part: Part, say: Callable[[str], None]) -> list[int]:
+        """Writes the manifest where there is none; the numbers of the shards of ``part`` that are not there or whole.
+
+        ``say`` and errors: as in `shards`.
+        """
+        mine = {number: shards[number] for number in shards.of(part)}
+        if mine and len(shards.present(mine)) < len(mine):
+            shard = next(iter(mine.values()))
+            images = counted(shard.count, "image")
+            check_room(shard.path, self._least(kind_of(shard.path), shard.count), f"the {images} of a shard")
+        shards.claim(self.shard_facts(shards))
+        there, missing = shards.present(mine), []  # by now: another process may be at them
+        for number, shard in mine.items():
+            if number not in there or not shards.has(shard):
+                missing.append(number)
+                if number in there and not is_stream(shard.path):
+                    say(f"{shard.path} is not whole: it is made anew")
+        self._say_room([mine[number] for number in missing], say)
+        return missing
+
+    def shard_facts(self, shards: ShardSet) -> dict[str, Any]:
+        """What a manifest says of what its shards are made of."""
+        classes = self.backend.metadata.classes
+        facts = {**self.text, "classes": None if classes is None else list(classes), "label": self._label}
+        if self.backend.device == "cuda" and (provider := self.backend.provider) is not None:
+            facts["provider"] = provider  # of ONNX Runtime, which has two there: not the same bits
+        if classes is not None and shards.path.suffix.lower() == ".tar":
+            facts["members"] = "png cls json"  # before there was a .cls the bytes were others
+        return facts
+
+    def shard(self, shard: Shard, done: Done) -> None:
+        """Makes one shard, whole or not at all. Raises WganError."""
+        with writing(shard.path):
+            if isinstance(shard.path, Path) and shard.path.is_dir():  # else it would be taken for a folder of images
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with self._open(shard.path, shard.first, shard.count) as output:
+            self._fill(output, shard.first, shard.count, done)
 
     def _say_room(self, missing: list[Shard], say: Callable[[str], None]) -> None:
         """``say`` is told where not all of these fit: no error, as they may be moved on while others are made."""

@@ -22,10 +22,19 @@ PAUSES = 0.2, 15.0  # seconds: the first one and the longest; each is up to twic
 SINGLE = 2**25  # bytes that go in one request, which alone can be one that only creates
 PART = 2**23  # bytes of a part of a larger one, and of a part that is fetched
 TIMEOUT = timedelta(seconds=120)  # of a request: a part at 70 kB/s
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "AZURITE_BLOB_STORAGE_URL"),
+}
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
-_NO_CREDENTIALS = re.compile(r"token ?request|169\.254\.169\.254|metadata\.google|Account must be|credential", re.I)
+_NO_CREDENTIALS = re.compile(r"token ?request|Account must be|credential", re.I)
+_URL = re.compile(r"https?://[^\s,]+")
+# where a cloud's own machines ask for credentials, as obstore does where the environment has none
+_ASKED_FOR_THEM = re.compile(r"https?://(169\.254\.169\.254|metadata\.google|[^/\s]+/latest/(api/token|meta-data))")
 Answer = TypeVar("Answer")
 
 
@@ -88,10 +97,9 @@ def _store(scheme: str, bucket: str, process: int, environment: int) -> Any:
     """The bucket's store, as the environment is now."""
     from obstore.store import from_url
 
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-    local = scheme == "s3" and endpoint.startswith("http://")  # somebody's own, named by them
+    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
     options: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": timedelta(seconds=10)}
-    if local:
+    if endpoint.startswith("http://"):  # somebody's own, named by them
         options["allow_http"] = True
     backoff = {"init_backoff": timedelta(seconds=PAUSES[0]), "max_backoff": timedelta(seconds=2), "base": 2}
     retry = {"max_retries": 2, "backoff": backoff, "retry_timeout": timedelta(seconds=30)}  # `asked` goes on after it
@@ -105,7 +113,7 @@ def _why(error: Exception, address: Address) -> tuple[str | StoreError, bool]:
     text = str(error)
     match, code = _STATUS.search(text), _CODE.search(text)
     status, name = int(match[1]) if match else None, code[1] if code else ""
-    if name == "NoSuchBucket" or "NoSuchBucket" in text:
+    if name in _NO_BUCKET or any(word in text for word in _NO_BUCKET):
         return f"there is no bucket {address.bucket}: make it, or name another one", False
     if isinstance(error, FileNotFoundError):
         return Absent(f"there is no {address}: look at its bucket and key"), False
@@ -115,7 +123,8 @@ def _why(error: Exception, address: Address) -> tuple[str | StoreError, bool]:
         return "it was changed meanwhile: run the command again", False
     if status == 416:
         return Beyond(f"{address} is shorter than that"), False
-    if _NO_CREDENTIALS.search(text):
+    words = _URL.sub("", text).replace(address.key or " ", " ")  # a key may hold any word
+    if _NO_CREDENTIALS.search(words) or _ASKED_FOR_THEM.search(text):
         return f"the environment holds no credentials for {address.scheme}://", False
     if status in (401, 403) or isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
         return "access is denied: look at the credentials in the environment and at what they may do", False
@@ -124,8 +133,7 @@ def _why(error: Exception, address: Address) -> tuple[str | StoreError, bool]:
     if status is not None:
         return f"storage answers {status}{f' {name}' if name else ''}", status in _AGAIN
     if isinstance(error, exceptions.BaseError):
-        out_of_reach = "timed out" if "timeout" in text.lower() or "timed out" in text.lower() else "no connection"
-        return out_of_reach, True
+        return "timed out" if "timed out" in text.lower() else "no connection", True  # `retry_timeout` is in every text
     if isinstance(error, OSError):
         return error.strerror or "it cannot be read", False
     return "storage does not take such a key or setting", False

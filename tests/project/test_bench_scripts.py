@@ -1,5 +1,6 @@
 """The benchmarks of scripts/, at tiny sizes: what they count and how they end. Never a time."""
 
+import argparse
 import importlib
 import json
 import os
@@ -193,6 +194,81 @@ def test_the_sampling_benchmark_measures_every_part(tmp_path: Path, tiny_export:
     expected = found["parts"]["flops"] * found["parts"]["generation"] / found["peaks"]["CPU fp32"]
     assert found["parts"]["share_of_peak"] == pytest.approx(expected)
     assert "encoding, one thread" in tables
+
+
+@pytest.mark.slow
+def test_the_fleet_benchmark_measures_workers_beside_a_plain_loop(
+    scripts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bench_fleet
+
+    monkeypatch.setattr(bench_fleet, "find_spec", lambda _: None)  # a cluster takes longer than all of this
+    monkeypatch.setattr(bench_fleet, "usable_cores", lambda: 2)
+    words = {"shards": 3, "shard_size": 4, "rounds": 1, "workers": [2], "quick": True}
+    wanted = argparse.Namespace(model="faces", only="measured", **words)
+    found = bench_fleet.everything(wanted)
+    loop, two = found["measured"]["rows"]
+    assert [(row["by"], row["workers"]) for row in (loop, two)] == [("plain loop", 1), ("processes", 2)]
+    assert (found["measured"]["count"], found["simulated"]) == (12, None)
+    cpu = found["measured"]["cpu_seconds_an_image"]
+    for row in (loop, two):
+        assert row["images_per_second"] > 0
+        assert row["start_seconds"] > 0
+        assert row["ideal"] >= loop["images_per_second"]
+        if cpu > 0:  # so few images may take no more than the start
+            assert row["ideal"] <= max(loop["images_per_second"], 2 / cpu)
+        assert row["of_ideal"] == pytest.approx(row["images_per_second"] / row["ideal"])
+    assert "12 images in 3 shards, 2 cores" in bench_fleet.show(found)
+
+
+def test_the_simulated_fleet_is_the_same_for_a_seed_and_copies_shorten_it(
+    called: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, printed, said = called("bench_fleet", "--quick", "--only", "simulated", "--seeds", "2")
+    assert code == 0
+    assert "bench_fleet: simulated, nodes hang" in said
+    *tables, last = printed.splitlines()
+    again = json.loads(called("bench_fleet", "--quick", "--only", "simulated", "--seeds", "2")[1].splitlines()[-1])
+    found = json.loads(last)["simulated"]
+    assert found == again["simulated"]
+    rows = {row["weather"]: row for row in found["rows"]}
+    assert rows["nothing"]["over_with"] == rows["nothing"]["over_without"]
+    assert rows["nothing"]["extra"]["mean"] == rows["nothing"]["lost"]["mean"] == 0
+    assert rows["nodes die"]["lost"]["mean"] > 0
+    hang = rows["nodes hang"]
+    assert hang["over_with"]["mean"] < hang["over_without"]["mean"]
+    assert hang["copies"]["mean"] > 0
+    assert 0 < hang["extra"]["mean"] < 0.1
+    assert rows["all, long shards"]["shards"] * 10 == rows["all of it"]["shards"]
+    assert any(line.startswith("all, long shards ") for line in tables)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_simulated_fleet_never_beats_its_ideal_nor_works_for_free(scripts: None, seed: int, copies: bool) -> None:
+    from fleet_weather import BAD
+    from simulated_fleet import Fleet, simulate
+
+    fleet = Fleet(200, 10, 300.0)
+    made = simulate(BAD, fleet, seed, copies)
+    assert made == simulate(BAD, fleet, seed, copies)
+    assert made.makespan > made.ideal
+    assert made.attempts >= fleet.shards
+    assert made.copies <= made.attempts - fleet.shards
+    assert (made.copied > 0) <= copies
+    assert made.used <= fleet.nodes * made.makespan
+
+
+def test_a_simulated_fleet_of_equal_nodes_takes_what_can_be_counted(scripts: None) -> None:
+    from simulated_fleet import Fleet, Weather, simulate
+
+    calm = simulate(Weather(spread=0.0, opening=3.0), Fleet(8, 4, 100.0), 0, True)
+    assert (calm.makespan, calm.used, calm.attempts) == (pytest.approx(203), pytest.approx(4 * 203), 8)
+    assert calm.ideal == pytest.approx(200, rel=1e-5)
+    assert calm.over == pytest.approx(0.015, rel=1e-3)
+    last = simulate(Weather(spread=0.0, opening=0.0), Fleet(9, 4, 100.0), 0, False)
+    assert last.makespan == pytest.approx(300)  # the ninth alone
+    assert last.ideal == pytest.approx(225, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ An address is a prefix of images, a .zip, a .tar, a range of tars in braces, or 
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 from wgan.serve import stores
 from wgan.serve.base.address import Address, parse_address
@@ -49,7 +50,7 @@ class Listing:
         """Bytes of all objects."""
         return sum(entry.size for entry in self.entries)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hex; another one whenever an object is added, removed or changed."""
         rows = ((str(entry.place), entry.size, entry.tag) for entry in self.entries)

@@ -51,7 +51,11 @@ class Fetched:
     def bring(self, entry: Entry) -> Path:
         """Fetches an object, if it is not here. Raises StoreError, or OutputError where it cannot be kept."""
         path = self.path(entry)
-        if self._missing([entry]):
+        try:
+            here = path.stat().st_size == entry.size
+        except FileNotFoundError:
+            here = False
+        if not here:
             self._small(entry)
         return path
 
@@ -136,7 +140,7 @@ class Fetched:
                     path.unlink(missing_ok=True)
 
     def _check_room(self, missing: list[Entry], decoded: int) -> None:
-        needed = sum(entry.size - self._begun(entry) * (entry.size > PART) for entry in missing) + decoded
+        needed = decoded + sum(entry.size - (self._begun(entry) if entry.size > PART else 0) for entry in missing)
         there = free(self.folder)
         if there is not None and needed > there:
             what = f"{counted(len(missing), 'object')} of {self.listing.address} and their images"

@@ -14,7 +14,7 @@ from wgan.serve.base.terminal import counted, say
 from wgan.serve.storage.asking import Absent
 from wgan.training.config import Config
 from wgan.training.config.reading import parse
-from wgan.training.mirror import claim
+from wgan.training.distributed.launch import launch
 from wgan.training.mirror.background import BucketMirror
 from wgan.training.mirror.claim import Claim, Mark
 from wgan.training.mirror.parts import CONFIG, MARK, parts_of, step_of, steps_in
@@ -30,7 +30,8 @@ def arrive(address: Address, folder: Path, *, resume: bool, restarted: bool = Fa
         address: where the run is mirrored.
         folder: for it on this machine, owned by this process.
         resume: go on with a run.
-        restarted: torchrun has started this again, with the words of the first start.
+        restarted: torchrun has started this again, with the words of the first start. On a machine that comes to a
+            run later, the claim says so.
 
     Returns:
         The mirror, which claims the address once the run is sure to begin, and whether a run goes on.
@@ -43,7 +44,7 @@ def arrive(address: Address, folder: Path, *, resume: bool, restarted: bool = Fa
     """
     there, mark, here = look(address), Mark.of(folder), (folder / CONFIG).is_file()
     begun = there is not None and bool(there.parts)
-    if restarted:
+    if restarted or (not resume and there is not None and there.claim is not None and _launched(there.claim)):
         _still_ours(address, there, mark, resume)
         resume = resume or here or begun
     if not resume:
@@ -86,15 +87,20 @@ def _still_ours(address: Address, there: There | None, mark: Mark | None, resume
     """Refuses a restart of processes whose run a later start has taken over meanwhile."""
     if there is None or there.claim is None:
         return
-    now = claim.launch()
+    now = launch()
     if now is not None:  # the first start has claimed a new run, or, as its folder says, one that it went on with
-        mine = there.claim.launch == now
+        mine = _launched(there.claim)
         claimed = not resume or (mark is not None and mark.claim.launch == now)
     else:
         mine = mark is None or mark.made_by_last_push(there.claim)
         claimed = mark is not None and bool(mark.claim.owner)
     if claimed and not mine:
         raise TrainingError(f"a later start trains {address} now: this one does not go on")
+
+
+def _launched(claim: Claim) -> bool:
+    """Whether a start of the command that torchrun runs now has made the claim."""
+    return claim.launch is not None and claim.launch == launch()
 
 
 def _begin(address: Address, folder: Path, there: There | None, mark: Mark | None) -> tuple[BucketMirror, bool]:

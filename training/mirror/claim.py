@@ -4,9 +4,7 @@ A start that goes on with the run writes a new id over the one before. Who pushe
 pushes next, and ends.
 """
 
-import hashlib
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +29,7 @@ class Claim:
     Args:
         run: id of the run, for good.
         owner: id of the start that pushes.
-        launch: a digest of what torchrun calls the start of all its processes, the same when it starts them again.
+        launch: a digest of the name that torchrun gives all its starts of one command; None without one.
     """
 
     run: str
@@ -41,13 +39,9 @@ class Claim:
     @classmethod
     def of_this_start(cls, run: str | None = None) -> Self:
         """A claim of this start on a run, or on a new one."""
+        from wgan.training.distributed.launch import launch  # with torch, which who only reads a run may not have
+
         return cls(run or secrets.token_hex(8), secrets.token_hex(8), launch())
-
-
-def launch() -> str | None:
-    """A digest of torchrun's id of this launch; None without one."""
-    name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    return None if name == "none" else hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def read(address: Address) -> Claim | None:

@@ -8,6 +8,7 @@ from wgan.serve.base.terminal import counted
 
 if TYPE_CHECKING:
     from wgan.serve.base.address import Place
+    from wgan.serve.fleet.tally import Tally
     from wgan.serve.outputs.shards import ShardSet
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
@@ -25,6 +26,7 @@ class Made:
     grid: Path | None = None  # beside a folder
     manifest: Path | None = None  # of a folder
     no_grid: str | None = None
+    fleet: "Tally | None" = None  # what a cluster did for it
 
 
 def result_of(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
@@ -52,6 +54,8 @@ def result_of(asked: "Request", job: "Job", made: Made) -> dict[str, Any]:
     if made.shards is not None:
         there = {"manifest": str(made.shards.manifest), "shards": len(made.shards)}
         result |= there | {"made": made.files, "skipped": made.there}
+    if made.fleet is not None:
+        result |= made.fleet.to_json()
     return result
 
 
@@ -69,6 +73,8 @@ def text_of(job: "Job", made: Made, speed: float) -> str:
     if made.grid is not None:
         place += f", a grid of them: {made.grid}"
     where = f"{job.backend.name} on {job.backend.device}"
+    if made.fleet is not None and made.fleet.shards:
+        where += f" ({made.fleet})"
     images = counted(made.images, "image")
     origin = "" if job.origin is None else f" ({job.origin})"
     return f"{images} ({which}) of {typed(job.backend.path)}{origin} with {where}, {speed:,.0f} images/s: {place}"

@@ -1,12 +1,14 @@
 """`wgan sample`."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wgan.commands.console import HOW, BackendOption, DeviceOption, JsonOption, ModelOption, PlaceOf, RunOption
+from wgan.commands.fleet import check_fleet, hired
 from wgan.commands.made import Made, result_of, text_of
 from wgan.commands.onward import after_images, onward
 from wgan.commands.values import one_of
@@ -19,6 +21,7 @@ from wgan.serve.base.terminal import detail, say, say_once
 from wgan.serve.outputs.kinds import KINDS
 
 if TYPE_CHECKING:
+    from wgan.serve.fleet.run import Fleet
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
 
@@ -156,6 +159,17 @@ def sample(
             rich_help_panel=ADVANCED,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="with --shard-size: the shards by a Ray cluster: auto (this machine's), HOST:PORT, ray://HOST:PORT, "
+            "or local (begun here)",
+            autocompletion=one_of("auto", "local"),
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Generate images on any backend, by seed."""
@@ -168,19 +182,26 @@ def sample(
     asked = Request(
         n, seed, label, truncation, truncation_kind, latents, interpolate, steps, shard_size=shard_size, shard=shard
     )
+    check_fleet(ray, asked)
     path, kind = find_model(model, run, backend, device=device, rebuild=rebuild)
     detail(f"{path}, by the backend {kind}")
-    began = time.perf_counter()
-    with open_model(path, kind, device, precision, Options(provider, threads), changed=model is not None) as opened:
+    began, options, changed = time.perf_counter(), Options(provider, threads), model is not None
+    with ExitStack() as open_:
+        fleet = None
+        if ray is None:
+            opened = open_.enter_context(open_model(path, kind, device, precision, options, changed=changed))
+        else:
+            fleet = open_.enter_context(hired(ray, path, kind, device, precision, options, changed=changed))
+            opened = fleet.known()
         loaded = time.perf_counter()
         detail(f"opened in {duration(loaded - began)}")
         before = opened.notice
         say_once(cautions(opened))
         shrink = say if batch_size is None else None
         job = Job(opened, asked.source(opened), asked.class_of(opened), batch_size_for(opened, batch_size), shrink)
-        made = _make(asked, job, out, format)
+        made = _make(asked, job, out, format, fleet)
         say_once([opened.notice if opened.notice != before else None, made.no_grid])
-    seconds = time.perf_counter() - loaded
+        seconds = time.perf_counter() - loaded
     result = result_of(asked, job, made) | {
         "backend": kind,
         "load_seconds": loaded - began,
@@ -191,9 +212,12 @@ def sample(
     onward(as_json, after_images(path, kind, job.backend.metadata))
 
 
-def _make(asked: "Request", job: "Job", out: Place | None, format: str | None) -> Made:
+def _make(asked: "Request", job: "Job", out: Place | None, format: str | None, fleet: "Fleet | None") -> Made:
     """Writes the images, or the shards that are not there yet. ``out`` is None where it was not given."""
     shards = asked.shards(out or OUT, job.source)
+    if shards is not None and fleet is not None:
+        tally, there = fleet.make(job, shards, asked.part)
+        return Made(tally.images, shards.path, tally.shards, there, shards, fleet=tally)
     if shards is not None:
         made, files, there = job.shards(shards, asked.part, say)
         return Made(made, shards.path, files, there, shards)

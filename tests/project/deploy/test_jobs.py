@@ -1,9 +1,12 @@
 """Sampling as a Slurm array and as a Kubernetes Indexed Job: their own command lines, run here once a part."""
 
 import importlib
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from tests.project.deploy.reading import DEPLOY, USER, checked, tool
 
 SLURM, JOB = DEPLOY / "slurm/sample.sbatch", DEPLOY / "kubernetes/sample.yaml"
 PARTS, SMALL = 3, {"MODEL": "faces", "IMAGES": "20", "SHARD_SIZE": "4", "THREADS": "1"}
+PATIENCE = 60.0  # seconds
 
 
 def job() -> dict[str, Any]:
@@ -30,14 +34,19 @@ def container() -> dict[str, Any]:
     return only
 
 
-def run(words: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+def variables(**own: str) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, **SMALL, **variables, "PATH": path}
-    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return {**os.environ, **SMALL, **own, "PATH": path}
 
 
-def slurm(index: int, out: str) -> subprocess.CompletedProcess[str]:
-    return run(["bash", str(SLURM)], OUT=out, SLURM_ARRAY_TASK_ID=str(index + 1), SLURM_ARRAY_TASK_COUNT=str(PARTS))
+def run(words: list[str], **own: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, env=variables(**own), capture_output=True, text=True, check=False, timeout=120)
+
+
+def slurm(index: int, out: str, among: int = PARTS) -> subprocess.CompletedProcess[str]:
+    """``among``: how many tasks the array has that this one was given in."""
+    own = {"SLURM_ARRAY_TASK_ID": str(index + 1), "SLURM_ARRAY_TASK_COUNT": str(among), "PARTS": str(PARTS)}
+    return run(["bash", str(SLURM)], OUT=out, **own)
 
 
 def kubernetes(index: int, out: str) -> subprocess.CompletedProcess[str]:
@@ -52,7 +61,7 @@ def kubernetes(index: int, out: str) -> subprocess.CompletedProcess[str]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What one machine makes."""
     folder = tmp_path_factory.mktemp("alone")
-    done = run(["bash", str(SLURM)], OUT=f"{folder}/a.tar", SLURM_ARRAY_TASK_ID="1", SLURM_ARRAY_TASK_COUNT="1")
+    done = run(["bash", str(SLURM)], OUT=f"{folder}/a.tar", SLURM_ARRAY_TASK_ID="1", PARTS="1")
     assert done.returncode == 0, done.stderr
     made = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert len(made) == 6
@@ -64,9 +73,39 @@ def test_the_tasks_of_an_array_make_what_one_machine_makes(alone: dict[str, byte
     for index in range(PARTS):
         assert slurm(index, f"{tmp_path}/a.tar").returncode == 0
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == alone
-    (tmp_path / "a-000001.tar").unlink()  # a task that was lost is given again
-    assert slurm(1, f"{tmp_path}/a.tar").returncode == 0
+    (tmp_path / "a-000001.tar").unlink()  # a task that was lost is given again, alone
+    done = slurm(1, f"{tmp_path}/a.tar", among=1)
+    assert (done.returncode, json.loads(done.stdout)["skipped"]) == (0, 1)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == alone
+
+
+@pytest.mark.slow
+def test_a_task_that_is_killed_goes_on_after_the_shards_that_are_there(tmp_path: Path) -> None:
+    own = {
+        "IMAGES": "40000",
+        "SHARD_SIZE": "100",
+        "PARTS": "40",
+        "SLURM_ARRAY_TASK_ID": "2",
+        "OUT": f"{tmp_path}/a.tar",
+    }
+    with subprocess.Popen(
+        ["bash", str(SLURM)], env=variables(**own), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        until = time.monotonic() + PATIENCE
+        while not any(tmp_path.glob("a-*.tar")) and process.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    there = sorted(tmp_path.glob("a-*.tar"))
+    assert 0 < len(there) < 10
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in there]
+    done = run(["bash", str(SLURM)], **own)
+    told = json.loads(done.stdout)
+    assert (told["skipped"], told["made"]) == (len(there), 10 - len(there))
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in there] == before
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [*(f"a-{number:06d}.tar" for number in range(1, 400, 40)), "a.json"]
 
 
 @pytest.mark.slow
@@ -78,9 +117,9 @@ def test_the_pods_of_a_job_make_it_in_a_bucket(alone: dict[str, bytes], s3: Buck
 
 
 @pytest.mark.slow
-def test_a_command_that_is_wrong_has_the_exit_code_that_ends_the_job() -> None:
+def test_a_command_that_is_wrong_has_the_exit_code_that_is_not_tried_again() -> None:
     (ended, ignored) = job()["spec"]["podFailurePolicy"]["rules"]
-    assert ended["action"] == "FailJob"
+    assert ended["action"] == "FailIndex"
     done = kubernetes(0, "https://bucket/a.tar")
     assert ended["onExitCodes"]["values"] == [done.returncode]
     assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -113,3 +152,8 @@ def test_the_script_is_one_that_bash_reads() -> None:
     asked = [line.split()[1] for line in SLURM.read_text("utf-8").splitlines() if line.startswith("#SBATCH")]
     assert "--array=1-8" in asked
     assert "--requeue" in asked
+    assert "PARTS:-8" in SLURM.read_text("utf-8")
+
+
+def test_shellcheck_finds_nothing() -> None:
+    checked(tool("shellcheck"), SLURM)

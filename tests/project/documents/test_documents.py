@@ -32,6 +32,7 @@ ELSEWHERE = {
     'pip install ".[onnx-cpu,serve]" -c constraints.txt': "tests/project/test_packaging.py",
     "python scripts/bench_contention.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_data.py": "tests/project/test_bench_scripts.py",
+    "python scripts/bench_fleet.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_sampling.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_serving.py": "tests/project/test_bench_scripts.py",
     "python scripts/bench_training.py": "tests/project/test_bench_scripts.py",

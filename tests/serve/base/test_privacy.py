@@ -262,3 +262,17 @@ def test_an_evaluation_finds_the_images_by_the_run_alone(
     assert main([*words, "--model", "generator.onnx"]) == 2
     assert capsys.readouterr().err.endswith("name them with --data\n")
     assert main([*words, "--model", "generator.onnx", "--run", str(run)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no images in s3://bucket/a/photos", "no images in photos"),
+        ("`wgan train --data s3://bucket/a/photos`", "`wgan train --data photos`"),
+        ("(gs://bucket/b.tar)", "(b.tar)"),
+        ("az://container/x/y/1.png: damaged", "1.png: damaged"),
+        ("--data 's3://bucket/a/my photos' steps=3", "--data my photos steps=3"),
+    ],
+)
+def test_of_an_address_the_last_name_alone_is_shown(text: str, shown: str) -> None:
+    assert without_paths(text, "s3://bucket/a/my photos", "s3://bucket/a/photos") == shown

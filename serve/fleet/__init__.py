@@ -1,0 +1,1 @@
+"""Many machines for one set of shards: `wgan sample --ray`, over Ray Core."""
