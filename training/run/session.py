@@ -22,7 +22,6 @@ from wgan.training.data.of_run import nothing_transparent, open_data
 from wgan.training.data.pick import pick
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
-from wgan.training.distributed.alike import check_images
 from wgan.training.distributed.launch import launch
 from wgan.training.measures.inception import ProgressFn
 from wgan.training.measures.validation import Validation
@@ -35,7 +34,7 @@ from wgan.training.run.changed_data import DataChange, check_classes
 from wgan.training.run.periodic_features import PeriodicFeatureDistances
 from wgan.training.run.pictures import Pictures, class_sizes
 from wgan.training.run.rounding import rounds_otherwise
-from wgan.training.run.shared import newest_checkpoint, start_from_others
+from wgan.training.run.shared import check_images, newest_checkpoint, start_from_others
 from wgan.training.step.trainer import Trainer
 
 
