@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
 from tests.fakes.object_store import Bucket, MotoServer, environment
+from tests.project.documents.small import smaller
 from wgan.cli import main
 from wgan.serve.fleet import run
 
@@ -105,6 +108,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+def in_bucket(bucket: Bucket, prefix: str) -> dict[str, bytes]:
+    keys = bucket.keys(prefix)
+    return {key.removeprefix(prefix): bucket.get(key) for key in keys}
+
+
 def there(folder: Path) -> int:
     return len(list(folder.glob("faces-*.tar")))
 
@@ -154,7 +162,29 @@ def test_shards_go_to_a_bucket(nodes: Nodes, s3: Bucket, capfd: pytest.CaptureFi
     capfd.readouterr()
     assert main([*SHORT, s3.address("a/faces.tar"), "--json", *nodes.words]) == 0
     assert told(capfd)["made"] == 3
-    assert {key.removeprefix("a/"): s3.get(key) for key in s3.keys()}  # noqa: SIM118 == contents(Path("alone"))
+    assert in_bucket(s3, "a/") == contents(Path("alone"))
+
+
+def test_the_guide_of_eight_machines_works_as_it_is_written(
+    nodes: Nodes, s3_server: MotoServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its own commands, of fewer images: on a cluster of small nodes, then part by part, into an S3 server's bucket."""
+    guide = (ROOT / "docs/eight-machines.md").read_text("utf-8").replace(" 1000000 ", " 30 ").replace(" 10000 ", " 4 ")
+    export, by_ray, third = [shlex.split(line)[1:] for line in guide.splitlines() if line.startswith("wgan ")]
+    monkeypatch.setenv("RAY_ADDRESS", nodes.cluster.address)
+    bucket = s3_server.bucket("faces")
+    assert main(smaller("wgan train --config demo")[1:]) == 0
+    assert main(export) == 0
+    assert main(by_ray) == 0
+    assert len(in_bucket(bucket, "million/")) == 9
+    assert third[-1] == "3/8"
+    for part in range(1, 9):
+        assert main([*third[:-1], f"{part}/8", "--out", "s3://faces/parts/faces.tar"]) == 0
+    assert main([*third[:-2], "--out", "alone/faces.tar"]) == 0
+    assert in_bucket(bucket, "million/") == in_bucket(bucket, "parts/") == contents(Path("alone"))
+    capfd.readouterr()
+    assert main([*third, "--json"]) == 0
+    assert (told(capfd)["made"], len(in_bucket(bucket, "million/"))) == (0, 9)
 
 
 @pytest.mark.parametrize(
