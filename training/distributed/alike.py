@@ -53,6 +53,17 @@ def code() -> str:
     return digest.hexdigest()
 
 
+def differences(world: World, own: Mapping[str, Any]) -> dict[int, str]:
+    """What is another in a process than in process 0, by its rank; the same in every process.
+
+    Args:
+        world: the processes.
+        own: this process's values by name.
+    """
+    values = world.gather({name: _shown(value) for name, value in own.items()})
+    return {rank: told for rank, there in enumerate(values) if (told := _differences(there, values[0]))}
+
+
 def check_alike(world: World, own: Mapping[str, Any], mend: str) -> None:
     """Refuses, in every process, what is another in one of them than in process 0.
 
@@ -64,12 +75,11 @@ def check_alike(world: World, own: Mapping[str, Any], mend: str) -> None:
     Raises:
         ConfigError: names the process, its machine, and what differs. The same line in all processes.
     """
-    values = world.gather({name: _shown(value) for name, value in own.items()})
-    apart = {rank: told for rank, there in enumerate(values) if (told := _differences(there, values[0]))}
+    apart = differences(world, own)
     if not apart:
         return
     rank = min(apart)
-    more = f" (and so have {len(apart) - 1} more processes)" if len({*apart.values()}) == 1 and len(apart) > 1 else ""
+    more = f" ({len(apart) - 1} more differ too)" if len(apart) > 1 else ""
     raise ConfigError(f"{world.who(rank)} has {apart[rank]} on {world.who(0).partition(' on ')[2]}{more}: {mend}")
 
 
@@ -78,7 +88,7 @@ def _shown(value: Any) -> str:
 
 
 def _differences(there: Mapping[str, str], first: Mapping[str, str]) -> str:
-    """`torch 2.9, Pillow 11.1, not 2.10, 12.0 as process 0`; empty where there is none."""
+    """`torch 2.9, Pillow 11.1 where process 0 has torch 2.10, Pillow 12.0`; empty where there is none."""
     names = [name for name in {**first, **there} if first.get(name) != there.get(name)]
     if not names:
         return ""
