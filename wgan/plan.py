@@ -68,7 +68,8 @@ class Plan:
 
         world, mirrors = world or World(), [Mirror()]
         mine = self.config.to_dict()
-        settings = {name: value for name, value in mine.items() if name not in PLACES}
+        # a recipe goes by the machine's cores: there the first process's settings are taken
+        settings = {} if self.notes else {name: value for name, value in mine.items() if name not in PLACES}
         check_alike(world, {"device": self.device.type, **settings}, SAME)
         world.compute_on(self.device)
         # torchrun counts restarts on each machine by itself: one that came later has seen none
