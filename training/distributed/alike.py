@@ -1,4 +1,4 @@
-"""Whether the processes of a run are alike: the same program, words, settings and images on every machine."""
+"""Whether the processes of a run are alike: the same program, words and settings on every machine."""
 
 import hashlib
 import platform
@@ -13,10 +13,8 @@ import numpy
 import PIL
 import torch
 
-from wgan.serve.base.errors import ConfigError, DatasetError
+from wgan.serve.base.errors import ConfigError
 from wgan.serve.machine.requirements import installed
-from wgan.training.data import ImageSet, contents
-from wgan.training.data.changes import compare
 from wgan.training.distributed.world import World
 
 PLACES = (
@@ -97,24 +95,3 @@ def _differences(there: Mapping[str, str], first: Mapping[str, str]) -> str:
     )
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{here}{rest} where process 0 has {others}{rest}"
-
-
-def check_images(world: World, data: ImageSet, where: str) -> None:
-    """Refuses, in every process, images that are not the same in all of them.
-
-    Raises:
-        DatasetError: names the process and its machine, and which images differ. The same line in all processes.
-    """
-    digests = world.gather(data.digest)
-    if len({*digests}) == 1:
-        return
-    rank = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
-    lists = world.gather(data.contents if world.rank in (0, rank) else None)
-    first, there = (contents.unpack(lists[each] or b"", digests[each]) for each in (0, rank))
-    how = "" if first is None or there is None else compare(first, there).told()
-    raise DatasetError(
-        f"{world.who(rank)} has other images in {where} than {world.who(0)}"
-        f"{f': {how}' if how else ''} (digest {digests[rank][:8]}…, not {digests[0][:8]}…): "
-        "they changed while the processes opened them, or each machine has a copy of its own and one is not whole: "
-        "bring the same images to every machine"
-    )
