@@ -15,4 +15,4 @@ fi
 "$python" -m ruff check .
 "$python" -m ruff format --check .
 bash scripts/linked.sh build/types
-MYPYPATH=build/types:scripts "$python" -m mypy --strict -p wgan -p gpu
+MYPYPATH=build/types:scripts "$python" -m mypy --strict -p wgan -p gpu -p fault_rounds

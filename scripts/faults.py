@@ -20,6 +20,7 @@ from typing import Protocol
 from bench_shared import machine, say, table, whole
 from fault_rounds.bench import Bench
 from fault_rounds.disk import may_mount
+from fault_rounds.mirror import Mirror
 from fault_rounds.process import forks
 from fault_rounds.sampling import Sampling
 from fault_rounds.store import Store
@@ -32,11 +33,13 @@ class Rounds(Protocol):
 
     name: str
 
+    def __init__(self, bench: Bench): ...
+
     def round(self, random: Random, folder: Path) -> Tally:
         """Plays one round in an empty folder; what was found."""
 
 
-KINDS = {"sampling": Sampling, "training": Training, "store": Store}
+KINDS: dict[str, type[Rounds]] = {"sampling": Sampling, "training": Training, "store": Store, "mirror": Mirror}
 ROUNDS, MINUTES = 120, 30
 SHOWN = 5  # faults of a round that are told
 
@@ -54,9 +57,8 @@ def play(kinds: list[Rounds], bench: Bench, first: int, rounds: int, minutes: fl
         found.rounds[kind.name] += 1
         total.add(found)
         kills = ", ".join(f"{name} {count}" if count > 1 else name for name, count in sorted(found.kills.items()))
-        say(
-            f"faults: {done + 1}/{rounds} {kind.name} {number}: {kills or 'nothing met'}{'' if found.clean else ': FAULT'}"
-        )
+        verdict = "" if found.clean else ": FAULT"
+        say(f"faults: {done + 1}/{rounds} {kind.name} {number}: {kills or 'nothing met'}{verdict}")
         for line in found.faults[:SHOWN]:
             say(f"  {line}")
         if not found.clean:
@@ -99,9 +101,10 @@ def main() -> int:
             mounts = may_mount()  # before the server of forks is there, which is to see the same disks
             say(f"faults: a full disk is {'a small one' if mounts else 'a limit of file sizes: none can be mounted'}")
             bench = Bench(forks(), Path(root).resolve(), mounts=mounts)
-            total = play(
-                [KINDS[name](bench) for name in wanted.only], bench, wanted.seed, wanted.rounds, wanted.minutes
-            )
+            with bench.held:
+                total = play(
+                    [KINDS[name](bench) for name in wanted.only], bench, wanted.seed, wanted.rounds, wanted.minutes
+                )
     except KeyboardInterrupt:
         return 130
     print(show(total))

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.context import ForkServerContext
@@ -17,13 +17,17 @@ from wgan.serve.base.temporary import sweep
 
 @dataclass(frozen=True)
 class Bench:
-    """``before`` is called first in each process, see `Order`; ``mounts``: whether disks can be mounted."""
+    """``before`` is called first in each process, see `Order`.
+
+    ``mounts``: whether disks can be mounted; ``held``: what ends with the rounds.
+    """
 
     context: ForkServerContext
     root: Path
     before: Callable[[], object] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     mounts: bool = False
+    held: ExitStack = field(default_factory=ExitStack)
 
     def order(self, words: Sequence[str], folder: Path, blow: Blow | None = None) -> Order:
         """A command in this folder."""

@@ -1,6 +1,6 @@
 """What befalls a process: a signal after some time, its end at a file event or within a write, a full disk.
 
-Every end is the system's: SIGKILL, or SIGXFSZ with its own action at a byte of a file, and no line of Python runs after it.
+Every end is the system's: SIGKILL, or SIGXFSZ with its own action at a byte of a file. No line of Python runs after it.
 """
 
 import ctypes

@@ -30,7 +30,7 @@ class Sampling:
     """Sets of shards in a local folder."""
 
     name = "sampling"
-    kinds = KINDS
+    kinds: tuple[str, ...] = KINDS
 
     def __init__(self, bench: Bench):
         self.bench = bench

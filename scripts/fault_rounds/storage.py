@@ -26,7 +26,7 @@ _QUIET = 0.15  # seconds in which requests that are under way come to their end
 
 def impatient() -> None:
     """In a process of a round: storage is asked again at once, and given up early."""
-    asking.PATIENCE, asking.PAUSES = PATIENCE, (0.01, 0.1)  # type: ignore[misc]
+    asking.PATIENCE, asking.PAUSES = PATIENCE, (0.01, 0.1)
 
 
 class Watched(Faulty):
@@ -112,7 +112,7 @@ class Weather:
         storage.proxy.rate = random.choice((0.0, 0.1, 0.3))
         self.troubled = storage.proxy.rate > 0
         self._before = storage.proxy.counts
-        self._event = random.choice((None, None, OUTAGE, SERVER))
+        self._event = random.choice((None, None, OUTAGE, OUTAGE, SERVER))
         self._at, self._until = random.uniform(0, seconds), 0.0
         self._victim: tuple[int, int] | None = None
 

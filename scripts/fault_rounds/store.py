@@ -1,6 +1,5 @@
 """Rounds of `wgan sample --shard-size` into a bucket: machines die, and so does the store."""
 
-import atexit
 from pathlib import Path
 from random import Random
 
@@ -24,7 +23,7 @@ class Store(Sampling):
     def __init__(self, bench: Bench):
         super().__init__(bench)
         self.storage = Storage()
-        atexit.register(self.storage.close)
+        bench.held.callback(self.storage.close)
         self.local, self.bench = bench, bench.with_(self.storage.environment, impatient)
 
     def round(self, random: Random, folder: Path) -> Tally:

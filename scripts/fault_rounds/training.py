@@ -3,7 +3,7 @@
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from random import Random
@@ -16,6 +16,7 @@ from PIL import Image
 from fault_rounds import blow, disk
 from fault_rounds.bench import Bench, files, left_over
 from fault_rounds.blow import Blow, Reach
+from fault_rounds.process import Ended
 from fault_rounds.tally import CHECKPOINTS, CHECKPOINTS_LOST, DIFFERING, HALF, STUCK, Tally, differing, lines_differing
 from wgan.serve.base.errors import CheckpointError
 from wgan.training.records import checkpoint
@@ -37,7 +38,7 @@ class Training:
     """Runs on a few small images."""
 
     name = "training"
-    kinds = KINDS
+    kinds: tuple[str, ...] = KINDS
 
     def __init__(self, bench: Bench):
         self.bench = bench
@@ -65,7 +66,7 @@ class Training:
         """One run, begun and struck several times, then gone on with until it is done; what was found."""
         kept = random.choice(KEPT)
         wanted, reach = self.whole(kept)
-        check = Check(wanted, folder / "run", kept)
+        check = Check(wanted, lambda: files(folder / "run"), kept)
         full = self.bench.mounts and random.random() < 0.15
         size = random.randrange(4096, int(1.2 * sum(reach.sizes)))
         with disk.small(folder, size) if full else nullcontext():
@@ -86,11 +87,7 @@ class Training:
     def go(self, folder: Path, kept: int, struck: Blow | None, check: "Check") -> None:
         """The command once, unless it is done."""
         if not check.done:
-            ended = self.bench.run([self.bench.order(self.words(folder, kept), folder, struck)])
-            check.done = ended[0].code == 0 or DONE in ended[0].last_line  # killed after its last line
-            if not check.done or ended[0].code == 0:
-                check.tally.ended(ended)
-            check.look()
+            check.ended(self.bench.run([self.bench.order(self.words(folder, kept), folder, struck)]))
 
 
 def write_images(folder: Path) -> None:
@@ -104,17 +101,24 @@ def write_images(folder: Path) -> None:
 class Check:
     """Looks at a run whenever its process has ended: what has a name is whole, and what was saved stays."""
 
-    def __init__(self, wanted: Mapping[str, bytes], run: Path, kept: int):
+    def __init__(self, wanted: Mapping[str, bytes], there: Callable[[], dict[str, bytes]], kept: int):
         self.tally = Tally()
-        self.wanted, self.run, self.kept = wanted, run, kept
+        self.wanted, self.there, self.kept = wanted, there, kept
         self.done = False
         self._saved: list[str] = []  # names of whole checkpoints, as they were last seen
         self._best = False
         self._told: set[str] = set()
 
+    def ended(self, commands: list[Ended]) -> None:
+        """Takes in how the command ended, and looks at what is there then."""
+        (ended,) = commands
+        self.done = ended.code == 0 or DONE in ended.last_line  # killed after its last line
+        self.tally.ended(commands if not self.done or ended.code == 0 else [])
+        self.look()
+
     def look(self) -> None:
         """Every checkpoint loads, none that was there and is not superseded is gone, and no other file is half."""
-        found = files(self.run) if self.run.is_dir() else {}
+        found = self.there()
         steps = sorted(name for name in found if name.startswith("checkpoints/step-"))
         for name, content in found.items():
             if content == self.wanted.get(name) or name.startswith(GROWING) or name in self._told:
@@ -134,7 +138,7 @@ class Check:
 
     def end(self) -> Tally:
         """After the last: weights, optimisers, pictures and records are those of the unbroken run, to the bit."""
-        found = files(self.run)
+        found = self.there()
         self.tally.counts[CHECKPOINTS] += len(self._saved)
         for name, content in self.wanted.items():
             if name.startswith("tensorboard/") or name in ("report.html", "run.json", "timings.json"):

@@ -451,10 +451,11 @@ def test_a_run_killed_before_it_had_settings_leaves_its_folder_to_the_same_comma
         raise Killed
 
     path = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    path.mkdir()  # as its owner has
+    with monkeypatch.context() as patch:
         patch.setattr(runs, "atomic_write", dying)
-        path.mkdir()  # as its owner has
-        whole_run(path, cache)
+        with pytest.raises(Killed):
+            whole_run(path, cache)
     assert [entry.name for entry in path.iterdir() if not entry.name.startswith(".config.yaml.")] == []
     assert whole_run(path, cache, TINY.replace(steps=1)).ended
     assert list(path.glob(".*")) == []
@@ -466,9 +467,10 @@ def test_a_run_killed_after_its_last_save_is_ended_by_the_same_command(
     def killed(*_: Any) -> None:
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(loop, "atomic_write", killed)
-        go_on(run, cache, steps=7)
+        with pytest.raises(Killed):
+            go_on(run, cache, steps=7)
     assert names(run)[-1] == "step-00000007.pt"
     assert not run.ended
     weights = checkpoint.sha256(run.checkpoints / "step-00000007.pt")
@@ -485,9 +487,10 @@ def test_a_run_killed_before_its_first_save_has_each_record_once(
     def killed(*_: Any) -> None:
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", killed)
-        whole_run(tmp_path / "run", cache, TINY.replace(steps=1))
+        with pytest.raises(Killed):
+            whole_run(tmp_path / "run", cache, TINY.replace(steps=1))
     run = RunFolder(tmp_path / "run")
     assert [record["step"] for record in read(run.metrics) if record["kind"] == "validation"] == [0]
     go_on(run, cache)
