@@ -35,7 +35,7 @@ from wgan.training.run.changed_data import DataChange, check_classes
 from wgan.training.run.periodic_features import PeriodicFeatureDistances
 from wgan.training.run.pictures import Pictures, class_sizes
 from wgan.training.run.rounding import rounds_otherwise
-from wgan.training.run.shared import check_images, newest_checkpoint, start_from_others
+from wgan.training.run.shared import newest_checkpoint, start_from_others
 from wgan.training.step.trainer import Trainer
 
 

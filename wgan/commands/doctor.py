@@ -40,20 +40,26 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Show what this machine can run, and how to mend the rest."""
-    from wgan.serve.artifacts.find import ROOT
     from wgan.serve.artifacts.formats import check_backend
     from wgan.serve.backends.base import check_device
-    from wgan.serve.doctor.diagnosis import examine
-    from wgan.serve.doctor.text import as_text
 
     check_device(device)
     if backend is not None:
         check_backend(backend)
+    if distributed and backend is not None:
+        raise ConfigError("--distributed is about the network, --backend about this machine: ask for one of them")
     if distributed:
-        if backend is not None:
-            raise ConfigError("--distributed is about the network, --backend about this machine: ask for one of them")
         _network(device, as_json)
-        return
+    else:
+        _machine(backend, device, as_json)
+
+
+def _machine(backend: str | None, device: str, as_json: bool) -> None:
+    """What runs here; exit code 1 where that which was asked for does not."""
+    from wgan.serve.artifacts.find import ROOT
+    from wgan.serve.doctor.diagnosis import examine
+    from wgan.serve.doctor.text import as_text
+
     if backend is None and device != "auto":
         raise ConfigError("--device goes with --backend: name the backend that is to run on it")
     # a check of another runtime, as a container makes it, does not wait for torch
