@@ -20,6 +20,7 @@ from typing import Protocol
 from bench_shared import machine, say, table, whole
 from fault_rounds.bench import Bench
 from fault_rounds.disk import may_mount
+from fault_rounds.fleet import Fleet
 from fault_rounds.mirror import Mirror
 from fault_rounds.process import forks
 from fault_rounds.sampling import Sampling
@@ -39,7 +40,13 @@ class Rounds(Protocol):
         """Plays one round in an empty folder; what was found."""
 
 
-KINDS: dict[str, type[Rounds]] = {"sampling": Sampling, "training": Training, "store": Store, "mirror": Mirror}
+KINDS: dict[str, type[Rounds]] = {
+    "sampling": Sampling,
+    "training": Training,
+    "store": Store,
+    "mirror": Mirror,
+    "ray": Fleet,
+}
 ROUNDS, MINUTES = 120, 30
 SHOWN = 5  # faults of a round that are told
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from fault_rounds.blow import Blow, count_events
 
 PRELOADED = ["fault_rounds.preload", "wgan.training.run.loop", "torch._dynamo", "torch.utils.tensorboard"]
-LIMIT = 60.0  # seconds after which a command hangs: it takes one or two
+LIMIT = 120.0  # seconds after which a command hangs: it takes one or two
 BEGUN = b"\0"
 COUNTED = ".events"  # the file in which an unbroken command leaves how many file events it had
 

@@ -39,7 +39,7 @@ class Sampling:
     def whole(self, ending: str) -> Unbroken:
         """The set of this kind that nothing befell, made once."""
         if ending not in self.unbroken:
-            folder = self.bench.root / f"unbroken{ending}"
+            folder = self.bench.root / f"unbroken-{self.name}{ending}"
             reach = self.bench.unbroken(self.words(f"out/faces{ending}"), folder)
             self.unbroken[ending] = Unbroken(files(folder / "out"), reach)
         return self.unbroken[ending]

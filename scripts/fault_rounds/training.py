@@ -50,7 +50,7 @@ class Training:
         if kept not in self.unbroken:
             if not self.data.is_dir():
                 write_images(self.data)
-            folder = self.bench.root / f"unbroken-{kept}"
+            folder = self.bench.root / f"unbroken-{self.name}-{kept}"
             reach = self.bench.unbroken(self.words(folder, kept), folder)
             self.unbroken[kept] = files(folder / "run"), reach
         return self.unbroken[kept]
