@@ -92,7 +92,7 @@ class Nodes:
         os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder})
         from ray.cluster_utils import Cluster
 
-        self._small = {"num_cpus": 1, "object_store_memory": STORE}
+        self._small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE}
         self._cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **self._small})
         bench.held.callback(self._cluster.shutdown)
         self._second: Any = None
