@@ -31,6 +31,7 @@ from wgan.serve.base.errors import (  # noqa: E402
     FolderInUse,
     OutputError,
     ParityError,
+    StoreError,
     TrainingError,
     WganError,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "FolderInUse",
     "OutputError",
     "ParityError",
+    "StoreError",
     "TrainingError",
     "WganError",
     "__version__",

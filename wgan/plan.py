@@ -60,7 +60,7 @@ class Plan:
             WganError: as `training.run.loop.train`.
         """
         from wgan.training.config import from_dict
-        from wgan.training.distributed import World
+        from wgan.training.distributed import World, restarted
         from wgan.training.distributed.alike import PLACES, check_alike
         from wgan.training.records.folder import RunFolder
         from wgan.training.records.mirrored import Mirror
@@ -68,12 +68,15 @@ class Plan:
 
         world, mirrors = world or World(), [Mirror()]
         mine = self.config.to_dict()
-        settings = {name: value for name, value in mine.items() if name not in PLACES}
+        # a recipe goes by the machine's cores: there the first process's settings are taken
+        settings = {} if self.notes else {name: value for name, value in mine.items() if name not in PLACES}
         check_alike(world, {"device": self.device.type, **settings}, SAME)
         world.compute_on(self.device)
-        again = self._begun(world)
+        # torchrun counts restarts on each machine by itself: one that came later has seen none
+        again = world.any(restarted())
+        begun = self._begun(world, again)
         with ExitStack() as held:
-            place, values, going_on = world.same(lambda: self._prepare(held, again, mirrors))
+            place, values, going_on = world.same(lambda: self._prepare(held, begun, again, mirrors))
             if not world.first:
                 values |= {name: mine[name] for name in PLACES}
             folder, config = RunFolder(place, mirrors[-1]), from_dict(values)
@@ -91,21 +94,23 @@ class Plan:
                 notes=self.notes,
             )
 
-    def _begun(self, world: "World") -> Path | None:
-        """The run that torchrun started before, with the words of that start; the process that has it is the first."""
+    def _begun(self, world: "World", again: bool) -> Path | None:
+        """The run that torchrun started before, with the words of that start; the process that has it is the first.
+
+        ``again``: torchrun has restarted some process.
+        """
         from wgan.serve.artifacts.find import ROOT
-        from wgan.training.distributed import restarted
         from wgan.training.distributed.launch import launch
         from wgan.training.records import folder as runs
 
-        if self.old is not None or not (launch() or restarted()):
+        if self.old is not None or not (launch() or again):
             return self.old
         there = runs.find_same(self.run or ROOT, self.config, launch())
         step = -1 if there is None else runs.newest_step(there)
-        if step >= self.config.steps and not restarted():
+        if step >= self.config.steps and not again:
             there, step = None, -1  # it is done, and this is another run
         world.lead_by(step)
-        if there is None and self.mirror is None and world.first and restarted():
+        if there is None and self.mirror is None and world.first and again:
             say("started again, and no run of this start is on any machine's disk: it begins anew")
         return there
 
@@ -118,21 +123,20 @@ class Plan:
         return ROOT if self.run is None else self.run.parent
 
     def _prepare(
-        self, held: ExitStack, there: Path | None, mirrors: "list[Mirror]"
+        self, held: ExitStack, there: Path | None, again: bool, mirrors: "list[Mirror]"
     ) -> tuple[Path, dict[str, Any], bool]:
         """The folder, owned as long as ``held`` is open, its settings, and whether the run ``there`` goes on.
 
-        A mirror of it comes last in ``mirrors``.
+        ``again``: some process was started again. A mirror of it comes last in ``mirrors``.
         """
         from wgan.serve.artifacts.find import ROOT
-        from wgan.training.distributed import restarted
         from wgan.training.distributed.launch import launch
         from wgan.training.records import folder as runs
 
-        patience = LOST if restarted() or (there is not None and launch()) else 0.0
+        patience = LOST if again or (there is not None and launch()) else 0.0
         if self.mirror is not None and self.run is not None:
             held.enter_context(own(self.run, say, patience=patience))
-            mirror, going_on = self._arrived(self.mirror, self.run)
+            mirror, going_on = self._arrived(self.mirror, self.run, again)
             mirrors.append(held.enter_context(mirror))
             return (*self._settled(self.run, going_on), going_on)
         if there is not None:
@@ -145,11 +149,10 @@ class Plan:
         held.enter_context(own(self.run, say, patience=patience))
         return (*self._settled(self.run, False), False)
 
-    def _arrived(self, address: Address, folder: Path) -> "tuple[BucketMirror, bool]":
-        from wgan.training.distributed import restarted
+    def _arrived(self, address: Address, folder: Path, again: bool) -> "tuple[BucketMirror, bool]":
         from wgan.training.mirror.arrive import arrive
 
-        return arrive(address, folder, resume=self.old is not None, restarted=restarted())
+        return arrive(address, folder, resume=self.old is not None, restarted=again)
 
     def _settled(self, place: Path, going_on: bool) -> tuple[Path, dict[str, Any]]:
         """The folder of a run that goes on or begins, and its settings."""

@@ -114,9 +114,11 @@ class _Running:
     def read(self) -> None:
         """Takes what has come; the first byte says that the command has begun."""
         try:
-            self.said += os.read(self.reader.fileno(), 65536)
+            more = os.read(self.reader.fileno(), 65536)
         except OSError:
-            self.open = False
+            more = b""
+        self.open = bool(more)  # of one that was killed before it began nothing comes, and its end at once
+        self.said += more
         if self.began is None and self.said.startswith(BEGUN):
             self.began, self.said = time.monotonic(), self.said[1:]
             self.signals = list(self.order.blow.signals) if self.order.blow is not None else []
@@ -173,10 +175,7 @@ def _start(context: ForkServerContext, order: Order) -> _Running:
 
 def _ended(each: _Running, hung: bool) -> Ended:
     while each.open and each.reader.poll(0):  # a child of its own may still hold the pipe: nobody waits for its end
-        before = len(each.said)
         each.read()
-        if len(each.said) == before and each.began is not None:
-            break
     each.reader.close()
     code = each.process.exitcode
     assert code is not None

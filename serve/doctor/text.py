@@ -1,11 +1,13 @@
 """A diagnosis as text for a terminal."""
 
 import textwrap
+from collections.abc import Iterable
 
 from wgan.serve.base.fold import terminal_width
 from wgan.serve.base.tables import table
 from wgan.serve.base.terminal import counted
 from wgan.serve.doctor.diagnosis import Diagnosis
+from wgan.serve.machine.requirements import Gap
 
 RUNS = {True: "yes", False: "no", None: "try"}
 
@@ -17,8 +19,7 @@ def as_text(diagnosis: Diagnosis) -> str:
     listed = [(entry.name, entry.installed or "-", entry.wanted, entry.extra or "base") for entry in diagnosis.packages]
     if listed:
         parts.append(table(("package", "installed", "tested with", "extra"), listed, free="tested with"))
-    if diagnosis.troubles:
-        parts.append("\n".join(["wrong:", *(_gap(gap.why, gap.fix) for gap in diagnosis.troubles)]))
+    parts += gaps_text("wrong:", diagnosis.troubles)
     said = {gap.fix for gap in diagnosis.troubles}
     for runs, title in ((False, "for what does not run:"), (None, "nobody knows yet, so try it:")):
         missing: dict[str, list[str]] = {}
@@ -54,6 +55,12 @@ def _machine(diagnosis: Diagnosis) -> str:
         lines.append(("speed", where + row.products()))
     wrapped = [textwrap.fill(f"{name:<8}{text}", terminal_width(), subsequent_indent=" " * 8) for name, text in lines]
     return "\n".join(wrapped)
+
+
+def gaps_text(title: str, gaps: Iterable[Gap]) -> list[str]:
+    """A title and below it what is wrong, each with what mends it; nothing where nothing is."""
+    lines = [_gap(gap.why, gap.fix) for gap in gaps]
+    return ["\n".join([title, *lines])] if lines else []
 
 
 def _gap(why: str, fix: str) -> str:

@@ -1,6 +1,7 @@
 """`scripts/faults.py`, in short: nothing is lost in a few of its rounds, and where something is, it says so."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +34,17 @@ def test_a_round_finds_kills_and_no_fault(tmp_path: Path, kind: type[faults.Roun
     assert total.faults == []
     assert total.clean
     assert total.counts["shards"] + total.counts["checkpoints"] > 0
+
+
+def gone() -> None:
+    os._exit(3)
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_before_its_command_begins_is_not_waited_for(tmp_path: Path) -> None:
+    here = bench(tmp_path, gone)
+    (ended,) = here.run([here.order(["sample", "-n", "1"], tmp_path)])
+    assert ended.code == 3
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Whether the processes of a run are alike: the same program, words, settings and images on every machine."""
+"""Whether the processes of a run are alike: the same program, words and settings on every machine."""
 
 import hashlib
 import platform
@@ -13,10 +13,8 @@ import numpy
 import PIL
 import torch
 
-from wgan.serve.base.errors import ConfigError, DatasetError
+from wgan.serve.base.errors import ConfigError
 from wgan.serve.machine.requirements import installed
-from wgan.training.data import ImageSet, contents
-from wgan.training.data.changes import compare
 from wgan.training.distributed.world import World
 
 PLACES = (
@@ -53,6 +51,17 @@ def code() -> str:
     return digest.hexdigest()
 
 
+def differences(world: World, own: Mapping[str, Any]) -> dict[int, str]:
+    """What is another in a process than in process 0, by its rank; the same in every process.
+
+    Args:
+        world: the processes.
+        own: this process's values by name.
+    """
+    values = world.gather({name: _shown(value) for name, value in own.items()})
+    return {rank: told for rank, there in enumerate(values) if (told := _differences(there, values[0]))}
+
+
 def check_alike(world: World, own: Mapping[str, Any], mend: str) -> None:
     """Refuses, in every process, what is another in one of them than in process 0.
 
@@ -64,12 +73,11 @@ def check_alike(world: World, own: Mapping[str, Any], mend: str) -> None:
     Raises:
         ConfigError: names the process, its machine, and what differs. The same line in all processes.
     """
-    values = world.gather({name: _shown(value) for name, value in own.items()})
-    apart = {rank: told for rank, there in enumerate(values) if (told := _differences(there, values[0]))}
+    apart = differences(world, own)
     if not apart:
         return
     rank = min(apart)
-    more = f" (and so have {len(apart) - 1} more processes)" if len({*apart.values()}) == 1 and len(apart) > 1 else ""
+    more = f" ({len(apart) - 1} more differ too)" if len(apart) > 1 else ""
     raise ConfigError(f"{world.who(rank)} has {apart[rank]} on {world.who(0).partition(' on ')[2]}{more}: {mend}")
 
 
@@ -78,7 +86,7 @@ def _shown(value: Any) -> str:
 
 
 def _differences(there: Mapping[str, str], first: Mapping[str, str]) -> str:
-    """`torch 2.9, Pillow 11.1, not 2.10, 12.0 as process 0`; empty where there is none."""
+    """`torch 2.9, Pillow 11.1 where process 0 has torch 2.10, Pillow 12.0`; empty where there is none."""
     names = [name for name in {**first, **there} if first.get(name) != there.get(name)]
     if not names:
         return ""
@@ -87,24 +95,3 @@ def _differences(there: Mapping[str, str], first: Mapping[str, str]) -> str:
     )
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{here}{rest} where process 0 has {others}{rest}"
-
-
-def check_images(world: World, data: ImageSet, where: str) -> None:
-    """Refuses, in every process, images that are not the same in all of them.
-
-    Raises:
-        DatasetError: names the process and its machine, and which images differ. The same line in all processes.
-    """
-    digests = world.gather(data.digest)
-    if len({*digests}) == 1:
-        return
-    rank = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
-    lists = world.gather(data.contents if world.rank in (0, rank) else None)
-    first, there = (contents.unpack(lists[each] or b"", digests[each]) for each in (0, rank))
-    how = "" if first is None or there is None else compare(first, there).told()
-    raise DatasetError(
-        f"{world.who(rank)} has other images in {where} than {world.who(0)}"
-        f"{f': {how}' if how else ''} (digest {digests[rank][:8]}…, not {digests[0][:8]}…): "
-        "they changed while the processes opened them, or each machine has a copy of its own and one is not whole: "
-        "bring the same images to every machine"
-    )

@@ -20,9 +20,9 @@ from wgan.training.config import Config, check_parts
 from wgan.training.data.labels import shares_of
 from wgan.training.data.of_run import nothing_transparent, open_data
 from wgan.training.data.pick import pick
+from wgan.training.data.same import check_same_images
 from wgan.training.data.stream import BatchStream
 from wgan.training.distributed import World
-from wgan.training.distributed.alike import check_images
 from wgan.training.distributed.launch import launch
 from wgan.training.measures.inception import ProgressFn
 from wgan.training.measures.validation import Validation
@@ -49,7 +49,7 @@ class Session:
         # one decodes the images, the others find them decoded; from elsewhere each machine fetches them once
         with nullcontext() if is_address(config.data) else self.world.once_a_disk(cache):
             self.data, reference = open_data(config, cache)
-        check_images(self.world, self.data, given_name(config.to_dict()) or self.data.name)
+        check_same_images(self.world, self.data, given_name(config.to_dict()) or self.data.name)
         self.reals = BatchStream(self.data, config.batch_size, config.seed, device, self.world)
         self.classes = self.data.classes if config.conditional else None
         shares: tuple[float, ...] = ()

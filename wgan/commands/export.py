@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wgan.commands.console import WHICH, JsonOption, PlaceOf, RunOption
+from wgan.commands.engines import engine_options
 from wgan.commands.onward import onward, static_server, with_model
 from wgan.commands.values import devices, export_formats, one_of
 from wgan.models import need_training
@@ -17,7 +18,8 @@ from wgan.serve.base.terminal import emit, say, say_once
 if TYPE_CHECKING:
     from wgan.export.exporter import Exported
     from wgan.export.formats.triton import Settings
-    from wgan.serve.backends.trt.build import BuildOptions
+    from wgan.export.from_run import Source
+    from wgan.export.placed import Placed
 
 
 EXAMPLES = (
@@ -173,7 +175,7 @@ def export(
     from wgan.serve.backends.base import check_device
     from wgan.serve.base.owner import FOREVER, own
 
-    engine_options = _engine_options(format, version_compatible, hardware_compatible, compute_capability)
+    engines = engine_options(format, version_compatible, hardware_compatible, compute_capability)
     if web_runtime is not None and format != "web":
         raise ConfigError(f"--web-runtime is for {or_again('--format', 'web', of=('export',))}")
     need_training()
@@ -187,23 +189,29 @@ def export(
     serving.check()
     check_device(device)
     choices: dict[str, Any] = {"precision": precision, "output": output or pixels, "opset": opset}
-    choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engine_options}
+    choices |= {"data_name": data_name, "max_batch": max_batch, "device": device, "engine_options": engines}
     choices["web_runtime"] = web_runtime
     with placed(out, format) as place:
         source = from_run.Source.of(run, checkpoint, place.folder)
         with own(source.target, say, patience=FOREVER):
-            done = []
-            kinds = _kinds(format, serving, output or pixels)
-            for artifact in from_run.export_source(source, kinds, say=say, **choices):
-                place.take(artifact.path)
-                done.append(artifact)
-            say_once(artifact.notice for artifact in done)
-            from_run.finish(source)
-            written = None
-            if format == "triton":
-                written = triton.write_repository(done[0].path, source.target / "triton", serving)
+            done = _made(source, place, _kinds(format, serving, output or pixels), choices)
+            repository = source.target / "triton"
+            written = triton.write_repository(done[0].path, repository, serving) if format == "triton" else None
             place.finish()
         _show(done, None if written is None else written.facts(serving), as_json)
+
+
+def _made(source: "Source", place: "Placed", kinds: list[str], choices: dict[str, Any]) -> "list[Exported]":
+    """Writes the artifacts, and puts them on the run's page."""
+    from wgan.export import from_run
+
+    done = []
+    for artifact in from_run.export_source(source, kinds, say=say, **choices):
+        place.take(artifact.path)
+        done.append(artifact)
+    say_once(artifact.notice for artifact in done)
+    from_run.finish(source)
+    return done
 
 
 def _kinds(format: str, serving: "Settings", output: str) -> list[str]:
@@ -241,17 +249,3 @@ def _show(done: "list[Exported]", served: dict[str, object] | None, as_json: boo
     if done:
         path, more = done[0].path, [static_server(done[0].path)] if done[0].metadata.format == "web" else []
         onward(as_json, *more, with_model(path, backends_of(done[0].metadata.format)[0].name, "sample", "-n", 64))
-
-
-def _engine_options(
-    format: str, version_compatible: bool, hardware_compatible: bool, compute_capability: str | None
-) -> "BuildOptions":
-    """What an engine may run on. Raises ConfigError where no engine is to be built."""
-    from wgan.serve.backends.trt.build import BuildOptions, parse_capabilities
-
-    capabilities = parse_capabilities(compute_capability) if compute_capability is not None else ()
-    options = BuildOptions(version_compatible, hardware_compatible, capabilities)
-    if options != BuildOptions() and format not in ("trt", "all"):
-        way = or_again("--format", "trt", of=("export",))
-        raise ConfigError(f"--format {format} has no options of an engine: use {way}")
-    return options

@@ -1,9 +1,10 @@
 """`wgan sample`."""
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,7 @@ from wgan.serve.base.terminal import detail, say, say_once
 from wgan.serve.outputs.kinds import KINDS
 
 if TYPE_CHECKING:
+    from wgan.serve.backends.base import Backend
     from wgan.serve.fleet.run import Fleet
     from wgan.serve.sampling.request import Request
     from wgan.serve.sampling.run import Job
@@ -185,14 +187,8 @@ def sample(
     check_fleet(ray, asked)
     path, kind = find_model(model, run, backend, device=device, rebuild=rebuild)
     detail(f"{path}, by the backend {kind}")
-    began, options, changed = time.perf_counter(), Options(provider, threads), model is not None
-    with ExitStack() as open_:
-        fleet = None
-        if ray is None:
-            opened = open_.enter_context(open_model(path, kind, device, precision, options, changed=changed))
-        else:
-            fleet = open_.enter_context(hired(ray, path, kind, device, precision, options, changed=changed))
-            opened = fleet.known()
+    began, options = time.perf_counter(), Options(provider, threads)
+    with _opened(ray, path, kind, device, precision, options, changed=model is not None) as (opened, fleet):
         loaded = time.perf_counter()
         detail(f"opened in {duration(loaded - began)}")
         before = opened.notice
@@ -202,14 +198,22 @@ def sample(
         made = _make(asked, job, out, format, fleet)
         say_once([opened.notice if opened.notice != before else None, made.no_grid])
         seconds = time.perf_counter() - loaded
-    result = result_of(asked, job, made) | {
-        "backend": kind,
-        "load_seconds": loaded - began,
-        "seconds": seconds,
-        "images_per_second": made.images / seconds,
-    }
-    emit_beside(made.out, result, text_of(job, made, made.images / seconds), as_json)
+    speed = made.images / seconds
+    times = {"load_seconds": loaded - began, "seconds": seconds, "images_per_second": speed}
+    result = result_of(asked, job, made) | {"backend": kind, **times}
+    emit_beside(made.out, result, text_of(job, made, speed), as_json)
     onward(as_json, after_images(path, kind, job.backend.metadata))
+
+
+@contextmanager
+def _opened(ray: str | None, *what: Any, changed: bool) -> "Iterator[tuple[Backend, Fleet | None]]":
+    """The generator open here, or what workers of a Ray cluster say of it, with them; ``what``: as `open_model`."""
+    if ray is None:
+        with open_model(*what, changed=changed) as opened:
+            yield opened, None
+    else:
+        with hired(ray, *what, changed=changed) as fleet:
+            yield fleet.known(), fleet
 
 
 def _make(asked: "Request", job: "Job", out: Place | None, format: str | None, fleet: "Fleet | None") -> Made:

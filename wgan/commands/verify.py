@@ -66,7 +66,7 @@ def verify(
     _refuse_built_in(model)
     from wgan.export.adopt import not_adopted
     from wgan.export.table import parity_table
-    from wgan.export.verify import Refused, refuse_adopting, verify_place, why_not
+    from wgan.export.verify import refuse_adopting, verify_place
     from wgan.results import Verification
 
     refuse_adopting(model, adopt)
@@ -81,6 +81,14 @@ def verify(
     emit(rows.to_dict(), parity_table(rows.artifacts), as_json)
     if adopt:
         say_once(not_adopted(rows.artifacts))
+    _end_unless_whole(rows)
+    _onward(rows, as_json)
+
+
+def _end_unless_whole(rows: "Verification") -> None:
+    """Ends with the exit code of what does not match, or could not be measured."""
+    from wgan.export.verify import Refused, why_not
+
     if any(not isinstance(row, Refused) and row.passed is False for row in rows):
         raise typer.Exit(1)
     if all(isinstance(row, Refused) or row.passed is None for row in rows):
@@ -88,7 +96,6 @@ def verify(
         raise typer.Exit(2)
     if rows.passed is False:  # of what was refused
         raise typer.Exit(2)
-    _onward(rows, as_json)
 
 
 def _refuse_built_in(model: Place | None) -> None:

@@ -24,10 +24,10 @@ PROGRAM: Any = typer.main.get_command(app)
 USER = 10001  # of the images, and of what runs them
 
 
-def told(words: Sequence[str]) -> dict[str, Any]:
-    """What `wgan serve` understands of these options. An option that it does not have is an error."""
-    command = PROGRAM.commands["serve"]
-    with command.make_context("serve", [str(word) for word in words]) as context:
+def told(words: Sequence[str], name: str = "serve") -> dict[str, Any]:
+    """What `wgan serve`, or another command, understands of these options. One that it does not have is an error."""
+    command = PROGRAM.commands[name]
+    with command.make_context(name, [str(word) for word in words]) as context:
         return dict(context.params)
 
 

@@ -372,7 +372,7 @@ def test_sampling_onnx_loads_no_more_than_it_needs(here: Path, tiny_export: Path
     }
     assert not modules & heavy
     assert "onnxruntime" in modules
-    assert len(modules) < 520, len(modules)
+    assert len(modules) < 528, len(modules)  # of which storage, whose verbs paths go by too, is a handful
 
 
 def test_a_products_size_is_one_that_is_quick() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
 from tests.fakes.object_store import Bucket, MotoServer, environment
+from tests.project.documents.small import smaller
 from wgan.cli import main
 from wgan.serve.fleet import run
 
@@ -24,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
 
 STORE = 80 * 2**20  # bytes of a node's object store: the least that Ray takes is 75 MiB
 LONG = ["sample", "--model", "faces", "-n", "790", "--shard-size", "25", "--out", "o/faces.tar"]  # seconds
+SMALL = ["sample", "--model", "faces", "-n", "160", "--shard-size", "8", "--out"]
 SHORT = ["sample", "--model", "faces", "-n", "20", "--shard-size", "8", "--out"]
 SHARDS = 32  # of the long one
 
@@ -55,12 +59,17 @@ class Nodes:
 
         A worker that was seen stands still until then, as shards are small.
         """
-        homes, stopped = [self.cluster.head_node, self.second], {}
-        while len(stopped) < 2:
+        homes = [self.cluster.head_node, self.second]
+        stopped: dict[Any, int] = {}
+
+        def stop() -> bool:
             for home in homes:
                 if home not in stopped and (found := self.writing(home)):
                     os.kill(found, signal.SIGSTOP)
                     stopped[home] = found
+            return len(stopped) == len(homes)
+
+        wait_for(stop)
         self.cluster.remove_node(self.second, allow_graceful=False)
         for process in stopped.values():
             os.kill(process, signal.SIGKILL)
@@ -74,10 +83,10 @@ def parent(process: int) -> int | None:
 
 def wait_for(condition: Callable[[], Any]) -> Any:
     """What the condition gives, as soon as it gives something."""
-    for _ in range(12_000):
+    for _ in range(60_000):
         if found := condition():
             return found
-        time.sleep(0.005)
+        time.sleep(0.001)
     raise TimeoutError
 
 
@@ -103,6 +112,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def in_bucket(bucket: Bucket, prefix: str) -> dict[str, bytes]:
+    keys = bucket.keys(prefix)
+    return {key.removeprefix(prefix): bucket.get(key) for key in keys}
 
 
 def there(folder: Path) -> int:
@@ -154,7 +168,29 @@ def test_shards_go_to_a_bucket(nodes: Nodes, s3: Bucket, capfd: pytest.CaptureFi
     capfd.readouterr()
     assert main([*SHORT, s3.address("a/faces.tar"), "--json", *nodes.words]) == 0
     assert told(capfd)["made"] == 3
-    assert {key.removeprefix("a/"): s3.get(key) for key in s3.keys()}  # noqa: SIM118 == contents(Path("alone"))
+    assert in_bucket(s3, "a/") == contents(Path("alone"))
+
+
+def test_the_guide_of_eight_machines_works_as_it_is_written(
+    nodes: Nodes, s3_server: MotoServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its own commands, of fewer images: on a cluster of small nodes, then part by part, into an S3 server's bucket."""
+    guide = (ROOT / "docs/eight-machines.md").read_text("utf-8").replace(" 1000000 ", " 30 ").replace(" 10000 ", " 4 ")
+    export, by_ray, third = [shlex.split(line)[1:] for line in guide.splitlines() if line.startswith("wgan ")]
+    monkeypatch.setenv("RAY_ADDRESS", nodes.cluster.address)
+    bucket = s3_server.bucket("faces")
+    assert main(smaller("wgan train --config demo")[1:]) == 0
+    assert main(export) == 0
+    assert main(by_ray) == 0
+    assert len(in_bucket(bucket, "million/")) == 9
+    assert third[-1] == "3/8"
+    for part in range(1, 9):
+        assert main([*third[:-1], f"{part}/8", "--out", "s3://faces/parts/faces.tar"]) == 0
+    assert main([*third[:-2], "--out", "alone/faces.tar"]) == 0
+    assert in_bucket(bucket, "million/") == in_bucket(bucket, "parts/") == contents(Path("alone"))
+    capfd.readouterr()
+    assert main([*third, "--json"]) == 0
+    assert (told(capfd)["made"], len(in_bucket(bucket, "million/"))) == (0, 9)
 
 
 @pytest.mark.parametrize(
@@ -185,19 +221,21 @@ def test_latents_of_ones_own_go_to_the_workers(nodes: Nodes, capfd: pytest.Captu
 
 
 def test_at_last_the_bytes_are_a_single_machines_though_a_node_and_a_worker_die(
-    nodes: Nodes, plain: dict[str, bytes], capfd: pytest.CaptureFixture[str]
+    nodes: Nodes, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    assert main([*SMALL, "alone/faces.tar"]) == 0
+    capfd.readouterr()
     killer = Thread(target=nodes.kill_both)
     killer.start()
-    assert main([*LONG, "--json", *nodes.words]) == 0
+    assert main([*SMALL, "o/faces.tar", "--json", *nodes.words]) == 0
     killer.join()
     found = told(capfd)
-    assert contents(Path("o")) == plain  # and nothing half, which the killed worker left
-    assert (found["count"], found["made"], found["skipped"]) == (790, SHARDS, 0)
+    assert contents(Path("o")) == contents(Path("alone"))  # and nothing half, which the killed worker left
+    assert (found["count"], found["made"], found["skipped"]) == (160, 20, 0)
     assert found["retries"] >= 2
-    assert found["attempts"] == SHARDS + found["retries"] + found["copies"]
+    assert found["attempts"] == 20 + found["retries"] + found["copies"]
     assert found["device"] == "cpu"
 
-    assert main([*LONG, "--json", *nodes.words]) == 0
+    assert main([*SMALL, "o/faces.tar", "--json", *nodes.words]) == 0
     found = told(capfd)
-    assert (found["made"], found["skipped"], found["attempts"]) == (0, SHARDS, 0)
+    assert (found["made"], found["skipped"], found["attempts"]) == (0, 20, 0)

@@ -1,6 +1,8 @@
 """Two processes train as one: the same gradients as one process on the whole batch, and a run that survives a loss."""
 
 import os
+import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ from PIL import Image
 
 from tests.training.distributed.processes import in_two_processes
 from wgan.cli import main
-from wgan.serve.base.errors import CheckpointError, ConfigError, TrainingError
+from wgan.serve.base.errors import CheckpointError, ConfigError, TrainingError, WganError
+from wgan.serve.base.files import writing
 from wgan.training.config import Config, from_dict
 from wgan.training.data.augment import Augmentation, prepare
 from wgan.training.distributed import World, own_device, restarted
@@ -129,15 +132,58 @@ def run_together(world: World, folder: Path, cache: Path) -> None:
     train(place, TINY, device=CPU, cache=cache, world=world)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A run of two processes that nobody disturbed. Not to be written into."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert in_two_processes(run_together, folder, cache) == [0, 0]
+    return folder
+
+
+def last(run: Path) -> dict[str, Any]:
+    return checkpoint.load_last(run / "checkpoints").state
+
+
+def flat(state: Any, name: str = "") -> dict[str, Any]:
+    """The leaves of a checkpoint by their names."""
+    if not isinstance(state, dict | list):
+        return {name: state}
+    pairs = state.items() if isinstance(state, dict) else enumerate(state)
+    return {at: leaf for key, value in pairs for at, leaf in flat(value, f"{name}.{key}").items()}
+
+
+def other(one: dict[str, Any], two: dict[str, Any]) -> set[str]:
+    """The names of what differs in two checkpoints, to the bit."""
+    a, b = flat(one), flat(two)
+    assert a.keys() == b.keys()
+    return {
+        name for name, value in a.items()
+        if not (torch.equal(value, b[name]) if isinstance(value, torch.Tensor) else value == b[name])
+    }  # fmt: skip
+
+
 @pytest.mark.slow
-def test_one_process_writes_the_run_and_another_number_of_them_can_go_on(tmp_path: Path, cache: Path) -> None:
-    assert in_two_processes(run_together, tmp_path / "run", cache) == [0, 0]
-    records = read(tmp_path / "run" / "metrics.jsonl")
+def test_one_process_writes_the_run_and_another_number_of_them_can_go_on(
+    tmp_path: Path, undisturbed: Path, cache: Path
+) -> None:
+    records = read(undisturbed / "metrics.jsonl")
     assert [r["step"] for r in records if r["kind"] == "train"] == [2, 4, 6]
     assert [r["step"] for r in records if r["kind"] == "validation"] == [0, 3, 6]
-    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    assert len(list((undisturbed / "tensorboard").iterdir())) == 1
+    shutil.copytree(undisturbed, tmp_path / "run")
     folder, config = runs.reopen(tmp_path / "run", {"steps": 8})
     assert train(folder, config, device=CPU, cache=cache, resume=True).step == 8
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_changes_rounding_and_batch_statistics_and_nothing_that_is_drawn(
+    tmp_path: Path, undisturbed: Path, cache: Path
+) -> None:
+    train(runs.begin(tmp_path / "run"), TINY, device=CPU, cache=cache)
+    alone, together = last(tmp_path / "run"), last(undisturbed)
+    for name in ("step", "images", "stage", "random", "stream", "data", "classes", "config"):
+        assert other({name: alone[name]}, {name: together[name]}) == set(), name
+    assert together["swd"] == pytest.approx(alone["swd"], rel=0.4)
 
 
 def go_on_together(world: World, folder: Path, cache: Path, asked: dict[str, Any]) -> None:
@@ -184,12 +230,53 @@ def lose_the_second(world: World, folder: Path, cache: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_lost_process_ends_the_run_with_one_clear_line(tmp_path: Path, cache: Path) -> None:
-    assert in_two_processes(lose_the_second, tmp_path / "run", cache) == [7, 9]
-    said = (tmp_path / "run" / "error.txt").read_text()
+def test_a_lost_process_ends_the_run_with_one_clear_line_and_as_many_go_on_to_the_very_same_end(
+    tmp_path: Path, undisturbed: Path, cache: Path
+) -> None:
+    run = tmp_path / "run"
+    assert in_two_processes(lose_the_second, run, cache) == [7, 9]
+    said = (run / "error.txt").read_text()
     assert said.startswith("another process of this run was lost: start torchrun again with --resume")
     assert "\n" not in said
-    assert checkpoint.load_last(tmp_path / "run" / "checkpoints").state["step"] == 3  # the first that was validated
+    assert last(run)["step"] == 3  # the first that was validated
+    assert in_two_processes(go_on_together, run, cache, {}) == [0, 0]
+    assert other(last(run), last(undisturbed)) == set()
+
+
+def fill_the_disk(world: World, folder: Path, cache: Path) -> None:
+    save = checkpoint.save
+
+    def full(path: Path, state: dict[str, Any]) -> None:
+        if state["step"] < 4:
+            save(path, state)
+            return
+        with Path("/dev/full").open("wb") as disk, writing(path):
+            disk.write(bytes(10))
+            disk.flush()
+
+    checkpoint.save = full
+    place = runs.RunFolder(folder) if not world.first else runs.begin(folder)
+    try:
+        with world:
+            train(place, TINY, device=CPU, cache=cache, world=world)
+    except WganError as error:
+        (folder.parent / f"{world.rank}.txt").write_text(f"{type(error).__name__}: {error}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_of_the_first_ends_all_with_one_line_and_leaves_earlier_checkpoints_whole(
+    tmp_path: Path, undisturbed: Path, cache: Path
+) -> None:
+    run = tmp_path / "run"
+    assert in_two_processes(fill_the_disk, run, cache) == [0, 0]
+    first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
+    assert first.startswith(f"OutputError: cannot write {run}")
+    assert "No space left" in first
+    assert second == f"TrainingError: process 0 on {platform.node()} ended: {first.removeprefix('OutputError: ')}"
+    assert last(run)["step"] == 3
+    assert in_two_processes(go_on_together, run, cache, {}) == [0, 0]  # some space was freed
+    assert other(last(run), last(undisturbed)) == set()
 
 
 class Three(World):

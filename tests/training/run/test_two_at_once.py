@@ -16,7 +16,7 @@ import pytest
 from tests.serve.base.test_owner import end, start, who
 from wgan.cli import main
 from wgan.commands import export as commands_export
-from wgan.export import exporter
+from wgan.export import exporter, placed
 from wgan.export.reference.generator import TrainedGenerator, load_generator, save_generator
 from wgan.serve.artifacts import artifact
 from wgan.serve.base.owner import FILE
@@ -129,6 +129,7 @@ def test_exports_wait_for_each_other_and_the_last_is_whole(
 
     monkeypatch.setattr(exporter, "save_generator", save_and_meet)
     monkeypatch.setattr(commands_export, "say", hear)
+    monkeypatch.setattr(placed, "say", hear)
     export(first)
     second.join()
     assert codes == [0, 0]
