@@ -1,8 +1,9 @@
 """Which files of a run folder its mirror has, and in which order they go there and come back.
 
 At every moment what lies in the bucket is a run to go on from: settings and records first (records beyond a checkpoint
-are dropped when the run goes on), then checkpoints, `best.pt`, and what shows them; what is old is removed last. Not
-mirrored are locks, temporary files, damaged checkpoints and the cache, which lies beside the run.
+are dropped when the run goes on), then pictures (no start that has their checkpoint makes them again), checkpoints,
+`best.pt`, and what shows them; what is old is removed last. Not mirrored are locks, temporary files, damaged
+checkpoints and the cache, which lies beside the run.
 """
 
 import re
@@ -66,8 +67,8 @@ def in_order(names: Iterable[str]) -> list[str]:
             return 0, _FIRST.index(name), name
         step = step_of(name)
         if step is not None:
-            return 1, -step, name
-        return (2 if name == BEST else 3), 0, name
+            return 2, -step, name
+        return (1 if name.startswith("samples/") else 3 if name == BEST else 4), 0, name
 
     return sorted(names, key=rank)
 

@@ -23,7 +23,7 @@ from wgan.serve.base.errors import StoreError
 from wgan.serve.storage import asking
 from wgan.training.mirror.background import BucketMirror
 from wgan.training.mirror.claim import Mark
-from wgan.training.mirror.parts import MARK
+from wgan.training.mirror.parts import MARK, in_order
 from wgan.training.records import checkpoint
 from wgan.training.records.history import read
 from wgan.training.step.trainer import Trainer
@@ -258,6 +258,12 @@ def test_a_run_killed_in_the_middle_of_a_push_goes_on_elsewhere(
         same_end(second.run, unbroken)
         for key in s3.keys("runs/photos/"):
             s3.delete(key)
+
+
+def test_pictures_are_pushed_before_the_checkpoint_that_nobody_makes_them_after() -> None:
+    checkpoints = ["checkpoints/step-00000008.pt", "checkpoints/step-00000006.pt", "checkpoints/best.pt"]
+    wanted = ["config.yaml", "metrics.jsonl", "samples/step-00000008.png", *checkpoints, "report.html"]
+    assert in_order(reversed(wanted)) == wanted
 
 
 @pytest.mark.slow
