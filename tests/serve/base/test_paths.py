@@ -47,7 +47,7 @@ def test_a_user_without_a_home_and_a_home_without_a_user_are_said(monkeypatch: p
         (" \t", "is blank: name a path"),
         ("a\0b", "has a NUL"),
         ("-", "- is no stream here: name a file"),
-        ("s3://bucket/x.npy", "is an address, and only this machine's files"),
+        ("s3://bucket/x.npy", "is an address, and what is meant here is a file"),
         ("GS://bucket/x", "is an address"),
         ("https://example.org/x", "is an address"),
         ("hf+datasets://x", "is an address"),
