@@ -14,7 +14,7 @@ from wgan.serve.base.errors import ConfigError
 from wgan.serve.base.fetched import note
 from wgan.serve.base.files import writing
 from wgan.serve.base.terminal import say
-from wgan.serve.stores import entries, write
+from wgan.serve.stores import check_bucket, write
 
 _LAST = ("index.html",)  # what a page is opened by
 
@@ -69,7 +69,7 @@ def placed(out: Place | None, format: str) -> Iterator[Placed]:
         raise ConfigError(f"--out {out} is called like an artifact ({row.name}), and it is the folder: say {way}")
     if format == "triton":
         raise ConfigError("--format triton goes to a folder here: leave --out out, and copy triton/ from there")
-    next(entries(out, deep=False), None)
+    check_bucket(out)
     with TemporaryDirectory(prefix="wgan-export-", ignore_cleanup_errors=True) as folder:
         with writing(Path(folder)):
             note(Path(folder), out)

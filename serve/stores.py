@@ -19,10 +19,23 @@ from wgan.serve.base.files import Replacement, atomic_create, atomic_write, writ
 from wgan.serve.base.files import opened as opened_path
 from wgan.serve.base.streams import Stream
 from wgan.serve.storage import objects
-from wgan.serve.storage.objects import Entry
+from wgan.serve.storage.objects import Entry, check_bucket
 from wgan.serve.storage.transfer import Progress, Upload, fetch
 
-__all__ = ["Entry", "Progress", "Upload", "entries", "fetch", "head", "opened", "read", "reader", "remove", "write"]
+__all__ = [
+    "Entry",
+    "Progress",
+    "Upload",
+    "check_bucket",
+    "entries",
+    "fetch",
+    "head",
+    "opened",
+    "read",
+    "reader",
+    "remove",
+    "write",
+]
 _BUFFER = 2**16  # bytes that a reader asks for at least
 
 

@@ -22,7 +22,7 @@ from wgan.serve.base.fetched import note
 from wgan.serve.base.files import cache_folder, writing
 from wgan.serve.base.progress import counter
 from wgan.serve.base.terminal import detail
-from wgan.serve.stores import Entry, entries, fetch, head
+from wgan.serve.stores import Entry, check_bucket, entries, fetch, head
 
 KEEP = 2**33  # bytes of artifacts that stay in the cache
 RECENT = 3600.0  # seconds for which what was used stays whatever it takes: another process may be at it
@@ -52,7 +52,7 @@ def local(place: Place, *, reference: bool = False) -> Path:
         return _kept(place, place.parent, _below(place, place.parent)) / place.name
     found = head(place)
     if found is None:
-        next(entries(place, deep=False), None)  # of a bucket that is missing, head says no more than of an object
+        check_bucket(place)
         raise ArtifactError(f"no file {place}: look at its bucket and key, or name another with --model")
     wanted = {place.name: found} | _beside(place, row, reference)
     path = _kept(place, place.parent, wanted) / place.name

@@ -94,6 +94,11 @@ def _page(prefix: str | None, after: str | None, storage: Any, store: Any) -> li
     return list(next(iter(storage.list(store, prefix, offset=after, chunk_size=_PAGE)), ()))
 
 
+def check_bucket(address: Address) -> None:
+    """Raises StoreError where its bucket is missing or out of reach, of which `head` says no more than of an object."""
+    next(right_below(address), None)
+
+
 def right_below(prefix: Address) -> Iterator[Entry]:
     """The objects that lie in no further prefix, by name."""
     found = asked(prefix, "list", lambda storage, store: storage.list_with_delimiter(store, prefix.key or None))

@@ -83,7 +83,7 @@ class Upload:
         self._lock: int | None = None
         self._fresh = objects.head(place) is None
         if self._fresh:
-            next(objects.right_below(place), None)  # of a bucket that is missing, head says no more than of an object
+            objects.check_bucket(place)
         with writing(Path(gettempdir())):
             tmp, self._lock = temporary.create(str(Path(gettempdir()) / place.name))
         self.tmp = Path(tmp)

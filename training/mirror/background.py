@@ -11,7 +11,7 @@ from typing import Self
 from wgan.serve.base.command import command
 from wgan.serve.base.errors import ConfigError, OutputError, TrainingError, WganError
 from wgan.serve.base.terminal import counted, detail, say
-from wgan.training.mirror.push import Pusher, Taken
+from wgan.training.mirror.push import Pusher, TakenOver
 from wgan.training.records.mirrored import Mirror
 
 
@@ -130,7 +130,7 @@ class BucketMirror(Mirror):
         pusher = self._pusher
         try:
             written = pusher.push(last=last)
-        except Taken:
+        except TakenOver:
             self.taken = True
         except WganError as error:
             if self._failed is None and not last:

@@ -16,7 +16,7 @@ _REPLACED = re.compile(r"samples/(interpolation|nearest)-")  # what a run remove
 _GROWING = "tensorboard/"  # files that only grow: pushed whole at the end, and before that each time they doubled
 
 
-class Taken(TrainingError):
+class TakenOver(TrainingError):
     """A later start elsewhere trains the run now."""
 
 
@@ -69,7 +69,7 @@ class Pusher:
             How many objects were written; none while what lies there is further.
 
         Raises:
-            Taken: another start owns the address.
+            TakenOver: another start owns the address.
             WganError: the store takes nothing; what was pushed before is whole.
         """
         self._check_owner()
@@ -137,4 +137,4 @@ class Pusher:
         if found is None and claim.write(self.address, mine, create=True):
             self.there.clear()
             return
-        raise Taken(f"a later start trains {self.address} now")
+        raise TakenOver(f"a later start trains {self.address} now")
